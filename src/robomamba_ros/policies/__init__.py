@@ -1,0 +1,1 @@
+"""Policies: an observation goes in, an action chunk comes out."""
