@@ -1,0 +1,52 @@
+# One verb a line: `make help` lists them. The first one that needs it makes .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+export MUJOCO_GL ?= egl
+
+.DEFAULT_GOAL := help
+.PHONY: help install format lint typecheck test demo bench evaluate clean egl
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+install: $(INSTALLED) ## make .venv with everything the other verbs need
+
+format: $(INSTALLED) ## rewrite the code in the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(INSTALLED) ## check style and common errors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+typecheck: $(INSTALLED) ## check types strictly
+	$(BIN)/mypy
+
+test: lint typecheck egl ## lint, typecheck, and run the tests
+	$(BIN)/python -m pytest
+
+demo: $(INSTALLED) egl ## drive the simulated Sawyer over ROS 2 and write a report
+	$(BIN)/robomamba demo
+
+bench: $(INSTALLED) ## time the selective scan and a whole policy on this machine
+	$(BIN)/python -m robomamba_ros.mamba.benchmark
+
+evaluate: $(INSTALLED) egl ## success of the shipped policy in simulation
+	$(BIN)/robomamba evaluate
+
+clean: ## remove everything the other verbs made
+	rm -rf .venv build install log .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# torch is named by version: that build is the one the tests run with. One pip call, so that one
+# resolution covers everything; bytecode is written for what is imported, not for all of torch.
+$(INSTALLED): setup.py Makefile
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile torch==2.13.0 --editable '.[dev]'
+	touch $@
+
+egl: $(INSTALLED)
+	@$(BIN)/python -c "import ctypes; ctypes.CDLL('libEGL.so.1')" 2>/dev/null || { \
+		echo "The simulation renders with EGL, and libEGL.so.1 is not on this machine." >&2; \
+		echo "Remedy: apt-get install libegl1 libgl1-mesa-dri" >&2; exit 1; }

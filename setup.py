@@ -1,0 +1,84 @@
+"""Package metadata: pip and colcon both read this file, so that there is one source of truth."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = 'robomamba_ros'
+HERE = Path(__file__).resolve().parent
+VERSION = re.search(
+    r"__version__ = '([^']+)'", (HERE / 'src' / NAME / '__init__.py').read_text()
+).group(1)
+
+POLICY = [
+    'torch>=2.4,<3',
+    'safetensors>=0.4,<1',
+    'tokenizers>=0.20,<1',
+    'numba>=0.60,<1',
+    'opencv-python-headless>=4.9,<6',
+]
+SIM = ['mujoco>=3.2,<4', 'metaworld>=3,<4', 'opencv-python-headless>=4.9,<6']
+TRAIN = [*POLICY, *SIM, 'tqdm>=4.66,<5']
+# rclpy needs a middleware and does not pull one.
+ROS = [
+    'ros-rclpy==7.1.6',
+    'ros-rmw-fastrtps-cpp==8.4.3',
+    'ros-jazzy-common-interfaces==5.3.6',
+    'ros-jazzy-lifecycle-msgs==2.0.3',
+]
+DEV = [
+    *TRAIN,
+    *ROS,
+    'pytest>=8.3,<10',
+    'hypothesis>=6.100,<7',
+    'ruff~=0.17.5',
+    'mypy~=2.4',
+    'colcon-core>=0.18,<1',
+    'colcon-ros>=0.5,<1',
+    'colcon-python-setup-py>=0.2.9,<1',
+    # colcon calls setup.py, whose commands later releases remove.
+    'setuptools>=64,<80',
+]
+
+
+def shared(folder: str) -> list[tuple[str, list[str]]]:
+    """Return data_files entries that put the whole tree under share/robomamba_ros."""
+    by_directory: dict[str, list[str]] = {}
+    for path in sorted((HERE / folder).rglob('*')):
+        if path.is_file() and '__pycache__' not in path.parts:
+            relative = path.relative_to(HERE)
+            by_directory.setdefault(str(relative.parent), []).append(str(relative))
+    return [(f'share/{NAME}/{directory}', files) for directory, files in by_directory.items()]
+
+
+setup(
+    name=NAME,
+    version=VERSION,
+    description='Mamba-based robot policies in real time under ROS 2',
+    license='Apache-2.0',
+    maintainer='robomamba_ros maintainers',
+    maintainer_email='maintainers@robomamba-ros.invalid',
+    python_requires='>=3.10',
+    package_dir={'': 'src'},
+    packages=find_packages('src'),
+    package_data={NAME: ['py.typed', '**/*.html', '**/*.css']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (f'share/{NAME}', ['package.xml']),
+        *shared('launch'),
+        *shared('config'),
+        *shared('models'),
+    ],
+    zip_safe=False,
+    install_requires=['numpy>=1.26,<3', 'pyyaml>=6,<7', 'transforms3d>=0.4.2,<1'],
+    extras_require={'policy': POLICY, 'sim': SIM, 'train': TRAIN, 'ros': ROS, 'dev': DEV},
+    entry_points={
+        'console_scripts': [
+            f'robomamba = {NAME}.cli.main:main',
+            f'policy_node = {NAME}.nodes.policy_node:main',
+            f'controller_node = {NAME}.nodes.controller_node:main',
+            f'sim_node = {NAME}.nodes.sim_node:main',
+        ]
+    },
+)
