@@ -40,10 +40,17 @@ def quaternion_from_rotation_vector(vector: Float64Array) -> Float64Array:
 
 
 def rotation_vector_from_quaternion(quaternion: Float64Array) -> Float64Array:
-    """Return the rotation vector [rad], length at most pi, of a unit quaternion (x, y, z, w)."""
-    wxyz = _wxyz(quaternion)
-    axis, angle = quaternions.quat2axangle(wxyz if wxyz[0] >= 0 else -wxyz)
-    return np.asarray(axis, dtype=np.float64) * float(angle)
+    """Return the rotation vector [rad], length at most pi, of a unit quaternion (x, y, z, w).
+
+    Exact to rounding at every angle; the arc cosine of transforms3d loses half the digits of a
+    small one.
+    """
+    xyzw = np.asarray(quaternion, dtype=np.float64)
+    vector, w = (xyzw[:3], xyzw[3]) if xyzw[3] >= 0 else (-xyzw[:3], -xyzw[3])
+    length = float(np.linalg.norm(vector))
+    if length == 0.0:
+        return np.zeros(3)
+    return np.asarray(vector * (2.0 * np.arctan2(length, w) / length), dtype=np.float64)
 
 
 def rotation_matrix(quaternion: Float64Array) -> Float64Array:
