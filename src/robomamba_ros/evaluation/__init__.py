@@ -1,0 +1,1 @@
+"""Rollouts, statistics and reports: what a policy did, and how well."""
