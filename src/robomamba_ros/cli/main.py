@@ -1,0 +1,49 @@
+"""The command `robomamba <verb>`. Knows the verbs' names; each verb is a module beside this one.
+
+A verb's module imports torch, ROS or the simulator inside `run`, so that help costs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from robomamba_ros import __version__
+from robomamba_ros.errors import RoboMambaError
+
+VERBS = ('collect', 'train')
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of every verb; a verb leaves its `run` in the parsed arguments."""
+    parser = argparse.ArgumentParser(
+        prog='robomamba', description='Mamba-based robot policies in real time under ROS 2.'
+    )
+    parser.add_argument('--version', action='version', version=f'robomamba_ros {__version__}')
+    subparsers = parser.add_subparsers(title='verbs', metavar='VERB', dest='verb', required=True)
+    for verb in VERBS:
+        import_module(f'robomamba_ros.cli.{verb}').add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit status: 2 for a mistake of the user's, 130 for Ctrl-C."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except RoboMambaError as error:
+        print(f'robomamba {args.verb}: {error}', file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split('.')[0] == 'robomamba_ros':
+            raise
+        print(
+            f"robomamba {args.verb}: the package '{error.name}' is not installed; "
+            "pip install 'robomamba_ros[train,ros]' brings what the verbs need",
+            file=sys.stderr,
+        )
+        return 2
+    except KeyboardInterrupt:
+        return 130
