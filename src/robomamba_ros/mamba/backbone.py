@@ -1,0 +1,58 @@
+"""The stack of Mamba layers, from embeddings to normed hidden states, from any state.
+
+Knows nothing about vocabularies, images or actions. Parameter names follow the native checkpoints.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from robomamba_ros.mamba.block import Block, MambaConfig
+from robomamba_ros.mamba.state import MambaState
+
+__all__ = ['MambaBackbone', 'MambaConfig']
+
+
+class MambaBackbone(nn.Module):
+    """n_layer Mamba blocks and a final RMSNorm."""
+
+    def __init__(self, config: MambaConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+        self.norm_f = nn.RMSNorm(config.d_model, eps=config.norm_epsilon)
+
+    def forward(
+        self, inputs_embeds: Tensor, state: MambaState | None = None
+    ) -> tuple[Tensor, MambaState]:
+        """Continue from `state` (empty where None) with inputs_embeds (b, l >= 1, d_model).
+
+        Returns the hidden states after the final norm (b, l, d_model) and the new state; the given
+        state is not written to. A whole sequence, chunks of it, and single steps give the same
+        answer. Raises ValueError where embeddings or state do not fit.
+        """
+        self._check(inputs_embeds, state)
+        hidden = inputs_embeds
+        new_layers = []
+        for index, layer in enumerate(self.layers):
+            hidden, new_layer = layer(hidden, None if state is None else state.layers[index])
+            new_layers.append(new_layer)
+        return self.norm_f(hidden), MambaState(tuple(new_layers))
+
+    def _check(self, inputs_embeds: Tensor, state: MambaState | None) -> None:
+        shape = tuple(inputs_embeds.shape)
+        if len(shape) != 3 or shape[1] < 1 or shape[2] != self.config.d_model:
+            raise ValueError(
+                f'the backbone needs embeddings (b, l >= 1, {self.config.d_model}), got {shape}'
+            )
+        if state is None:
+            return
+        if len(state.layers) != self.config.n_layer:
+            raise ValueError(
+                f'the state has {len(state.layers)} layers, the backbone {self.config.n_layer}'
+            )
+        if state.batch != shape[0]:
+            raise ValueError(
+                f'the state is of batch {state.batch}, the embeddings of batch {shape[0]}; make it '
+                f'with MambaState.empty(config, {shape[0]})'
+            )

@@ -1,0 +1,126 @@
+"""One Mamba layer: RMSNorm, mixer, residual. Whole sequences, chunks and single steps are one path.
+
+Knows nothing about other layers, tokens or policies.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from robomamba_ros.errors import ConfigError
+from robomamba_ros.mamba.conv import causal_conv1d
+from robomamba_ros.mamba.scan import selective_scan
+from robomamba_ros.mamba.state import LayerState
+
+# Range of the initial step size: delta = softplus(bias) is log-uniform in it (Mamba, section 3.6).
+DELTA_MIN, DELTA_MAX, DELTA_FLOOR = 1e-3, 1e-1, 1e-4
+
+
+@dataclass(frozen=True)
+class MambaConfig:
+    """Sizes of a Mamba-1 backbone in the paper's terms.
+
+    d_model: width of the residual stream; n_layer: number of layers; d_state: n, states per
+    channel; d_conv: taps of the convolution; expand: d_inner / d_model; dt_rank: rank of the
+    projection of delta, 'auto' for ceil(d_model / 16). Raises ConfigError for sizes below one.
+    """
+
+    d_model: int
+    n_layer: int
+    d_state: int = 16
+    d_conv: int = 4
+    expand: int = 2
+    dt_rank: int | str = 'auto'
+    norm_epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if isinstance(self.dt_rank, str):
+            if self.dt_rank != 'auto':
+                raise ConfigError(f"dt_rank is '{self.dt_rank}'; give 'auto' or a number")
+            object.__setattr__(self, 'dt_rank', math.ceil(self.d_model / 16))
+        for name in ('d_model', 'n_layer', 'd_state', 'd_conv', 'expand', 'dt_rank'):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f'{name} is {value!r}; a Mamba backbone needs an integer >= 1')
+
+    @property
+    def d_inner(self) -> int:
+        """Number of channels of the convolution and the scan."""
+        return self.expand * self.d_model
+
+    @property
+    def rank(self) -> int:
+        """Rank of the projection of delta, as a number."""
+        return int(self.dt_rank)
+
+
+class Mixer(nn.Module):
+    """The gated selective state space of Mamba-1 (Gu and Dao 2023, section 3.4, figure 3)."""
+
+    def __init__(self, config: MambaConfig) -> None:
+        super().__init__()
+        d, n, rank = config.d_inner, config.d_state, config.rank
+        self.split = (rank, n, n)
+        self.in_proj = nn.Linear(config.d_model, 2 * d, bias=False)
+        self.conv1d = nn.Conv1d(d, d, config.d_conv, groups=d)  # only its parameters are used
+        self.x_proj = nn.Linear(d, rank + 2 * n, bias=False)
+        self.dt_proj = nn.Linear(rank, d)
+        self.A_log = nn.Parameter(torch.arange(1, n + 1).float().log().repeat(d, 1))
+        self.D = nn.Parameter(torch.ones(d))
+        self.out_proj = nn.Linear(d, config.d_model, bias=False)
+        self._initialise(config)
+
+    @torch.no_grad()
+    def _initialise(self, config: MambaConfig) -> None:
+        bound = config.rank**-0.5
+        self.dt_proj.weight.uniform_(-bound, bound)
+        log_delta = torch.empty(config.d_inner).uniform_(math.log(DELTA_MIN), math.log(DELTA_MAX))
+        delta = log_delta.exp().clamp(min=DELTA_FLOOR)
+        self.dt_proj.bias.copy_(delta + torch.log(-torch.expm1(-delta)))  # softplus^-1(delta)
+        # One residual branch per layer adds its variance to the stream (GPT-2's scaling).
+        self.out_proj.weight.div_(math.sqrt(config.n_layer))
+
+    def forward(self, hidden: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
+        """Mix hidden (b, l, d_model) over time from `state` (zeros where None)."""
+        # Two products instead of one that is cut in two: both results are contiguous, no copies.
+        weight_x, weight_z = self.in_proj.weight.chunk(2)
+        x, z = F.linear(hidden, weight_x), F.linear(hidden, weight_z)
+        x, conv_state = causal_conv1d(
+            x,
+            self.conv1d.weight.squeeze(1),
+            self.conv1d.bias,
+            None if state is None else state.conv,
+        )
+        low_rank, B, C = self.x_proj(x).split(self.split, dim=-1)
+        y, ssm_state = selective_scan(
+            x,
+            F.linear(low_rank, self.dt_proj.weight),
+            -torch.exp(self.A_log.float()),
+            B,
+            C,
+            self.D,
+            z,
+            self.dt_proj.bias,
+            delta_softplus=True,
+            initial_state=None if state is None else state.ssm,
+        )
+        return self.out_proj(y), LayerState(conv_state, ssm_state)
+
+
+class Block(nn.Module):
+    """hidden + mixer(RMSNorm(hidden)); the residual stream keeps its own type."""
+
+    def __init__(self, config: MambaConfig) -> None:
+        super().__init__()
+        self.norm = nn.RMSNorm(config.d_model, eps=config.norm_epsilon)
+        self.mixer = Mixer(config)
+
+    def forward(self, hidden: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
+        """Return hidden (b, l, d_model) after this layer, and the layer's new state."""
+        mixed, new_state = self.mixer(self.norm(hidden), state)
+        return hidden + mixed, new_state

@@ -1,0 +1,349 @@
+"""The selective scan as one fused, vectorised pass on the CPU, forward and backward (numba).
+
+Softplus, discretisation, recurrence, skip and gate happen while a block of channels is in the
+first-level cache. Blocks of channels and batch entries run in parallel. Importing this module
+needs numba; only scan/dispatch does so.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from numba import njit, prange
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from robomamba_ros.mamba.scan.functions import exp, sigmoid, softplus
+
+# Channels per task: n = 16 states and 16 rates of 256 float32 fill 32 KiB.
+BLOCK = 256
+# The backward pass recomputes the states of this many steps at a time from a checkpoint; states
+# and decays of one such stretch stay in the second-level cache.
+STRETCH = 16
+
+# numba's fallback thread pool aborts the process when two Python threads enter it at once.
+_LAUNCH = threading.Lock()
+
+
+@njit(nogil=True, fastmath={'contract'}, error_model='numpy', cache=True)
+def _forward_block(
+    batch: Any,
+    first: Any,
+    u: Any,
+    delta: Any,
+    A: Any,
+    B: Any,
+    C: Any,
+    D: Any,
+    z: Any,
+    bias: Any,
+    use_softplus: Any,
+    initial: Any,
+    y: Any,
+    final: Any,
+    checkpoints: Any,
+) -> None:
+    length, n = B.shape[1], B.shape[2]
+    last = min(first + BLOCK, u.shape[2])
+    width = last - first
+    gated, save = z.size > 0, checkpoints.size > 0
+    # Rows of one array lie at constant distances, which spares LLVM the run-time alias checks.
+    row = np.empty((3, BLOCK), u.dtype)  # delta, delta * u, y
+    memory = np.empty((n, 2, BLOCK), u.dtype)  # A, h
+    for k in range(n):
+        for j in range(width):
+            memory[k, 0, j] = A[first + j, k]
+            memory[k, 1, j] = initial[batch, first + j, k]
+    skip, shift = D[first:last], bias[first:last]
+    for t in range(length):
+        if save and t % STRETCH == 0:
+            for k in range(n):
+                saved = checkpoints[batch, t // STRETCH, k, first:last]
+                for j in range(width):
+                    saved[j] = memory[k, 1, j]
+        u_t, delta_t, y_t = (
+            u[batch, t, first:last],
+            delta[batch, t, first:last],
+            y[batch, t, first:last],
+        )
+        if use_softplus:
+            for j in range(width):
+                row[0, j] = softplus(delta_t[j] + shift[j])
+        else:
+            for j in range(width):
+                row[0, j] = delta_t[j] + shift[j]
+        for j in range(width):
+            row[1, j] = row[0, j] * u_t[j]
+            row[2, j] = skip[j] * u_t[j]
+        for k in range(n):
+            b, c = B[batch, t, k], C[batch, t, k]
+            for j in range(width):
+                h = exp(row[0, j] * memory[k, 0, j]) * memory[k, 1, j] + row[1, j] * b
+                memory[k, 1, j] = h
+                row[2, j] += c * h
+        if gated:
+            z_t = z[batch, t, first:last]
+            for j in range(width):
+                y_t[j] = row[2, j] * z_t[j] * sigmoid(z_t[j])
+        else:
+            for j in range(width):
+                y_t[j] = row[2, j]
+    for k in range(n):
+        for j in range(width):
+            final[batch, first + j, k] = memory[k, 1, j]
+
+
+# Reassociation lets LLVM vectorise the sums over channels behind the gradients of B and C.
+@njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy', cache=True)
+def _backward_block(
+    batch: Any,
+    first: Any,
+    u: Any,
+    delta: Any,
+    A: Any,
+    B: Any,
+    C: Any,
+    D: Any,
+    z: Any,
+    bias: Any,
+    use_softplus: Any,
+    checkpoints: Any,
+    grad_y: Any,
+    grad_final: Any,
+    grad_u: Any,
+    grad_delta: Any,
+    grad_A: Any,
+    grad_B: Any,
+    grad_C: Any,
+    grad_D: Any,
+    grad_z: Any,
+    grad_bias: Any,
+    grad_initial: Any,
+) -> None:
+    length, n = B.shape[1], B.shape[2]
+    last = min(first + BLOCK, u.shape[2])
+    width, part = last - first, first // BLOCK
+    gated = z.size > 0
+    zero, one = u.dtype.type(0), u.dtype.type(1)
+    # Rows of one array lie at constant distances, which spares LLVM the run-time alias checks.
+    row = np.empty((STRETCH, 3, BLOCK), u.dtype)  # delta, delta * u, y before the gate
+    back = np.empty((3, BLOCK), u.dtype)  # dy before the gate, d(delta), sum_k dh B
+    memory = np.empty((n, 3, BLOCK), u.dtype)  # A, dA, dh
+    past = np.empty((STRETCH + 1, n, 2, BLOCK), u.dtype)  # h before the step, decay of the step
+    skip, shift = D[first:last], bias[first:last]
+    skip_sum, shift_sum = grad_D[batch, first:last], grad_bias[batch, first:last]
+    for j in range(width):
+        skip_sum[j] = zero
+        shift_sum[j] = zero
+    for k in range(n):
+        for j in range(width):
+            memory[k, 0, j] = A[first + j, k]
+            memory[k, 1, j] = zero
+            memory[k, 2, j] = grad_final[batch, first + j, k]
+    for stretch in range((length - 1) // STRETCH, -1, -1):
+        start = stretch * STRETCH
+        steps = min(STRETCH, length - start)
+        for k in range(n):
+            saved = checkpoints[batch, stretch, k, first:last]
+            for j in range(width):
+                past[0, k, 0, j] = saved[j]
+        for i in range(steps):
+            t = start + i
+            u_t, delta_t = u[batch, t, first:last], delta[batch, t, first:last]
+            if use_softplus:
+                for j in range(width):
+                    row[i, 0, j] = softplus(delta_t[j] + shift[j])
+            else:
+                for j in range(width):
+                    row[i, 0, j] = delta_t[j] + shift[j]
+            for j in range(width):
+                row[i, 1, j] = row[i, 0, j] * u_t[j]
+                row[i, 2, j] = skip[j] * u_t[j]
+            for k in range(n):
+                b, c = B[batch, t, k], C[batch, t, k]
+                for j in range(width):
+                    decay = exp(row[i, 0, j] * memory[k, 0, j])
+                    h = decay * past[i, k, 0, j] + row[i, 1, j] * b
+                    past[i, k, 1, j] = decay
+                    past[i + 1, k, 0, j] = h
+                    row[i, 2, j] += c * h
+        for i in range(steps - 1, -1, -1):
+            t = start + i
+            u_t, delta_t = u[batch, t, first:last], delta[batch, t, first:last]
+            grad_y_t, grad_u_t = grad_y[batch, t, first:last], grad_u[batch, t, first:last]
+            if gated:
+                z_t, grad_z_t = z[batch, t, first:last], grad_z[batch, t, first:last]
+                for j in range(width):
+                    gate = sigmoid(z_t[j])
+                    back[0, j] = grad_y_t[j] * z_t[j] * gate
+                    grad_z_t[j] = grad_y_t[j] * row[i, 2, j] * gate * (one + z_t[j] * (one - gate))
+            else:
+                for j in range(width):
+                    back[0, j] = grad_y_t[j]
+            for j in range(width):
+                back[1, j] = zero
+                back[2, j] = zero
+            for k in range(n):
+                b, c = B[batch, t, k], C[batch, t, k]
+                sum_b, sum_c = zero, zero
+                for j in range(width):
+                    grad_h = memory[k, 2, j] + c * back[0, j]
+                    decay = past[i, k, 1, j]
+                    grad_rate = grad_h * decay * past[i, k, 0, j]
+                    back[1, j] += grad_rate * memory[k, 0, j]
+                    back[2, j] += grad_h * b
+                    memory[k, 1, j] += grad_rate * row[i, 0, j]
+                    memory[k, 2, j] = grad_h * decay
+                    sum_b += grad_h * row[i, 1, j]
+                    sum_c += back[0, j] * past[i + 1, k, 0, j]
+                grad_B[part, batch, t, k] = sum_b
+                grad_C[part, batch, t, k] = sum_c
+            grad_delta_t = grad_delta[batch, t, first:last]
+            for j in range(width):
+                skip_sum[j] += back[0, j] * u_t[j]
+                grad_u_t[j] = skip[j] * back[0, j] + row[i, 0, j] * back[2, j]
+                grad_delta_t[j] = back[1, j] + u_t[j] * back[2, j]
+            if use_softplus:
+                for j in range(width):
+                    grad_delta_t[j] *= sigmoid(delta_t[j] + shift[j])
+            for j in range(width):
+                shift_sum[j] += grad_delta_t[j]
+    for k in range(n):
+        for j in range(width):
+            grad_A[batch, first + j, k] = memory[k, 1, j]
+            grad_initial[batch, first + j, k] = memory[k, 2, j]
+
+
+@njit(nogil=True, cache=True)
+def _forward_serial(tasks: Any, blocks: Any, arrays: Any) -> None:
+    for task in range(tasks):
+        _forward_block(task // blocks, task % blocks * BLOCK, *arrays)
+
+
+@njit(nogil=True, cache=True, parallel=True)
+def _forward_parallel(tasks: Any, blocks: Any, arrays: Any) -> None:
+    for task in prange(tasks):
+        _forward_block(task // blocks, task % blocks * BLOCK, *arrays)
+
+
+@njit(nogil=True, cache=True)
+def _backward_serial(tasks: Any, blocks: Any, arrays: Any) -> None:
+    for task in range(tasks):
+        _backward_block(task // blocks, task % blocks * BLOCK, *arrays)
+
+
+@njit(nogil=True, cache=True, parallel=True)
+def _backward_parallel(tasks: Any, blocks: Any, arrays: Any) -> None:
+    for task in prange(tasks):
+        _backward_block(task // blocks, task % blocks * BLOCK, *arrays)
+
+
+def _launch(
+    serial: Callable[..., None], parallel: Callable[..., None], u: Tensor, arrays: tuple[Any, ...]
+) -> None:
+    """Run one task per batch entry and block of channels on as many threads as torch uses."""
+    blocks = -(-u.shape[2] // BLOCK)
+    tasks = u.shape[0] * blocks
+    threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, tasks)
+    views = tuple(a.detach().numpy() if isinstance(a, Tensor) else a for a in arrays)
+    if threads <= 1:
+        serial(tasks, blocks, views)
+        return
+    with _LAUNCH:
+        numba.set_num_threads(threads)
+        parallel(tasks, blocks, views)
+
+
+def _forward(
+    inputs: tuple[Tensor, ...], use_softplus: bool, initial: Tensor, save: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    u, A = inputs[0], inputs[2]
+    b, length, d = u.shape
+    stretches = -(-length // STRETCH) if save else 0
+    y, final = torch.empty_like(u), torch.empty_like(initial)
+    checkpoints = u.new_empty((b, stretches, A.shape[1], d))
+    arrays = (*inputs, use_softplus, initial, y, final, checkpoints)
+    _launch(_forward_serial, _forward_parallel, u, arrays)
+    return y, final, checkpoints
+
+
+class _SelectiveScan(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, use_softplus: bool, initial: Tensor, *inputs: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        y, final, checkpoints = _forward(inputs, use_softplus, initial, save=True)
+        ctx.save_for_backward(checkpoints, *inputs)
+        ctx.use_softplus = use_softplus
+        return y, final
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad_y: Tensor, grad_final: Tensor) -> tuple[Tensor | None, ...]:
+        checkpoints, *inputs = ctx.saved_tensors
+        u, delta, A, B, C, D, z, bias = inputs
+        b, length, d = u.shape
+        n, blocks = A.shape[1], -(-d // BLOCK)
+        grad_u, grad_delta, grad_z = (torch.empty_like(x) for x in (u, delta, z))
+        grad_A, grad_initial = u.new_empty((b, d, n)), u.new_empty((b, d, n))
+        grad_B, grad_C = u.new_empty((blocks, b, length, n)), u.new_empty((blocks, b, length, n))
+        grad_D, grad_bias = u.new_empty((b, d)), u.new_empty((b, d))
+        arrays = (*inputs, ctx.use_softplus, checkpoints)
+        arrays += (grad_y.contiguous(), grad_final.contiguous())
+        arrays += (
+            grad_u,
+            grad_delta,
+            grad_A,
+            grad_B,
+            grad_C,
+            grad_D,
+            grad_z,
+            grad_bias,
+            grad_initial,
+        )
+        _launch(_backward_serial, _backward_parallel, u, arrays)
+        sums = (x.sum(0) for x in (grad_A, grad_B, grad_C, grad_D))
+        return (None, grad_initial, grad_u, grad_delta, *sums, grad_z, grad_bias.sum(0))
+
+
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+    initial_state: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Compute what reference.selective_scan computes, fused; same shapes, CPU tensors only.
+
+    Saves checkpoints for the backward pass only where a gradient is asked for.
+    """
+    zeros = u.new_zeros(u.shape[2])
+    inputs = tuple(
+        x.contiguous()
+        for x in (
+            u,
+            delta,
+            A,
+            B,
+            C,
+            zeros if D is None else D,
+            u.new_empty((0, 0, 0)) if z is None else z,
+            zeros if delta_bias is None else delta_bias,
+        )
+    )
+    initial = initial_state.contiguous()
+    if torch.is_grad_enabled() and any(x.requires_grad for x in (*inputs, initial)):
+        y, final = _SelectiveScan.apply(delta_softplus, initial, *inputs)
+        return y, final
+    y, final, _ = _forward(inputs, delta_softplus, initial, save=False)
+    return y, final

@@ -1,0 +1,107 @@
+"""The recurrent state of a Mamba backbone: made empty, carried, snapshot, restored, reset.
+
+Knows nothing about the modules that read and write it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class StateSizes(Protocol):
+    """The numbers of a configuration that fix the size of its state."""
+
+    @property
+    def n_layer(self) -> int: ...
+    @property
+    def d_inner(self) -> int: ...
+    @property
+    def d_state(self) -> int: ...
+    @property
+    def d_conv(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """What one layer remembers.
+
+    conv: the last d_conv - 1 inputs of the convolution, oldest first (b, d_conv - 1, d_inner).
+    ssm: the state of the scan (b, d_inner, d_state). Both float32 (float64 in a float64 model).
+    """
+
+    conv: Tensor
+    ssm: Tensor
+
+
+@dataclass(frozen=True)
+class MambaState:
+    """What a whole backbone remembers: one LayerState per layer, first layer first.
+
+    A forward pass returns a new state and never writes to the one it was given; only `restore`
+    and `reset` write in place, so that buffers captured in a graph keep their addresses.
+    """
+
+    layers: tuple[LayerState, ...]
+
+    @classmethod
+    def empty(
+        cls,
+        config: StateSizes,
+        batch: int,
+        *,
+        device: torch.device | str = 'cpu',
+        dtype: torch.dtype = torch.float32,
+    ) -> MambaState:
+        """Return the state before the first token: all zeros."""
+        conv = (batch, config.d_conv - 1, config.d_inner)
+        ssm = (batch, config.d_inner, config.d_state)
+        return cls(
+            tuple(
+                LayerState(
+                    torch.zeros(conv, device=device, dtype=dtype),
+                    torch.zeros(ssm, device=device, dtype=dtype),
+                )
+                for _ in range(config.n_layer)
+            )
+        )
+
+    @property
+    def batch(self) -> int:
+        """Number of sequences b."""
+        return self.layers[0].ssm.shape[0]
+
+    def snapshot(self) -> MambaState:
+        """Return a copy that shares no memory and no gradient history with this state."""
+        return MambaState(
+            tuple(
+                LayerState(layer.conv.detach().clone(), layer.ssm.detach().clone())
+                for layer in self.layers
+            )
+        )
+
+    @torch.no_grad()
+    def restore(self, snapshot: MambaState) -> None:
+        """Copy `snapshot` into this state's own memory; raises ValueError where sizes differ."""
+        if self._shapes() != snapshot._shapes():
+            raise ValueError(
+                f'a snapshot of {len(snapshot.layers)} layers and batch {snapshot.batch} does not '
+                f'fit a state of {len(self.layers)} layers and batch {self.batch}: '
+                f'{snapshot._shapes()[0]} against {self._shapes()[0]}'
+            )
+        for own, other in zip(self.layers, snapshot.layers, strict=True):
+            own.conv.copy_(other.conv)
+            own.ssm.copy_(other.ssm)
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Forget everything: fill this state's own memory with zeros."""
+        for layer in self.layers:
+            layer.conv.zero_()
+            layer.ssm.zero_()
+
+    def _shapes(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        return [(tuple(layer.conv.shape), tuple(layer.ssm.shape)) for layer in self.layers]
