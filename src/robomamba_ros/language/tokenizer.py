@@ -1,0 +1,78 @@
+"""Instruction text to a fixed number of token ids, by a Hugging Face `tokenizers` file.
+
+A byte-level vocabulary has no unknown words: any instruction gives ids. Knows nothing about torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from robomamba_ros.errors import CheckpointError, ObservationError
+
+PAD = '<|padding|>'
+END = '<|endoftext|>'
+
+
+class InstructionTokenizer:
+    """Turns an instruction into exactly `length` ids, padded on the left, closed by the end token.
+
+    Left padding keeps the last token of a sequence a real one, whatever the instruction's length.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, length: int) -> None:
+        pad, end = tokenizer.token_to_id(PAD), tokenizer.token_to_id(END)
+        if pad is None or end is None:
+            raise CheckpointError(f'the tokenizer lacks the token {PAD} or {END}')
+        self._tokenizer = tokenizer
+        self._pad, self._end = int(pad), int(end)
+        self.length = length
+
+    @classmethod
+    def train(cls, corpus: Iterable[str], vocabulary: int, length: int) -> InstructionTokenizer:
+        """Return a byte-level BPE tokenizer fitted to the instructions of a data set."""
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.normalizer = normalizers.Lowercase()
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary,
+            special_tokens=[PAD, END],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(corpus, trainer)
+        return cls(tokenizer, length)
+
+    @classmethod
+    def load(cls, path: Path, length: int) -> InstructionTokenizer:
+        """Read a tokenizer.json; raises CheckpointError where it cannot be read."""
+        try:
+            return cls(Tokenizer.from_file(str(path)), length)
+        except Exception as error:  # the library raises bare Exception
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f'{path} is not a tokenizer ({error})') from error
+
+    def save(self, path: Path) -> None:
+        """Write tokenizer.json."""
+        self._tokenizer.save(str(path))
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of token ids."""
+        return int(self._tokenizer.get_vocab_size())
+
+    def encode(self, instruction: str) -> NDArray[np.int64]:
+        """Return (length,) ids; raises ObservationError where the instruction is too long."""
+        ids = [*self._tokenizer.encode(instruction.strip()).ids, self._end]
+        if len(ids) > self.length:
+            raise ObservationError(
+                f"the instruction '{instruction}' has {len(ids)} tokens; this policy reads at "
+                f'most {self.length}. Say it in fewer words.'
+            )
+        return np.array([self._pad] * (self.length - len(ids)) + ids, dtype=np.int64)

@@ -1,0 +1,73 @@
+"""Physical units to the network's unit scale and back, per channel; part of a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from robomamba_ros.errors import CheckpointError
+from robomamba_ros.types import Float32Array
+
+
+@dataclass(frozen=True)
+class Affine:
+    """normalized = (physical - offset) / scale, per channel."""
+
+    offset: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    def normalize(self, physical: Float32Array) -> Float32Array:
+        """Return (..., d) physical values on the unit scale."""
+        offset, scale = np.float32(self.offset), np.float32(self.scale)
+        return np.asarray((physical - offset) / scale, dtype=np.float32)
+
+    def restore(self, normalized: Float32Array) -> Float32Array:
+        """Return (..., d) unit-scale values in physical units."""
+        offset, scale = np.float32(self.offset), np.float32(self.scale)
+        return np.asarray(normalized * scale + offset, dtype=np.float32)
+
+    @classmethod
+    def from_mean(cls, values: Float32Array) -> Affine:
+        """Fit mean 0 and deviation 1 per channel to (n, d) values; a constant keeps scale 1."""
+        deviation = values.std(axis=0)
+        return cls._of(values.mean(axis=0), np.where(deviation > 1e-8, deviation, 1.0))
+
+    @classmethod
+    def from_range(cls, values: Float32Array) -> Affine:
+        """Fit the range -1..1 per channel to (n, d) values; a constant keeps scale 1."""
+        low, high = values.min(axis=0), values.max(axis=0)
+        half = 0.5 * (high - low)
+        return cls._of(0.5 * (high + low), np.where(half > 1e-8, half, 1.0))
+
+    @classmethod
+    def _of(cls, offset: Float32Array, scale: Float32Array) -> Affine:
+        return cls(tuple(float(v) for v in offset), tuple(float(v) for v in scale))
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """The scales of a policy: state, delta state (one action step), action."""
+
+    state: Affine
+    delta_state: Affine
+    action: Affine
+
+    def save(self, path: Path) -> None:
+        """Write normalization.json."""
+        path.write_text(json.dumps(asdict(self), indent=1) + '\n', encoding='utf-8')
+
+    @classmethod
+    def load(cls, path: Path) -> Normalization:
+        """Read normalization.json; raises CheckpointError naming what is wrong with it."""
+        try:
+            raw = json.loads(path.read_text(encoding='utf-8'))
+            parts = {
+                key: Affine(tuple(raw[key]['offset']), tuple(raw[key]['scale']))
+                for key in ('state', 'delta_state', 'action')
+            }
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{path} does not hold a policy's scales: {error}") from error
+        return cls(**parts)

@@ -1,0 +1,221 @@
+"""The Meta-World Sawyer: a 7-joint arm over a table in MuJoCo, moved by end-effector targets.
+
+The benchmark's protocol (80 Hz, camera `corner2` at a fixed place, 4 action channels, 500 steps)
+is kept; this module only puts metres, openings in 0..1 and reproducible seeds around it. All
+calls of one simulation come from one thread: the rendering context belongs to it. Knows nothing
+about ROS or policies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from robomamba_ros.errors import SimulationError, unknown_name
+from robomamba_ros.resources import share_directory
+from robomamba_ros.types import (
+    NANOSECONDS,
+    Float32Array,
+    Float64Array,
+    Pose,
+    RobotState,
+    UInt8Array,
+)
+
+DT_NS = NANOSECONDS // 80
+CAMERA = 'corner2'
+CAMERA_POSITION = (0.75, 0.075, 0.7)
+MAX_STEPS = 500
+# One action of size 1 moves the target by this much along an axis [m].
+STEP_M = 0.01
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of the benchmark: its name ('drawer-open'), instruction in words, and group."""
+
+    name: str
+    instruction: str
+    group: str
+
+
+def load_tasks() -> dict[str, Task]:
+    """Return Meta-World's 50 tasks by name, from config/metaworld_mt50.json."""
+    path = share_directory() / 'config' / 'metaworld_mt50.json'
+    entries = json.loads(path.read_text(encoding='utf-8'))['tasks']
+    tasks = (Task(e['task'].removesuffix('-v3'), e['instruction'], e['group']) for e in entries)
+    return {task.name: task for task in tasks}
+
+
+class MetaWorldSim:
+    """One Sawyer in one task. Raises SimulationError on an unknown task or without rendering."""
+
+    dt_ns = DT_NS
+    joint_names = tuple(f'right_j{i}' for i in range(7))
+
+    def __init__(self, task: str, seed: int, *, camera_size: int = 224) -> None:
+        os.environ.setdefault('MUJOCO_GL', 'egl')
+        # Imported here because metaworld reads MUJOCO_GL at import and takes seconds to load.
+        try:
+            import mujoco
+            from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+            from metaworld.policies import ENV_POLICY_MAP
+        except ImportError as error:
+            raise SimulationError(
+                f"the simulation needs the package '{error.name}': pip install 'robomamba_ros[sim]'"
+            ) from error
+        self._mujoco = mujoco
+        self._environments = ALL_V3_ENVIRONMENTS
+        self._experts = ENV_POLICY_MAP
+        self._camera_size = camera_size
+        self._tasks = load_tasks()
+        self._renderer: Any = None
+        self._env: Any = None
+        self.task = ''
+        self.reset(task, seed)
+
+    def reset(self, task: str | None, seed: int) -> None:
+        """Start a new episode of `task` (None: the same); the seed fixes the objects' places."""
+        name = self.task if task is None else task
+        if name not in self._tasks:
+            raise SimulationError(unknown_name('Meta-World task', name, self._tasks))
+        if name != self.task:
+            self._make_environment(name)
+        self._env.seed(seed)
+        self._env.reset()
+        # The benchmark's reset moves bodies and the goal marker in the model only: without this
+        # the first image and observation still show them where the last episode had them.
+        self._mujoco.mj_forward(self._env.model, self._env.data)
+        observation = self._env._get_obs()
+        observation[18:36] = observation[:18]
+        self._env_observation = observation
+        self.seed = seed
+        self.steps = 0
+        self.success = False
+
+    def _make_environment(self, name: str) -> None:
+        self.close()
+        env = self._environments[f'{name}-v3']()
+        # The scripted expert sees a zero goal under partial observability, whose observation
+        # space is cached by the constructor; and only `seeded_rand_vec` obeys `seed()`.
+        env._partially_observable = False
+        del env.sawyer_observation_space
+        env._freeze_rand_vec = False
+        env.seeded_rand_vec = True
+        env._set_task_called = True
+        env.model.cam(CAMERA).pos[:] = CAMERA_POSITION
+        # Software rendering: multisampling, shadows and reflections cost 8 x the time.
+        env.model.vis.quality.offsamples = 0
+        self._env = env
+        self._expert = self._experts[f'{name}-v3']()
+        self.task = name
+
+    def step(self, target_position: Float64Array, gripper_opening: float) -> None:
+        """Advance 12.5 ms towards a target.
+
+        target_position: (3,) base axes [m]; a target further than 0.01 m per axis from the last
+        is approached by 0.01 m, as the benchmark's action limits say. gripper_opening: 0..1.
+        """
+        delta = (np.asarray(target_position, dtype=np.float64) - self.target_position) / STEP_M
+        self.step_action(np.array([*delta, 1.0 - 2.0 * gripper_opening]))
+
+    def step_action(self, action: Float64Array) -> None:
+        """Advance 12.5 ms with the benchmark's own action: (4,) in [-1, 1], clipped."""
+        if self.steps >= MAX_STEPS:
+            raise SimulationError(
+                f"the episode of '{self.task}' is over after {MAX_STEPS} steps; reset it"
+            )
+        self._env_observation, _, _, _, info = self._env.step(np.clip(action, -1.0, 1.0))
+        self.steps += 1
+        self.success = self.success or bool(info['success'])
+
+    def expert_action(self) -> Float64Array:
+        """Return the scripted expert's action (4,), clipped to what the benchmark executes."""
+        with warnings.catch_warnings():
+            # The experts' gains exceed the limits on purpose; the environment clips.
+            warnings.simplefilter('ignore')
+            action = self._expert.get_action(self._env_observation)
+        return np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
+
+    def render(self) -> UInt8Array:
+        """Return the image of the camera `corner2`: RGB (size, size, 3) uint8, upright."""
+        if self._renderer is None:
+            self._renderer = self._make_renderer()
+        self._renderer.update_scene(self._env.data, camera=CAMERA)
+        image = self._renderer.render()
+        return np.ascontiguousarray(image[::-1, ::-1])
+
+    def _make_renderer(self) -> Any:
+        try:
+            renderer = self._mujoco.Renderer(self._env.model, self._camera_size, self._camera_size)
+        except Exception as error:  # MuJoCo raises bare errors of the GL binding in use
+            raise SimulationError(
+                f'MuJoCo cannot render off screen ({error}); on Debian and Ubuntu: '
+                'apt-get install libegl1 libgl1-mesa-dri'
+            ) from error
+        flags = self._mujoco.mjtRndFlag
+        renderer.scene.flags[flags.mjRND_SHADOW] = 0
+        renderer.scene.flags[flags.mjRND_REFLECTION] = 0
+        return renderer
+
+    @property
+    def instruction(self) -> str:
+        """The benchmark's instruction for the task, in words."""
+        return self._tasks[self.task].instruction
+
+    @property
+    def done(self) -> bool:
+        """Whether the episode is over: success, or 500 steps."""
+        return self.success or self.steps >= MAX_STEPS
+
+    @property
+    def target_position(self) -> Float64Array:
+        """The target the simulated controller tracks: (3,) base axes [m]."""
+        return np.array(self._env.data.mocap_pos[0])
+
+    @property
+    def joint_positions(self) -> Float64Array:
+        """Positions of `joint_names`: (7,) [rad]."""
+        return np.array([self._env.data.joint(name).qpos[0] for name in self.joint_names])
+
+    @property
+    def object_positions(self) -> Float32Array:
+        """Where things are, for supervision in training only: (6,) main object, goal [m]."""
+        observation = self._env_observation
+        return np.concatenate([observation[4:7], observation[36:39]]).astype(np.float32)
+
+    def project(self, points: Float64Array) -> Float64Array:
+        """Return the pixels (n, 2), x right and y down, of points (n, 3) in base axes [m]."""
+        camera = self._env.data.cam(CAMERA)
+        # MuJoCo cameras look along -z with y up; the protocol turns the image by 180 degrees.
+        local = (np.asarray(points) - camera.xpos) @ camera.xmat.reshape(3, 3)
+        half = 0.5 * self._camera_size
+        focal = half / np.tan(0.5 * np.deg2rad(self._env.model.cam(CAMERA).fovy[0]))
+        scaled = focal * local[:, :2] / local[:, 2:]
+        return half + scaled * np.array([1.0, -1.0])
+
+    def state(self, stamp_ns: int) -> RobotState:
+        """Return the arm's state as its sensors give it, stamped `stamp_ns`."""
+        hand = self._env.data.body('hand')
+        w, x, y, z = hand.xquat
+        positions = self.joint_positions
+        return RobotState(
+            stamp_ns=stamp_ns,
+            pose=Pose(np.array(hand.xpos), np.array([x, y, z, w])),
+            gripper=float(self._env_observation[3]),
+            joints={n: float(p) for n, p in zip(self.joint_names, positions, strict=True)},
+        )
+
+    def close(self) -> None:
+        """Free the rendering context and the environment."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+        if self._env is not None:
+            self._env.close()
+            self._env = None

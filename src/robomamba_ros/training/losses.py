@@ -1,0 +1,37 @@
+"""The losses of AnoleVLA's two stages (paper section IV-C) and the localisation loss."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+# Errors of points are counted in units of this length [m], to weigh about as much as actions do.
+POINT_SCALE_M = 0.1
+
+
+def velocity_loss(predicted: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """L1 on the actions (eq. 5), a mean over valid steps; tensors (b, H, d_a), valid (b, H)."""
+    return _masked_mean((predicted - target).abs().mean(dim=-1), valid)
+
+
+def acceleration_loss(predicted: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """L1 on the temporal differences of the actions (eq. 6), where both steps are valid."""
+    error = predicted.diff(dim=1) - target.diff(dim=1)
+    return _masked_mean(error.abs().mean(dim=-1), valid[:, 1:] & valid[:, :-1])
+
+
+def localization_loss(
+    keypoints: Tensor, pixels: Tensor, points: Tensor, target_points: Tensor
+) -> Tensor:
+    """L1 between the first three keypoints (b, k, 2) and the pixels (b, 3, 2) of object, goal and
+    end effector, plus L1 between points read from vision and the true ones (b, 3, 3) [m].
+
+    The paper's future work: supervision of where things are.
+    """
+    in_image = (keypoints[:, :3] - pixels).abs().mean()
+    in_space = (points - target_points).abs().mean() / POINT_SCALE_M
+    return in_image + in_space
+
+
+def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    weight = mask.to(values.dtype)
+    return (values * weight).sum() / weight.sum().clamp(min=1.0)

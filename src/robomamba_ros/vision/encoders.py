@@ -1,0 +1,80 @@
+"""Image encoders: pixels in, a fixed number of vision tokens out.
+
+`KeypointEncoder` is the small one for CPUs. Knows nothing about cameras, robots or language models;
+a conditioning vector is just a vector.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class FilmResidualBlock(nn.Module):
+    """Two 3x3 convolutions with group normalisation, modulated by a vector (FiLM, Perez 2018)."""
+
+    def __init__(self, channels: int, condition: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(8, channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm2 = nn.GroupNorm(8, channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.film = nn.Linear(condition, 2 * channels)
+        nn.init.zeros_(self.film.weight)
+        nn.init.zeros_(self.film.bias)
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, features: Tensor, condition: Tensor) -> Tensor:
+        """Features (b, c, h, w), condition (b, k) -> (b, c, h, w)."""
+        hidden = self.conv1(functional.silu(self.norm1(features)))
+        scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
+        hidden = self.norm2(hidden) * (1.0 + scale) + shift
+        return features + self.conv2(functional.silu(hidden))
+
+
+class KeypointEncoder(nn.Module):
+    """A small convolutional network whose tokens are keypoints, found by soft-argmax.
+
+    Each of `keypoints` heat maps over the image attends to one place: its token carries where
+    (Finn et al. 2016, "Deep spatial autoencoders") and what the features are there. Where things
+    are survives to the action head at sub-pixel precision, which pooling would lose.
+    """
+
+    def __init__(
+        self, keypoints: int, condition: int, d_model: int, fine: int = 48, coarse: int = 96
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, fine, 8, stride=4, padding=2)
+        self.fine1 = FilmResidualBlock(fine, condition)
+        self.down = nn.Conv2d(fine, coarse, 3, stride=2, padding=1)
+        self.coarse1 = FilmResidualBlock(coarse, condition)
+        self.coarse2 = FilmResidualBlock(coarse, condition)
+        self.up = nn.Conv2d(coarse, fine, 1)
+        self.fine2 = FilmResidualBlock(fine, condition)
+        self.heat = nn.Conv2d(fine, keypoints, 1)
+        self.project = nn.Linear(2 + fine, d_model)
+
+    def forward(self, images: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (b, 3, s, s) in -1..1, condition (b, k) -> tokens, keypoints.
+
+        tokens (b, keypoints, d_model); keypoints (b, keypoints, 2), x to the right and y down,
+        -1..1 over the image.
+        """
+        fine = self.fine1(self.stem(images), condition)
+        coarse = self.coarse2(self.coarse1(self.down(fine), condition), condition)
+        fine = fine + functional.interpolate(self.up(coarse), scale_factor=2.0, mode='nearest')
+        fine = self.fine2(fine, condition)
+        height, width = fine.shape[2:]
+        attention = self.heat(fine).float().flatten(2).softmax(dim=-1)
+        grid_y, grid_x = torch.meshgrid(
+            _cell_centres(height, images.device), _cell_centres(width, images.device), indexing='ij'
+        )
+        grid = torch.stack((grid_x.flatten(), grid_y.flatten()), dim=-1)
+        keypoints = attention @ grid
+        found = attention.to(fine.dtype) @ fine.flatten(2).transpose(1, 2)
+        return self.project(torch.cat((keypoints.to(found.dtype), found), dim=-1)), keypoints
+
+
+def _cell_centres(cells: int, device: torch.device) -> Tensor:
+    return (torch.arange(cells, device=device, dtype=torch.float32) + 0.5) * (2.0 / cells) - 1.0

@@ -1,0 +1,52 @@
+"""Crop and resize of camera images, the same in data collection, training and on the robot.
+
+Needs NumPy and OpenCV only; knows nothing about torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from robomamba_ros.errors import ConfigError
+from robomamba_ros.types import Float64Array, UInt8Array
+
+
+@dataclass(frozen=True)
+class CropResize:
+    """Cuts a square out of a square camera image and shrinks it by area averaging.
+
+    source: side of the camera image [px]; left, top, side: the square cut out [px];
+    target: side of the result [px].
+    """
+
+    source: int
+    left: int
+    top: int
+    side: int
+    target: int
+
+    def __post_init__(self) -> None:
+        inside = (
+            min(self.left, self.top) >= 0
+            and self.left + self.side <= self.source
+            and self.top + self.side <= self.source
+        )
+        if not inside or not 0 < self.target <= self.side:
+            raise ConfigError(
+                f'image crop (left {self.left}, top {self.top}, side {self.side}) to '
+                f'{self.target} px does not fit an image of {self.source} px'
+            )
+
+    def __call__(self, image: UInt8Array) -> UInt8Array:
+        """Return the (target, target, 3) image of a (source, source, 3) one."""
+        cut = image[self.top : self.top + self.side, self.left : self.left + self.side]
+        small = cv2.resize(cut, (self.target, self.target), interpolation=cv2.INTER_AREA)
+        return np.asarray(small, dtype=np.uint8)
+
+    def normalized(self, pixels: Float64Array) -> Float64Array:
+        """Return pixels (..., 2) of the camera image as -1..1 over the cut-out square."""
+        origin = np.array([self.left, self.top], dtype=np.float64)
+        return 2.0 * (pixels - origin) / self.side - 1.0
