@@ -133,8 +133,8 @@ def _backward_block(
     # Rows of one array lie at constant distances, which spares LLVM the run-time alias checks.
     row = np.empty((STRETCH, 3, BLOCK), u.dtype)  # delta, delta * u, y before the gate
     back = np.empty((3, BLOCK), u.dtype)  # dy before the gate, d(delta), sum_k dh B
-    memory = np.empty((n, 3, BLOCK), u.dtype)  # A, dA, dh
-    past = np.empty((STRETCH + 1, n, 2, BLOCK), u.dtype)  # h before the step, decay of the step
+    memory = np.empty((n, 4, BLOCK), u.dtype)  # A, dA, dh, h
+    past = np.empty((STRETCH, n, 2, BLOCK), u.dtype)  # h before the step, decay of the step
     skip, shift = D[first:last], bias[first:last]
     skip_sum, shift_sum = grad_D[batch, first:last], grad_bias[batch, first:last]
     for j in range(width):
@@ -151,7 +151,7 @@ def _backward_block(
         for k in range(n):
             saved = checkpoints[batch, stretch, k, first:last]
             for j in range(width):
-                past[0, k, 0, j] = saved[j]
+                memory[k, 3, j] = saved[j]
         for i in range(steps):
             t = start + i
             u_t, delta_t = u[batch, t, first:last], delta[batch, t, first:last]
@@ -168,9 +168,10 @@ def _backward_block(
                 b, c = B[batch, t, k], C[batch, t, k]
                 for j in range(width):
                     decay = exp(row[i, 0, j] * memory[k, 0, j])
-                    h = decay * past[i, k, 0, j] + row[i, 1, j] * b
+                    h = decay * memory[k, 3, j] + row[i, 1, j] * b
+                    past[i, k, 0, j] = memory[k, 3, j]
                     past[i, k, 1, j] = decay
-                    past[i + 1, k, 0, j] = h
+                    memory[k, 3, j] = h
                     row[i, 2, j] += c * h
         for i in range(steps - 1, -1, -1):
             t = start + i
@@ -194,25 +195,31 @@ def _backward_block(
                 for j in range(width):
                     grad_h = memory[k, 2, j] + c * back[0, j]
                     decay = past[i, k, 1, j]
-                    grad_rate = grad_h * decay * past[i, k, 0, j]
+                    decayed = decay * past[i, k, 0, j]
+                    grad_rate = grad_h * decayed
                     back[1, j] += grad_rate * memory[k, 0, j]
                     back[2, j] += grad_h * b
                     memory[k, 1, j] += grad_rate * row[i, 0, j]
                     memory[k, 2, j] = grad_h * decay
                     sum_b += grad_h * row[i, 1, j]
-                    sum_c += back[0, j] * past[i + 1, k, 0, j]
+                    sum_c += back[0, j] * (decayed + row[i, 1, j] * b)
                 grad_B[part, batch, t, k] = sum_b
                 grad_C[part, batch, t, k] = sum_c
             grad_delta_t = grad_delta[batch, t, first:last]
             for j in range(width):
-                skip_sum[j] += back[0, j] * u_t[j]
                 grad_u_t[j] = skip[j] * back[0, j] + row[i, 0, j] * back[2, j]
-                grad_delta_t[j] = back[1, j] + u_t[j] * back[2, j]
+            for j in range(width):
+                skip_sum[j] += back[0, j] * u_t[j]
+            for j in range(width):
+                back[1, j] += u_t[j] * back[2, j]
             if use_softplus:
                 for j in range(width):
-                    grad_delta_t[j] *= sigmoid(delta_t[j] + shift[j])
+                    back[1, j] *= sigmoid(delta_t[j] + shift[j])
             for j in range(width):
-                shift_sum[j] += grad_delta_t[j]
+                shift_sum[j] += back[1, j]
+            grad_delta_t = grad_delta[batch, t, first:last]
+            for j in range(width):
+                grad_delta_t[j] = back[1, j]
     for k in range(n):
         for j in range(width):
             grad_A[batch, first + j, k] = memory[k, 1, j]
