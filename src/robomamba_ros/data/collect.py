@@ -183,6 +183,6 @@ def _label(
         window = slice(first, min(first + horizon, len(clean)))
         count = window.stop - window.start
         sample['actions'][:count] = physical[window]
-        broken = np.cumsum(disturbed[window]) - disturbed[window]
+        broken: NDArray[np.int64] = np.cumsum(disturbed[window]) - disturbed[window]
         sample['valid'][:count] = broken == 0
     return samples

@@ -21,12 +21,12 @@ class Affine:
 
     def normalize(self, physical: Float32Array) -> Float32Array:
         """Return (..., d) physical values on the unit scale."""
-        offset, scale = np.float32(self.offset), np.float32(self.scale)
+        offset, scale = _float32(self.offset), _float32(self.scale)
         return np.asarray((physical - offset) / scale, dtype=np.float32)
 
     def restore(self, normalized: Float32Array) -> Float32Array:
         """Return (..., d) unit-scale values in physical units."""
-        offset, scale = np.float32(self.offset), np.float32(self.scale)
+        offset, scale = _float32(self.offset), _float32(self.scale)
         return np.asarray(normalized * scale + offset, dtype=np.float32)
 
     @classmethod
@@ -45,6 +45,10 @@ class Affine:
     @classmethod
     def _of(cls, offset: Float32Array, scale: Float32Array) -> Affine:
         return cls(tuple(float(v) for v in offset), tuple(float(v) for v in scale))
+
+
+def _float32(values: tuple[float, ...]) -> Float32Array:
+    return np.asarray(values, dtype=np.float32)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class MetaWorldSim:
             ) from error
         self._mujoco = mujoco
         self._environments = ALL_V3_ENVIRONMENTS
-        self._experts = ENV_POLICY_MAP
+        self._experts: Any = ENV_POLICY_MAP
         self._camera_size = camera_size
         self._tasks = load_tasks()
         self._renderer: Any = None
@@ -197,7 +197,7 @@ class MetaWorldSim:
         half = 0.5 * self._camera_size
         focal = half / np.tan(0.5 * np.deg2rad(self._env.model.cam(CAMERA).fovy[0]))
         scaled = focal * local[:, :2] / local[:, 2:]
-        return half + scaled * np.array([1.0, -1.0])
+        return np.asarray(half + scaled * np.array([1.0, -1.0]))
 
     def state(self, stamp_ns: int) -> RobotState:
         """Return the arm's state as its sensors give it, stamped `stamp_ns`."""

@@ -100,6 +100,6 @@ def _problems(settings: Mapping[str, Any]) -> list[str]:
         if not isinstance(value, allowed) or (isinstance(value, bool) and spec.type != 'bool'):
             hint = ' (YAML reads 1e-3 as text; write 1.0e-3)' if spec.type == 'float' else ''
             problems.append(f'{name}: {value!r} is not {spec.type}{hint}')
-        elif spec.type in ('int', 'float') and value < 0:
+        elif isinstance(value, (int, float)) and value < 0:
             problems.append(f'{name}: {value} is negative')
     return problems

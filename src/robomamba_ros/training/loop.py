@@ -91,7 +91,7 @@ class Trainer:
         if self.step >= config.stage1_steps:
             total = total + config.acceleration_weight * losses['acceleration']
         self._optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_norm)
         if not torch.isfinite(norm):
             raise RoboMambaError(

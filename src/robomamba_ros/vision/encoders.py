@@ -30,7 +30,8 @@ class FilmResidualBlock(nn.Module):
         hidden = self.conv1(functional.silu(self.norm1(features)))
         scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
         hidden = self.norm2(hidden) * (1.0 + scale) + shift
-        return features + self.conv2(functional.silu(hidden))
+        change: Tensor = self.conv2(functional.silu(hidden))
+        return features + change
 
 
 class KeypointEncoder(nn.Module):
