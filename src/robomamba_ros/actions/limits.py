@@ -28,7 +28,7 @@ class PoseLimiter:
 
     Positions also stay in the workspace: the speed towards each of its walls never exceeds what
     the acceleration limit, shared by the three axes, can stop in time. From a start outside, they
-    move only inwards.
+    move only inwards. `limited` tells whether the last target was out of reach.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class PoseLimiter:
         self._period = period_s
         self._target = start
         self.pose = start
+        self.limited = False
         self.velocity: Float64Array = np.zeros(3)
         self.rotation_velocity: Float64Array = np.zeros(3)
 
@@ -72,14 +73,9 @@ class PoseLimiter:
             lower=-free,
             upper=free,
         )
-        position = target.position if velocity is None else self._moved(velocity)
-        if rotation_velocity is None:
-            quaternion = target.quaternion
-        else:
-            turn = rotation_velocity * period
-            quaternion = move_in_base(self.pose, np.zeros(3), turn).quaternion
-        pose = Pose(position, quaternion)
-        self.velocity = (position - self.pose.position) / period
+        self.limited = velocity is not None or rotation_velocity is not None
+        pose = self._moved(velocity, rotation_velocity, target) if self.limited else target
+        self.velocity = (pose.position - self.pose.position) / period
         self.rotation_velocity = _turn(self.pose, pose) / period
         self._target = target
         self.pose = pose
@@ -100,13 +96,21 @@ class PoseLimiter:
         target = move_in_base(self.pose, velocity * period, turning * period)
         return self.follow(target)
 
-    def _moved(self, velocity: Float64Array) -> Float64Array:
-        position = self.pose.position
-        moved = position + velocity * self._period
-        # Against rounding only: the velocity already keeps to the walls.
-        lower = np.minimum(self._workspace.lower, position)
-        upper = np.maximum(self._workspace.upper, position)
-        return np.clip(moved, lower, upper)
+    def _moved(
+        self, velocity: Float64Array | None, rotation_velocity: Float64Array | None, target: Pose
+    ) -> Pose:
+        position, quaternion = target.position, target.quaternion
+        if velocity is not None:
+            start = self.pose.position
+            moved = start + velocity * self._period
+            # Against rounding only: the velocity already keeps to the walls.
+            lower = np.minimum(self._workspace.lower, start)
+            upper = np.maximum(self._workspace.upper, start)
+            position = np.clip(moved, lower, upper)
+        if rotation_velocity is not None:
+            turn = rotation_velocity * self._period
+            quaternion = move_in_base(self.pose, np.zeros(3), turn).quaternion
+        return Pose(position, quaternion)
 
     def _wall_speeds(self) -> tuple[Float64Array, Float64Array]:
         """Return the lowest and highest velocity per axis from which the walls can be kept."""
