@@ -27,7 +27,7 @@ def quaternion_multiply(left: Float64Array, right: Float64Array) -> Float64Array
 
 def quaternion_inverse(quaternion: Float64Array) -> Float64Array:
     """Return the inverse of a unit quaternion (x, y, z, w)."""
-    return np.asarray(quaternion, dtype=np.float64) * np.array([-1.0, -1.0, -1.0, 1.0])
+    return np.asarray(quaternion * np.array([-1.0, -1.0, -1.0, 1.0]), dtype=np.float64)
 
 
 def quaternion_from_rotation_vector(vector: Float64Array) -> Float64Array:
