@@ -110,18 +110,17 @@ class SetpointLoop:
             self._status = LoopStatus(LoopState.DISABLED, self._status.reason)
 
     def enable(self, enabled: bool) -> None:
-        """Allow motion from the next chunk on, or brake to rest and then command nothing."""
-        at_rest = self._limiter is None or self._limiter.at_rest
+        """Allow motion from the next chunk on, or brake to rest and then command nothing.
+
+        A hold goes on where it is, an arm that was disabled starts from its measured pose.
+        """
         if enabled and not self._enabled:
             self._enabled = True
-            if at_rest:
-                # The arm may have sagged or been moved meanwhile: start from where it is.
-                self._forget_commands()
             self._wait(_NO_CHUNK)
         elif not enabled:
             self._enabled = False
             self._stop('disabled', LoopState.DISABLED)
-            if at_rest:
+            if self._limiter is None or self._limiter.at_rest:
                 self._come_to_rest()
 
     def update_state(self, state: RobotState, *, joints_stamp_ns: int | None = None) -> None:
@@ -191,11 +190,9 @@ class SetpointLoop:
             self._gripper = self._gripper if opening is None else opening
         else:
             pose = self._limiter.brake()
-            if self._status.state is LoopState.STOPPING and self._limiter.at_rest:
-                self._come_to_rest()
-        if self._status.state is LoopState.DISABLED:
-            return None
         self._commanded.add(RobotState(reached_ns, pose, self._gripper))
+        if self._status.state is LoopState.STOPPING and self._limiter.at_rest:
+            self._come_to_rest()
         return Setpoint(now_ns, pose, self._gripper)
 
     def _decide(self, problems: str, now_ns: int) -> None:
