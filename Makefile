@@ -33,7 +33,7 @@ bench: $(INSTALLED) ## time the selective scan and a whole policy on this machin
 	$(BIN)/python -m robomamba_ros.mamba.benchmark
 
 evaluate: $(INSTALLED) egl ## success of the shipped policy in simulation
-	$(BIN)/robomamba evaluate
+	$(BIN)/robomamba evaluate models/anolevla-mt10
 
 clean: ## remove everything the other verbs made
 	rm -rf .venv build install log .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -46,7 +46,7 @@ BASE_INSTALL = ('numpy', 'yaml', 'transforms3d')
 
 # An optional package is touched in one place, so that one message says how to install it.
 ONE_PLACE = {
-    'numba': 'mamba.scan',
+    'numba': 'mamba',
     'triton': 'mamba.scan',
     'mamba_ssm': 'mamba.scan',
     'causal_conv1d': 'mamba.scan',
