@@ -48,18 +48,24 @@ def _data_uri(kind: str, content: bytes) -> str:
     return f'data:{kind};base64,{base64.b64encode(content).decode("ascii")}'
 
 
-def _image(image: UInt8Array, alt: str) -> str:
+def _jpeg(image: UInt8Array) -> str:
     done, encoded = cv2.imencode(
         '.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92]
     )
     if not done:
         raise DataError(f'a frame of shape {image.shape} cannot be written as JPEG')
+    return _data_uri('image/jpeg', encoded.tobytes())
+
+
+def _image(image: UInt8Array, alt: str) -> str:
     height, width = image.shape[:2]
-    source = _data_uri('image/jpeg', encoded.tobytes())
-    return f'<img src="{source}" width="{width}" height="{height}" alt="{escape(alt)}">'
+    return f'<img src="{_jpeg(image)}" width="{width}" height="{height}" alt="{escape(alt)}">'
 
 
-def _video(path: Path, folder: Path) -> str:
+def _video(episode: EpisodeReport, folder: Path) -> str:
+    path = episode.video
+    if path is None:
+        return ''
     if path.stat().st_size > INLINE_VIDEO_BYTES:
         link = escape(os.path.relpath(path, folder))
         return f'<p class="note"><a href="{link}">Video ({escape(path.name)})</a></p>'
@@ -67,7 +73,8 @@ def _video(path: Path, folder: Path) -> str:
     if kind is None:
         raise DataError(f"'{path.name}' is no video for a browser; valid: .mp4, .webm")
     source = _data_uri(kind, path.read_bytes())
-    return f'<video controls loop muted playsinline preload="metadata" src="{source}"></video>'
+    poster = f' poster="{_jpeg(episode.frames[0][1])}"' if episode.frames else ''
+    return f'<video controls loop muted playsinline{poster} src="{source}"></video>'
 
 
 def _filmstrip(episode: EpisodeReport) -> str:
@@ -136,11 +143,10 @@ def _facts(episode: EpisodeReport) -> str:
 
 
 def _body(episode: EpisodeReport, folder: Path) -> str:
-    video = _video(episode.video, folder) if episode.video else ''
     return (
         f'<p class="instruction">\N{LEFT DOUBLE QUOTATION MARK}{escape(episode.instruction)}'
         '\N{RIGHT DOUBLE QUOTATION MARK}</p>'
-        f'<div class="media">{video}{_filmstrip(episode)}</div>{_motion(episode)}'
+        f'<div class="media">{_video(episode, folder)}{_filmstrip(episode)}</div>{_motion(episode)}'
     )
 
 
@@ -175,10 +181,8 @@ def _success_table(run: RunReport) -> str:
     rows = ''.join(_success_row(task, rate) for task, rate in by_task.items())
     total = _success_row('All episodes', run.total) if len(by_task) > 1 else ''
     mean = sum(rate.rate for rate in by_task.values()) / max(1, len(by_task))
-    note = (
-        f'<p class="note">Mean of {len(by_task)} tasks: {percent(mean)}. Intervals are 95 % '
-        'Wilson score intervals.</p>'
-    )
+    means = f'Mean of {len(by_task)} tasks: {percent(mean)}. ' if len(by_task) > 1 else ''
+    note = f'<p class="note">{means}Intervals are 95 % Wilson score intervals.</p>'
     return (
         '<section><h2>Success</h2><table><thead><tr><th scope="col">Task</th>'
         '<th scope="col" class="number">Episodes</th><th scope="col" class="number">Rate</th>'
