@@ -1,0 +1,253 @@
+"""Action chunks as trajectory messages: SE(3) targets and joint channels, joined by their stamp.
+
+Deltas travel as displacements since the stamp, summed in float64, so that a reader needs no
+history and the receiver's differences round to the sender's float32. Knows nothing about nodes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Quaternion, Transform, Vector3
+from nav_msgs.msg import Path
+from trajectory_msgs.msg import (
+    JointTrajectory,
+    JointTrajectoryPoint,
+    MultiDOFJointTrajectory,
+    MultiDOFJointTrajectoryPoint,
+)
+
+from robomamba_ros.errors import ActionError, unknown_name
+from robomamba_ros.nodes.conversions import (
+    duration_message,
+    nanoseconds,
+    pose_to_stamped,
+    time_message,
+)
+from robomamba_ros.spatial.transforms import (
+    quaternion_from_rotation_vector,
+    quaternion_inverse,
+    quaternion_multiply,
+    rotation_vector_from_quaternion,
+)
+from robomamba_ros.types import (
+    EE_DELTA_NAMES,
+    EE_POSE_NAMES,
+    GRIPPER_NAME,
+    ActionChunk,
+    ActionSpace,
+    Float64Array,
+    Pose,
+)
+
+IDENTITY = np.array([0.0, 0.0, 0.0, 1.0])
+
+
+def chunk_to_messages(
+    chunk: ActionChunk, frame: str
+) -> tuple[MultiDOFJointTrajectory, JointTrajectory]:
+    """Return `action_chunk` and `joint_chunk` for a chunk whose poses are in `frame`.
+
+    Point i is due at stamp + (i + 1) * dt. ee_delta: displacements since the stamp from the pose
+    commanded then, base axes. ee_pose: absolute. joint_delta: displacements since the stamp.
+    """
+    targets = MultiDOFJointTrajectory(joint_names=[chunk.space.value])
+    targets.header.stamp = time_message(chunk.stamp_ns)
+    targets.header.frame_id = frame
+    joint_names = [n for n in chunk.names if n not in (*EE_DELTA_NAMES, *EE_POSE_NAMES)]
+    joints = JointTrajectory(joint_names=joint_names)
+    joints.header = targets.header
+    transforms = _transforms(chunk)
+    positions = _joint_positions(chunk, joint_names)
+    for i in range(chunk.horizon):
+        due = duration_message((i + 1) * chunk.dt_ns)
+        target = MultiDOFJointTrajectoryPoint(time_from_start=due)
+        if transforms is not None:
+            target.transforms = [_transform_message(transforms[i])]
+        targets.points.append(target)
+        joints.points.append(
+            JointTrajectoryPoint(time_from_start=due, positions=positions[i].tolist())
+        )
+    return targets, joints
+
+
+def messages_to_chunk(targets: Any, joints: Any, frame: str) -> ActionChunk:
+    """Return the chunk that two messages of one stamp carry; the inverse of chunk_to_messages.
+
+    ee_delta gets all six displacement channels, zero where the sender had none. Raises
+    ActionError naming what does not fit.
+    """
+    stamp_ns = nanoseconds(targets.header.stamp)
+    if targets.header.frame_id != frame:
+        raise ActionError(
+            f"action_chunk is in the frame '{targets.header.frame_id}', the arm's base frame is "
+            f"'{frame}'"
+        )
+    space = _space(list(targets.joint_names))
+    horizon = len(targets.points)
+    if horizon == 0 or len(joints.points) != horizon:
+        raise ActionError(
+            f'action_chunk has {horizon} points and joint_chunk {len(joints.points)}; both need '
+            'the same number, at least one'
+        )
+    dt_ns = nanoseconds(targets.points[0].time_from_start)
+    for i, point in enumerate(targets.points):
+        if nanoseconds(point.time_from_start) != (i + 1) * dt_ns:
+            raise ActionError(
+                f'point {i} of action_chunk is due {nanoseconds(point.time_from_start)} ns after '
+                f'the stamp; steps of {dt_ns} ns were expected'
+            )
+    columns: dict[str, Float64Array] = {}
+    if space is ActionSpace.EE_DELTA:
+        transforms = _read_transforms(targets)
+        columns.update(zip(EE_DELTA_NAMES, _differences(transforms).T, strict=True))
+    elif space is ActionSpace.EE_POSE:
+        columns.update(zip(EE_POSE_NAMES, _read_transforms(targets).T, strict=True))
+    for name, values in zip(joints.joint_names, _read_positions(joints).T, strict=True):
+        differs = space is ActionSpace.JOINT_DELTA and name != GRIPPER_NAME
+        columns[name] = np.diff(values, prepend=0.0) if differs else values
+    actions = np.stack(list(columns.values()), axis=1).astype(np.float32)
+    return ActionChunk(stamp_ns, dt_ns, actions, space, tuple(columns))
+
+
+def predicted_path(chunk: ActionChunk, anchor: Pose, frame: str) -> Path:
+    """Return where the end effector is after each step, from the pose `anchor` at the stamp.
+
+    Chunks of joint channels give an empty path: the end effector's follows from kinematics.
+    """
+    path = Path()
+    path.header.stamp = time_message(chunk.stamp_ns)
+    path.header.frame_id = frame
+    transforms = _transforms(chunk)
+    if transforms is None:
+        return path
+    for i, transform in enumerate(transforms):
+        pose = Pose(transform[:3], transform[3:])
+        if chunk.space is ActionSpace.EE_DELTA:
+            turned = quaternion_multiply(pose.quaternion, anchor.quaternion)
+            pose = Pose(anchor.position + pose.position, turned)
+        path.poses.append(pose_to_stamped(pose, chunk.stamp_ns + (i + 1) * chunk.dt_ns, frame))
+    return path
+
+
+class ChunkJoiner:
+    """Joins `action_chunk` and `joint_chunk` by stamp; the newest of each is kept."""
+
+    def __init__(self, frame: str) -> None:
+        self._frame = frame
+        self._targets: Any = None
+        self._joints: Any = None
+
+    def add_targets(self, message: Any) -> ActionChunk | None:
+        """Take an `action_chunk`; return the chunk once its `joint_chunk` is there too."""
+        self._targets = message
+        return self._join()
+
+    def add_joints(self, message: Any) -> ActionChunk | None:
+        """Take a `joint_chunk`; return the chunk once its `action_chunk` is there too."""
+        self._joints = message
+        return self._join()
+
+    def _join(self) -> ActionChunk | None:
+        targets, joints = self._targets, self._joints
+        if targets is None or joints is None or targets.header.stamp != joints.header.stamp:
+            return None
+        self._targets = self._joints = None
+        return messages_to_chunk(targets, joints, self._frame)
+
+
+def displacements(chunk: ActionChunk) -> Float64Array:
+    """Return (H, 7) displacements since the stamp of an ee_delta chunk: metres, quaternion."""
+    steps = np.zeros((chunk.horizon, 6))
+    for column, name in enumerate(EE_DELTA_NAMES):
+        if name in chunk.names:
+            steps[:, column] = chunk.channel(name)
+    result = np.empty((chunk.horizon, 7))
+    result[:, :3] = np.cumsum(steps[:, :3], axis=0)
+    turn = IDENTITY
+    for i, step in enumerate(steps):
+        turn = quaternion_multiply(quaternion_from_rotation_vector(step[3:]), turn)
+        result[i, 3:] = turn
+    return result
+
+
+def _differences(transforms: Float64Array) -> Float64Array:
+    """Return (H, 6) displacements within each step; the inverse of `displacements`."""
+    steps = np.empty((len(transforms), 6))
+    steps[:, :3] = np.diff(transforms[:, :3], axis=0, prepend=0.0)
+    before = IDENTITY
+    for i, turn in enumerate(transforms[:, 3:]):
+        steps[i, 3:] = rotation_vector_from_quaternion(
+            quaternion_multiply(turn, quaternion_inverse(before))
+        )
+        before = turn
+    return steps
+
+
+def _transforms(chunk: ActionChunk) -> Float64Array | None:
+    if chunk.space is ActionSpace.EE_DELTA:
+        return displacements(chunk)
+    if chunk.space is ActionSpace.EE_POSE:
+        return np.stack([chunk.channel(name) for name in EE_POSE_NAMES], axis=1).astype(np.float64)
+    return None
+
+
+def _transform_message(values: Float64Array) -> Transform:
+    x, y, z, qx, qy, qz, qw = values.tolist()
+    return Transform(
+        translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw)
+    )
+
+
+def _joint_positions(chunk: ActionChunk, names: list[str]) -> Float64Array:
+    positions = np.empty((chunk.horizon, len(names)))
+    for column, name in enumerate(names):
+        values = chunk.channel(name).astype(np.float64)
+        differs = chunk.space is ActionSpace.JOINT_DELTA and name != GRIPPER_NAME
+        positions[:, column] = np.cumsum(values) if differs else values
+    return positions
+
+
+def _space(names: list[str]) -> ActionSpace:
+    if len(names) != 1:
+        raise ActionError(
+            f'action_chunk needs one joint name, the action space, got {len(names)}: '
+            f'{", ".join(names)}'
+        )
+    try:
+        return ActionSpace(names[0])
+    except ValueError:
+        valid = [space.value for space in ActionSpace]
+        raise ActionError(unknown_name('action space', names[0], valid)) from None
+
+
+def _read_transforms(targets: Any) -> Float64Array:
+    rows = np.empty((len(targets.points), 7))
+    for i, point in enumerate(targets.points):
+        if len(point.transforms) != 1:
+            raise ActionError(
+                f'point {i} of action_chunk has {len(point.transforms)} transforms, not 1'
+            )
+        t, r = point.transforms[0].translation, point.transforms[0].rotation
+        rows[i] = (t.x, t.y, t.z, r.x, r.y, r.z, r.w)
+    lengths = np.linalg.norm(rows[:, 3:], axis=1)
+    # A comparison with NaN is false, so that NaN is refused here too.
+    bad = np.flatnonzero(~(np.abs(lengths - 1.0) < 1e-3))
+    if len(bad):
+        raise ActionError(
+            f'point {bad[0]} of action_chunk has a quaternion of length {lengths[bad[0]]:.4f}, '
+            'not 1'
+        )
+    return rows
+
+
+def _read_positions(joints: Any) -> Float64Array:
+    width = len(joints.joint_names)
+    for i, point in enumerate(joints.points):
+        if len(point.positions) != width:
+            raise ActionError(
+                f'point {i} of joint_chunk has {len(point.positions)} positions for the '
+                f'{width} joints {", ".join(joints.joint_names)}'
+            )
+    return np.array([p.positions for p in joints.points], dtype=np.float64).reshape(-1, width)

@@ -1,0 +1,176 @@
+"""The robot side: turns chunks into setpoints at the control rate and owns the watchdog.
+
+SetpointLoop decides; this node carries messages to and from it. Runs without torch.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from robomamba_ros.control.lockstep import LockstepGate
+from robomamba_ros.control.metrics import LatencyWindow
+from robomamba_ros.control.setpoint_loop import LoopState, SetpointLoop
+from robomamba_ros.errors import ActionError, ConfigError
+from robomamba_ros.nodes.chunk_input import ChunkInput
+from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_values
+from robomamba_ros.nodes.host import run
+from robomamba_ros.nodes.lifecycle import ManagedNode
+from robomamba_ros.nodes.parameters import CONTROLLER
+from robomamba_ros.nodes.setpoint_output import SetpointOutput
+from robomamba_ros.nodes.state_input import StateInput
+from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.types import NANOSECONDS, ActionChunk, RobotState
+
+
+class ControllerNode(ManagedNode):
+    """Follows `action_chunk` with `joint_chunk`; publishes `target_pose` and `gripper`.
+
+    realtime: a setpoint per control period of the node's clock. lockstep: a setpoint per state,
+    stamped like it, once the chunk that it depends on is there; a disabled controller gives none,
+    so that simulated time stands still.
+    """
+
+    def __init__(self, **node_options: Any) -> None:
+        self._connections: list[Any] = []
+        self._control_timer: Any = None
+        super().__init__('controller_node', CONTROLLER, **node_options)
+
+    def configure(self, parameters: Mapping[str, Any]) -> None:
+        """Load the arm, connect, start the control timer."""
+        arm = load_arm(parameters['arm'])
+        mode = parameters['mode']
+        self._gate: LockstepGate | None = None
+        if mode == 'lockstep':
+            if parameters['execute_steps'] == 0:
+                raise ConfigError("mode lockstep needs the parameter 'execute_steps' above 0")
+            self._gate = LockstepGate(parameters['execute_steps'], arm.period_ns)
+        self._loop = SetpointLoop(arm, crossfade_steps=parameters['crossfade_steps'])
+        self._enabled = False
+        self._clear_measurements()
+        self._output = SetpointOutput(self, arm)
+        self._connections.append(self._output)
+        self._states = StateInput(self, arm, mode, self._on_state, self.warn)
+        self._connections.append(self._states)
+        self._chunks = ChunkInput(self, arm.base_frame, self._on_chunk, self.warn)
+        self._connections.append(self._chunks)
+        self._rates = {'state': Rate(), 'chunk': Rate(), 'command': Rate()}
+        if self._gate is None:
+            self._control_timer = self.create_timer(1.0 / arm.control_rate_hz, self._tick)
+
+    def teardown(self) -> None:
+        """Disconnect."""
+        if self._control_timer is not None:
+            self.destroy_timer(self._control_timer)
+            self._control_timer = None
+        while self._connections:
+            self._connections.pop().destroy()
+
+    def enable(self, enabled: bool) -> None:
+        """Follow chunks from the next one on, or brake to rest."""
+        self._enabled = enabled
+        self._loop.enable(enabled)
+        self._step_in_lockstep()
+
+    def reset(self) -> None:
+        """Forget chunk, inputs, commands and measurements."""
+        self._loop.reset()
+        if self._gate is not None:
+            self._gate.reset()
+        self._clear_measurements()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the arm has stopped; in lockstep simulated time stands still instead."""
+        return (
+            not self._configured
+            or self._gate is not None
+            or self._loop.status.state is not LoopState.STOPPING
+        )
+
+    def _clear_measurements(self) -> None:
+        self._latency = LatencyWindow()
+        self._seam_jump_m = 0.0
+        self._refused = 0
+        self._state_ns: int | None = None
+        self._state_received_s = 0.0
+        self._new_chunk_ns: int | None = None
+
+    def _on_state(self, state: RobotState, joints_stamp_ns: int) -> None:
+        if state.stamp_ns != self._state_ns:
+            self._state_ns = state.stamp_ns
+            self._state_received_s = time.monotonic()
+        self._loop.update_state(state, joints_stamp_ns=joints_stamp_ns)
+        if self._gate is not None:
+            self._gate.add_state(state.stamp_ns)
+            self._step_in_lockstep()
+
+    def _on_chunk(self, chunk: ActionChunk) -> None:
+        if self._gate is not None:
+            self._gate.add_chunk(chunk)
+            self._step_in_lockstep()
+        elif self._loop.status.state is not LoopState.DISABLED:
+            self._follow(chunk, self._now_ns())
+
+    def _follow(self, chunk: ActionChunk, now_ns: int) -> None:
+        try:
+            receipt = self._loop.add_chunk(chunk, now_ns)
+        except ActionError as error:
+            self._refused += 1
+            self.warn(error)
+        else:
+            self._seam_jump_m = max(self._seam_jump_m, receipt.seam_jump_m)
+            self._new_chunk_ns = chunk.stamp_ns
+
+    def _tick(self) -> None:
+        now_ns = self._now_ns()
+        setpoint = self._loop.tick(now_ns)
+        if setpoint is None:
+            return
+        self._output.publish(setpoint)
+        if self._new_chunk_ns is not None:
+            self._latency.add((now_ns - self._new_chunk_ns) / NANOSECONDS)
+            self._new_chunk_ns = None
+
+    def _step_in_lockstep(self) -> None:
+        step = self._gate.release() if self._gate is not None and self._enabled else None
+        if step is None:
+            return
+        if step.chunk is not None:
+            self._follow(step.chunk, step.stamp_ns)
+        setpoint = self._loop.tick(step.stamp_ns)
+        if setpoint is None:
+            return
+        self._output.publish(setpoint)
+        if step.chunk is not None:
+            # Simulated time stood still meanwhile, so wall time is what was spent.
+            self._latency.add(time.monotonic() - self._state_received_s)
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def report(self) -> Report:
+        """Return state, reason, rates, ages and latencies."""
+        status = self._loop.status
+        bad = status.state in (LoopState.STOPPING, LoopState.HOLDING)
+        values: dict[str, object] = {'state': status.state.value, 'reason': status.reason}
+        counts = (self._states.count, self._chunks.count, self._output.count)
+        for (name, rate), count in zip(self._rates.items(), counts, strict=True):
+            values[f'{name}_rate_hz'] = rate.read(count)
+        if self._state_ns is not None:
+            values['state_age_s'] = (self._now_ns() - self._state_ns) / NANOSECONDS
+        values |= {
+            'seam_jump_max_m': self._seam_jump_m,
+            'limited_setpoints': self._loop.limited_ticks,
+            'refused_chunks': self._refused,
+        }
+        values |= latency_values('observation_to_command', self._latency)
+        message = f'{status.state.value}: {status.reason}' if status.reason else status.state.value
+        return Report(WARN if bad else OK, message, values)
+
+
+def main() -> None:
+    """Run the node (console script `controller_node`)."""
+    sys.exit(run([ControllerNode], sys.argv))

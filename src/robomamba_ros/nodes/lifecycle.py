@@ -1,0 +1,157 @@
+"""What both managed nodes share: autostart, services, diagnostics, one-line errors, one teardown.
+
+Knows nothing about policies or arms.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import SetBool, Trigger
+
+from robomamba_ros.errors import RoboMambaError
+from robomamba_ros.nodes.diagnostics import ERROR, OK, Diagnostics, Report
+from robomamba_ros.nodes.parameters import Parameters, ParameterSpec
+
+SUCCESS = TransitionCallbackReturn.SUCCESS
+
+
+class ManagedNode(LifecycleNode):
+    """A lifecycle node; a subclass gives `configure`, `enable`, `reset`, `report`, `teardown`.
+
+    An error in a transition is logged in one line and leaves the node where it was. One at
+    autostart is `fatal`: nobody is there to try again. `teardown` undoes `configure`, whole or
+    half done, and may be called twice.
+    """
+
+    def __init__(self, name: str, table: Sequence[ParameterSpec], **node_options: Any) -> None:
+        super().__init__(name, automatically_declare_parameters_from_overrides=True, **node_options)
+        self.fatal = ''
+        self._failure = ''
+        self._configured = self._active = False
+        self._declared = Parameters(self, table)
+        self.create_service(SetBool, '~/enable', self._on_enable)
+        self.create_service(Trigger, '~/reset', self._on_reset)
+        self._diagnostics = Diagnostics(self, self._report)
+        if self.get_parameter('autostart').value:
+            # From a timer: the node is then spinning and every callback is in its one thread.
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._autostart_timer = self.create_timer(0.0, self._autostart, clock=steady)
+
+    def configure(self, parameters: Mapping[str, Any]) -> None:
+        """Load and warm up; raises RoboMambaError."""
+        raise NotImplementedError
+
+    def enable(self, enabled: bool) -> None:
+        """Begin to work, or begin to come to rest."""
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """Forget the episode."""
+        raise NotImplementedError
+
+    def report(self) -> Report:
+        """Return the state of a configured node for /diagnostics."""
+        raise NotImplementedError
+
+    def teardown(self) -> None:
+        """Free what `configure` made."""
+        raise NotImplementedError
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the node may be destroyed without leaving an arm in motion."""
+        return True
+
+    def halt(self) -> None:
+        """Deactivate where active; `at_rest` tells when the arm has stopped."""
+        if self._active:
+            self.trigger_deactivate()
+
+    def warn(self, error: Exception) -> None:
+        """Log an input or chunk that cannot be used, at most once a second."""
+        self.get_logger().warning(str(error), throttle_duration_sec=1.0)
+
+    def _autostart(self) -> None:
+        self.destroy_timer(self._autostart_timer)
+        if self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:
+            self.fatal = self._failure
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        response.success = self._active
+        if self._active:
+            self.enable(request.data)
+            self._diagnostics.publish()
+        else:
+            response.message = 'the node is not active; activate it first'
+        return response
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._configured
+        if self._configured:
+            self.reset()
+        else:
+            response.message = 'the node is not configured; configure it first'
+        return response
+
+    def _report(self) -> Report:
+        if self._configured:
+            return self.report()
+        return Report(ERROR if self._failure else OK, self._failure or 'not configured')
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Configure from the parameters; on an error tear down what was made."""
+        result = self._guard('configure', lambda: self.configure(self._declared.values()))
+        self._configured = result == SUCCESS
+        if not self._configured:
+            self.teardown()
+        return result
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to work, where the parameter `enabled` says so."""
+        enabled = bool(self.get_parameter('enabled').value)
+        result = self._guard('activate', lambda: self.enable(enabled))
+        self._active = result == SUCCESS
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to come to rest; what that takes goes on while the node is inactive."""
+        self._active = False
+        return self._guard('deactivate', lambda: self.enable(False))
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Tear down, so that the node can be configured again; refused while the arm moves."""
+        if not self.at_rest:
+            self.get_logger().error('cannot clean up: the arm has not come to rest yet')
+            return TransitionCallbackReturn.FAILURE
+        return self.on_shutdown(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Tear down for good."""
+        self._configured = self._active = False
+        return self._guard('tear down', self.teardown)
+
+    def destroy_node(self) -> None:
+        """Tear down and destroy."""
+        self._guard('tear down', self.teardown)
+        super().destroy_node()
+
+    def _guard(self, step: str, action: Callable[[], None]) -> TransitionCallbackReturn:
+        self._failure = ''
+        try:
+            action()
+        except RoboMambaError as error:
+            self._failure = str(error)
+        # rclpy would drop it without a word, and a driver or library may raise anything.
+        except Exception as error:
+            self._failure = f'{type(error).__name__}: {error}'
+            self.get_logger().debug(traceback.format_exc())
+        if not self._failure:
+            return SUCCESS
+        self.get_logger().error(f'cannot {step}: {self._failure}')
+        return TransitionCallbackReturn.FAILURE

@@ -1,0 +1,173 @@
+"""The parameters of every node in one table each: type, default, limits, description.
+
+Declares them with ROS descriptors and checks them; knows nothing about what they are used for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+
+from robomamba_ros.bringup import MODES
+from robomamba_ros.errors import ConfigError, unknown_name
+
+# Given to every node by ROS 2 itself.
+STANDARD = ('use_sim_time', 'start_type_description_service')
+STANDARD_PREFIX = 'qos_overrides.'
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """One parameter. The type is that of the default; limits are inclusive."""
+
+    name: str
+    default: bool | int | float | str
+    description: str
+    limits: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+    required: bool = False
+    read_only: bool = True
+
+    def problem(self, value: Any) -> str:
+        """Return what is wrong with a value, or an empty string."""
+        kind, given = type(self.default), type(value)
+        if given is not kind and (kind, given) != (float, int):
+            return f"parameter '{self.name}' must be {kind.__name__}, got {value!r}"
+        if self.choices and value not in self.choices:
+            return unknown_name(f"value of parameter '{self.name}'", str(value), self.choices)
+        if self.limits and not self.limits[0] <= value <= self.limits[1]:
+            return (
+                f"parameter '{self.name}' must lie within {self.limits[0]} .. {self.limits[1]}, "
+                f'got {value}'
+            )
+        if self.required and value == '':
+            return f"parameter '{self.name}' is not set: {self.description}"
+        return ''
+
+    def descriptor(self) -> ParameterDescriptor:
+        """Return the ROS descriptor that `ros2 param describe` shows."""
+        result = ParameterDescriptor(description=self.description, read_only=self.read_only)
+        if self.choices:
+            result.additional_constraints = f'one of: {", ".join(self.choices)}'
+        if self.limits and isinstance(self.default, int):
+            first, last = (int(limit) for limit in self.limits)
+            result.integer_range = [IntegerRange(from_value=first, to_value=last)]
+        elif self.limits:
+            lower, upper = self.limits
+            result.floating_point_range = [FloatingPointRange(from_value=lower, to_value=upper)]
+        return result
+
+
+ARM = ParameterSpec(
+    'arm', 'sawyer_sim', 'the arm contract: a name in config/arms or the path of a YAML file'
+)
+MODE = ParameterSpec(
+    'mode',
+    'realtime',
+    'realtime: by the clock; lockstep: simulated time waits for every command',
+    choices=MODES,
+)
+AUTOSTART = ParameterSpec('autostart', True, 'configure and activate at start')
+EXECUTE_STEPS = ParameterSpec(
+    'execute_steps',
+    0,
+    'actions of a chunk to run before the next inference; 0: as the policy was evaluated '
+    '(the controller needs the number in lockstep mode)',
+    limits=(0, 1000),
+)
+
+POLICY = (
+    ParameterSpec(
+        'checkpoint', '', 'directory of the policy, or its name in models/', required=True
+    ),
+    ARM,
+    MODE,
+    AUTOSTART,
+    EXECUTE_STEPS,
+    ParameterSpec('device', 'cpu', 'where the policy runs: cpu, cuda, cuda:0, ...'),
+    ParameterSpec('instruction', '', 'instruction to start with; the topic replaces it'),
+    ParameterSpec('enabled', True, 'infer as soon as active; ~/enable changes it'),
+)
+CONTROLLER = (
+    ARM,
+    MODE,
+    AUTOSTART,
+    EXECUTE_STEPS,
+    ParameterSpec(
+        'crossfade_steps',
+        0,
+        'steps over which a new chunk takes over from the old one; 0: at once',
+        limits=(0, 1000),
+    ),
+    ParameterSpec(
+        'enabled', False, 'move as soon as active, without waiting for ~/enable to say so'
+    ),
+)
+SIM = (
+    ARM,
+    MODE,
+    ParameterSpec('task', 'reach', 'Meta-World task, used at the next reset', read_only=False),
+    ParameterSpec(
+        'seed',
+        0,
+        'fixes where the objects lie, used at the next reset',
+        limits=(0, 2**31 - 1),
+        read_only=False,
+    ),
+    ParameterSpec('camera_rate', 20.0, 'images per second in realtime mode', limits=(0.1, 80.0)),
+    ParameterSpec('camera_steps', 10, 'steps between images in lockstep mode', limits=(1, 1000)),
+    ParameterSpec('camera_size', 224, 'width and height of the images [px]', limits=(16, 2048)),
+)
+
+
+class Parameters:
+    """The declared parameters of one node.
+
+    The node must be made with automatically_declare_parameters_from_overrides, so that a name
+    that no table has is seen instead of being dropped.
+    """
+
+    def __init__(self, node: Any, table: Sequence[ParameterSpec]) -> None:
+        self._node = node
+        self._table = {spec.name: spec for spec in table}
+        given: Mapping[str, Any] = dict(node.get_parameters_by_prefix(''))
+        self._problems = [
+            unknown_name(f"parameter of node '{node.get_name()}'", name, self._table)
+            for name in given
+            if name not in self._table
+            and name not in STANDARD
+            and not name.startswith(STANDARD_PREFIX)
+        ]
+        for spec in table:
+            value: Any = spec.default
+            if spec.name in given:
+                value = given[spec.name].value
+                node.undeclare_parameter(spec.name)
+            problem = spec.problem(value)
+            if problem:
+                self._problems.append(problem)
+                value = spec.default
+            elif isinstance(spec.default, float):
+                value = float(value)
+            node.declare_parameter(spec.name, value, spec.descriptor(), ignore_override=True)
+        node.add_on_set_parameters_callback(self._check)
+
+    def values(self) -> dict[str, Any]:
+        """Return every parameter by name; raises ConfigError naming all that are wrong."""
+        if self._problems:
+            raise ConfigError(' '.join(self._problems))
+        return {name: self._node.get_parameter(name).value for name in self._table}
+
+    def _check(self, changed: Sequence[Any]) -> SetParametersResult:
+        known = [p for p in changed if p.name in self._table]
+        problems = [self._table[p.name].problem(p.value) for p in known]
+        reason = ' '.join(filter(None, problems))
+        return SetParametersResult(successful=not reason, reason=reason)

@@ -1,0 +1,80 @@
+"""What the simulated robot publishes: clock, proprioception, camera, status of the episode.
+
+Knows nothing about when to publish.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from rosgraph_msgs.msg import Clock as ClockMessage
+from sensor_msgs.msg import CameraInfo, Image, JointState
+
+from robomamba_ros.nodes import qos
+from robomamba_ros.nodes.conversions import pose_to_stamped, time_message
+from robomamba_ros.nodes.diagnostics import OK, Report, status_message
+from robomamba_ros.nodes.images import rgb_to_image
+from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.simulation.metaworld import CAMERA
+from robomamba_ros.types import RobotState, UInt8Array
+
+# Vertical field of view of `corner2`, metaworld/assets/objects/assets/xyz_base.xml.
+FIELD_OF_VIEW_DEG = 60.0
+
+
+class SimPublishers:
+    """The simulated robot's topics; every message of one instant carries its stamp."""
+
+    def __init__(self, node: Any, arm: ArmContract, camera_size: int) -> None:
+        self._arm = arm
+        self._clock = node.create_publisher(ClockMessage, '/clock', qos.CLOCK)
+        # Reliable in both modes: readers that ask for less get less.
+        state = qos.STATE_LOCKSTEP
+        self._joint_states = node.create_publisher(JointState, 'joint_states', state)
+        self._ee_pose = node.create_publisher(PoseStamped, 'ee_pose', state)
+        camera = f'camera/{CAMERA}'
+        self._image = node.create_publisher(Image, f'{camera}/image', qos.CAMERA_LOCKSTEP)
+        self._info = node.create_publisher(CameraInfo, f'{camera}/camera_info', qos.CAMERA_LOCKSTEP)
+        self._status = node.create_publisher(DiagnosticStatus, '~/status', qos.LATCHED)
+        self._camera_info = _camera_info(camera_size)
+
+    def clock(self, stamp_ns: int) -> None:
+        """Publish the simulated time."""
+        self._clock.publish(ClockMessage(clock=time_message(stamp_ns)))
+
+    def state(self, state: RobotState) -> None:
+        """Publish `joint_states` and `ee_pose`."""
+        gripper = self._arm.gripper
+        span = gripper.open_position - gripper.closed_position
+        position = gripper.closed_position + state.gripper * span
+        joints = JointState(
+            name=[*state.joints, gripper.joint], position=[*state.joints.values(), position]
+        )
+        joints.header.stamp = time_message(state.stamp_ns)
+        self._joint_states.publish(joints)
+        self._ee_pose.publish(pose_to_stamped(state.pose, state.stamp_ns, self._arm.base_frame))
+
+    def image(self, image: UInt8Array, stamp_ns: int) -> None:
+        """Publish a camera image and its camera_info."""
+        message = rgb_to_image(image, stamp_ns, CAMERA)
+        self._camera_info.header = message.header
+        self._info.publish(self._camera_info)
+        self._image.publish(message)
+
+    def status(self, message: str, values: Mapping[str, object]) -> None:
+        """Publish `~/status`."""
+        self._status.publish(status_message('episode', Report(OK, message, values)))
+
+
+def _camera_info(size: int) -> CameraInfo:
+    focal = 0.5 * size / math.tan(0.5 * math.radians(FIELD_OF_VIEW_DEG))
+    center = 0.5 * size
+    info = CameraInfo(width=size, height=size, distortion_model='plumb_bob', d=[0.0] * 5)
+    info.k = [focal, 0.0, center, 0.0, focal, center, 0.0, 0.0, 1.0]
+    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    info.p = [focal, 0.0, center, 0.0, 0.0, focal, center, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info

@@ -1,0 +1,55 @@
+"""A policy with a stopwatch, and its first inference ahead of the first real one."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from robomamba_ros.control.metrics import LatencyWindow
+from robomamba_ros.policies.base import Policy, PolicySpec
+from robomamba_ros.types import EE_POSE_NAMES, ActionChunk, Observation
+
+
+class TimedPolicy:
+    """Measures what every inference of a policy takes in wall time."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.latency = LatencyWindow()
+
+    @property
+    def spec(self) -> PolicySpec:
+        """What the policy needs and gives."""
+        return self._policy.spec
+
+    def reset(self) -> None:
+        """Forget the episode and its measurements."""
+        self._policy.reset()
+        self.latency = LatencyWindow()
+
+    def infer(self, observation: Observation) -> ActionChunk:
+        """Return the policy's chunk."""
+        start = time.perf_counter()
+        chunk = self._policy.infer(observation)
+        self.latency.add(time.perf_counter() - start)
+        return chunk
+
+    def warm_up(self) -> None:
+        """Infer once on made-up inputs: the first inference compiles and allocates."""
+        self.infer(fake_observation(self.spec))
+        self.reset()
+
+
+def fake_observation(spec: PolicySpec) -> Observation:
+    """Return an observation of the right shapes: black images, the arm at the origin."""
+    names = spec.state_names
+    # A quaternion of zeros would be no rotation.
+    state = np.array([float(name == EE_POSE_NAMES[6]) for name in names], dtype=np.float32)
+    return Observation(
+        stamp_ns=0,
+        images={c.name: np.zeros((c.height, c.width, 3), dtype=np.uint8) for c in spec.cameras},
+        state=state,
+        previous_state=state,
+        instruction='warm up',
+    )

@@ -1,0 +1,121 @@
+"""A ROS 2 domain of these tests' own, on this machine alone, and nodes that live in threads."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from robomamba_ros.nodes.host import Host
+
+# rclpy imports it with the first message; a parser that it uses names a deprecated module.
+with warnings.catch_warnings():
+    warnings.simplefilter('ignore', DeprecationWarning)
+    import rosidl_generator_py  # noqa: F401
+
+# Only a hang reaches it; a machine that is busy with something else does not.
+PATIENCE_S = 30.0
+
+
+def free_domain() -> int:
+    """Return a domain whose discovery port nobody on this machine holds."""
+    for offset in range(101):
+        domain = 1 + (os.getpid() + offset) % 101
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(('0.0.0.0', 7400 + 250 * domain + 10))
+            except OSError:
+                continue
+            return domain
+    raise RuntimeError('every ROS 2 domain of this machine is in use')
+
+
+@pytest.fixture(scope='session', autouse=True)
+def ros_environment() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('ROS_DOMAIN_ID', str(free_domain()))
+        patch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+        patch.delenv('ROS_LOCALHOST_ONLY', raising=False)
+        patch.setenv('MUJOCO_GL', os.environ.get('MUJOCO_GL', 'egl'))
+        yield
+
+
+@pytest.fixture
+def ros(ros_environment: None) -> Iterator[None]:
+    rclpy.init(args=[])
+    yield
+    rclpy.shutdown()
+
+
+@pytest.fixture
+def host(ros: None) -> Iterator[Callable[..., Host]]:
+    """Start nodes in threads: host(PolicyNode, {...parameters}, SimNode, {...}); ends them."""
+    hosts: list[Host] = []
+
+    def start(*pairs: tuple[Callable[..., Any], dict[str, Any]]) -> Host:
+        def factory(make: Callable[..., Any], parameters: dict[str, Any]) -> Callable[[], Any]:
+            overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+            return lambda: make(parameter_overrides=overrides)
+
+        hosts.append(Host([factory(make, parameters) for make, parameters in pairs]))
+        return hosts[-1]
+
+    yield start
+    for each in hosts:
+        each.stop()
+
+
+class Peer:
+    """A node that the test spins in its own thread, waiting for what it names."""
+
+    def __init__(self) -> None:
+        self.node = Node('peer', start_parameter_services=False)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+
+    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        """Spin until the condition holds; fail naming what did not happen."""
+        expired = threading.Event()
+        timer = threading.Timer(PATIENCE_S, expired.set)
+        timer.start()
+        try:
+            while not condition():
+                assert not expired.is_set(), f'waited {PATIENCE_S} s for {what}'
+                self._executor.spin_once(timeout_sec=0.1)
+        finally:
+            timer.cancel()
+
+    def call(self, kind: Any, name: str, request: Any) -> Any:
+        """Call a service and return its response."""
+        client = self.node.create_client(kind, name)
+        self.wait_for(client.service_is_ready, f'the service {name}')
+        future = client.call_async(request)
+        self.wait_for(future.done, f'the response of {name}')
+        self.node.destroy_client(client)
+        return future.result()
+
+    def record(self, kind: Any, topic: str, profile: Any) -> list[Any]:
+        """Return a list that grows by every message of a topic."""
+        received: list[Any] = []
+        self.node.create_subscription(kind, topic, received.append, profile)
+        return received
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+
+
+@pytest.fixture
+def peer(ros: None) -> Iterator[Peer]:
+    made = Peer()
+    yield made
+    made.close()
