@@ -8,18 +8,19 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from robomamba_ros.mamba.block import Block, MambaConfig
+from robomamba_ros.mamba.scan.dispatch import AUTO
 from robomamba_ros.mamba.state import MambaState
 
 __all__ = ['MambaBackbone', 'MambaConfig']
 
 
 class MambaBackbone(nn.Module):
-    """n_layer Mamba blocks and a final RMSNorm."""
+    """n_layer Mamba blocks and a final RMSNorm; `backend` is that of scan and convolution."""
 
-    def __init__(self, config: MambaConfig) -> None:
+    def __init__(self, config: MambaConfig, *, backend: str = AUTO) -> None:
         super().__init__()
         self.config = config
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+        self.layers = nn.ModuleList(Block(config, backend) for _ in range(config.n_layer))
         self.norm_f = nn.RMSNorm(config.d_model, eps=config.norm_epsilon)
 
     def forward(

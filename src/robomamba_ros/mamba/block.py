@@ -62,8 +62,9 @@ class MambaConfig:
 class Mixer(nn.Module):
     """The gated selective state space of Mamba-1 (Gu and Dao 2023, section 3.4, figure 3)."""
 
-    def __init__(self, config: MambaConfig) -> None:
+    def __init__(self, config: MambaConfig, backend: str) -> None:
         super().__init__()
+        self.backend = backend
         d, n, rank = config.d_inner, config.d_state, config.rank
         self.split = (rank, n, n)
         self.in_proj = nn.Linear(config.d_model, 2 * d, bias=False)
@@ -87,14 +88,13 @@ class Mixer(nn.Module):
 
     def forward(self, hidden: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
         """Mix hidden (b, l, d_model) over time from `state` (zeros where None)."""
-        # Two products instead of one that is cut in two: both results are contiguous, no copies.
-        weight_x, weight_z = self.in_proj.weight.chunk(2)
-        x, z = F.linear(hidden, weight_x), F.linear(hidden, weight_z)
+        x, z = self.in_proj(hidden).chunk(2, dim=-1)
         x, conv_state = causal_conv1d(
             x,
             self.conv1d.weight.squeeze(1),
             self.conv1d.bias,
             None if state is None else state.conv,
+            backend=self.backend,
         )
         low_rank, B, C = self.x_proj(x).split(self.split, dim=-1)
         y, ssm_state = selective_scan(
@@ -108,6 +108,7 @@ class Mixer(nn.Module):
             self.dt_proj.bias,
             delta_softplus=True,
             initial_state=None if state is None else state.ssm,
+            backend=self.backend,
         )
         return self.out_proj(y), LayerState(conv_state, ssm_state)
 
@@ -115,10 +116,10 @@ class Mixer(nn.Module):
 class Block(nn.Module):
     """hidden + mixer(RMSNorm(hidden)); the residual stream keeps its own type."""
 
-    def __init__(self, config: MambaConfig) -> None:
+    def __init__(self, config: MambaConfig, backend: str) -> None:
         super().__init__()
         self.norm = nn.RMSNorm(config.d_model, eps=config.norm_epsilon)
-        self.mixer = Mixer(config)
+        self.mixer = Mixer(config, backend)
 
     def forward(self, hidden: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
         """Return hidden (b, l, d_model) after this layer, and the layer's new state."""

@@ -9,36 +9,53 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from robomamba_ros.mamba.scan.dispatch import AUTO, CPU, resolve_backend
+
 
 def causal_conv1d(
-    x: Tensor, weight: Tensor, bias: Tensor | None, initial_state: Tensor | None = None
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    initial_state: Tensor | None = None,
+    *,
+    backend: str = AUTO,
 ) -> tuple[Tensor, Tensor]:
     """Convolve each channel over time with its own k taps and apply SiLU.
 
     x (b, l, d); weight (d, k), the last tap on the present input; bias (d,); states (b, k-1, d):
     the k-1 inputs before x, oldest first, zeros where `initial_state` is None. Computes in float32
     (float64 where x is float64); y (b, l, d) has the type of x, the last state that of the
-    computation. Raises ValueError for shapes that do not fit.
+    computation. Backends are those of the scan. Raises ValueError for shapes that do not fit.
     """
-    b, length, d = x.shape
-    taps = weight.shape[1]
+    b, _, d = x.shape
+    carried = (b, weight.shape[1] - 1, d)
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     if weight.shape[0] != d:
         raise ValueError(f'the convolution has {weight.shape[0]} channels, x has {d}')
     if initial_state is None:
-        initial_state = x.new_zeros((b, taps - 1, d), dtype=dtype)
-    elif tuple(initial_state.shape) != (b, taps - 1, d):
+        initial_state = x.new_zeros(carried, dtype=dtype)
+    elif tuple(initial_state.shape) != carried:
         raise ValueError(
-            f'the state of the convolution is {tuple(initial_state.shape)}, expected '
-            f'{(b, taps - 1, d)}'
+            f'the state of the convolution is {tuple(initial_state.shape)}, expected {carried}'
         )
+    run = _reference
+    if resolve_backend(backend, x.device) == CPU:
+        from robomamba_ros.mamba.kernels import conv
+
+        run = conv.causal_conv1d
     with torch.autocast(x.device.type, enabled=False):
-        window = torch.cat((initial_state.to(dtype), x.to(dtype)), dim=1)
-        kernel = weight.to(dtype)
-        # Shifted multiply-adds: torch's grouped conv1d is several times slower on short sequences.
-        y = window[:, taps - 1 :] * kernel[:, taps - 1]
-        for tap in range(taps - 1):
-            y = y + window[:, tap : tap + length] * kernel[:, tap]
-        if bias is not None:
-            y = y + bias.to(dtype)
-        return F.silu(y).to(x.dtype), window[:, length:].clone()
+        y, final_state = run(
+            x.to(dtype),
+            weight.to(dtype),
+            None if bias is None else bias.to(dtype),
+            initial_state.to(dtype),
+        )
+        return y.to(x.dtype), final_state
+
+
+def _reference(
+    x: Tensor, weight: Tensor, bias: Tensor | None, initial_state: Tensor
+) -> tuple[Tensor, Tensor]:
+    window = torch.cat((initial_state, x), dim=1)
+    y = F.conv1d(window.transpose(1, 2), weight[:, None], bias, groups=x.shape[2])
+    return F.silu(y).transpose(1, 2), window[:, x.shape[1] :].clone()

@@ -16,13 +16,20 @@ class StateSizes(Protocol):
     """The numbers of a configuration that fix the size of its state."""
 
     @property
-    def n_layer(self) -> int: ...
+    def n_layer(self) -> int:
+        """Number of layers."""
+
     @property
-    def d_inner(self) -> int: ...
+    def d_inner(self) -> int:
+        """Channels of the convolution and the scan."""
+
     @property
-    def d_state(self) -> int: ...
+    def d_state(self) -> int:
+        """States per channel."""
+
     @property
-    def d_conv(self) -> int: ...
+    def d_conv(self) -> int:
+        """Taps of the convolution."""
 
 
 @dataclass(frozen=True)

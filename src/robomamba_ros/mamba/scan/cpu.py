@@ -7,27 +7,20 @@ needs numba; only scan/dispatch does so.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numba import njit, prange
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from robomamba_ros.mamba.scan.functions import exp, sigmoid, softplus
+from robomamba_ros.mamba.kernels.functions import exp, sigmoid, softplus
+from robomamba_ros.mamba.kernels.launch import BLOCK, block_count, launch
 
-# Channels per task: n = 16 states and 16 rates of 256 float32 fill 32 KiB.
-BLOCK = 256
 # The backward pass recomputes the states of this many steps at a time from a checkpoint; states
 # and decays of one such stretch stay in the second-level cache.
 STRETCH = 16
-
-# numba's fallback thread pool aborts the process when two Python threads enter it at once.
-_LAUNCH = threading.Lock()
 
 
 @njit(nogil=True, fastmath={'contract'}, error_model='numpy', cache=True)
@@ -56,9 +49,10 @@ def _forward_block(
     row = np.empty((3, BLOCK), u.dtype)  # delta, delta * u, y
     memory = np.empty((n, 2, BLOCK), u.dtype)  # A, h
     for k in range(n):
+        rates, carried = A[k, first:last], initial[batch, k, first:last]
         for j in range(width):
-            memory[k, 0, j] = A[first + j, k]
-            memory[k, 1, j] = initial[batch, first + j, k]
+            memory[k, 0, j] = rates[j]
+            memory[k, 1, j] = carried[j]
     skip, shift = D[first:last], bias[first:last]
     for t in range(length):
         if save and t % STRETCH == 0:
@@ -94,8 +88,9 @@ def _forward_block(
             for j in range(width):
                 y_t[j] = row[2, j]
     for k in range(n):
+        carried = final[batch, k, first:last]
         for j in range(width):
-            final[batch, first + j, k] = memory[k, 1, j]
+            carried[j] = memory[k, 1, j]
 
 
 # Reassociation lets LLVM vectorise the sums over channels behind the gradients of B and C.
@@ -141,10 +136,11 @@ def _backward_block(
         skip_sum[j] = zero
         shift_sum[j] = zero
     for k in range(n):
+        rates, carried = A[k, first:last], grad_final[batch, k, first:last]
         for j in range(width):
-            memory[k, 0, j] = A[first + j, k]
+            memory[k, 0, j] = rates[j]
             memory[k, 1, j] = zero
-            memory[k, 2, j] = grad_final[batch, first + j, k]
+            memory[k, 2, j] = carried[j]
     for stretch in range((length - 1) // STRETCH, -1, -1):
         start = stretch * STRETCH
         steps = min(STRETCH, length - start)
@@ -221,9 +217,10 @@ def _backward_block(
             for j in range(width):
                 grad_delta_t[j] = back[1, j]
     for k in range(n):
+        rates, carried = grad_A[batch, k, first:last], grad_initial[batch, k, first:last]
         for j in range(width):
-            grad_A[batch, first + j, k] = memory[k, 1, j]
-            grad_initial[batch, first + j, k] = memory[k, 2, j]
+            rates[j] = memory[k, 1, j]
+            carried[j] = memory[k, 2, j]
 
 
 @njit(nogil=True, cache=True)
@@ -250,22 +247,6 @@ def _backward_parallel(tasks: Any, blocks: Any, arrays: Any) -> None:
         _backward_block(task // blocks, task % blocks * BLOCK, *arrays)
 
 
-def _launch(
-    serial: Callable[..., None], parallel: Callable[..., None], u: Tensor, arrays: tuple[Any, ...]
-) -> None:
-    """Run one task per batch entry and block of channels on as many threads as torch uses."""
-    blocks = -(-u.shape[2] // BLOCK)
-    tasks = u.shape[0] * blocks
-    threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, tasks)
-    views = tuple(a.detach().numpy() if isinstance(a, Tensor) else a for a in arrays)
-    if threads <= 1:
-        serial(tasks, blocks, views)
-        return
-    with _LAUNCH:
-        numba.set_num_threads(threads)
-        parallel(tasks, blocks, views)
-
-
 def _forward(
     inputs: tuple[Tensor, ...], use_softplus: bool, initial: Tensor, save: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -273,9 +254,9 @@ def _forward(
     b, length, d = u.shape
     stretches = -(-length // STRETCH) if save else 0
     y, final = torch.empty_like(u), torch.empty_like(initial)
-    checkpoints = u.new_empty((b, stretches, A.shape[1], d))
+    checkpoints = u.new_empty((b, stretches, A.shape[0], d))
     arrays = (*inputs, use_softplus, initial, y, final, checkpoints)
-    _launch(_forward_serial, _forward_parallel, u, arrays)
+    launch(_forward_serial, _forward_parallel, b, d, arrays)
     return y, final, checkpoints
 
 
@@ -287,21 +268,26 @@ class _SelectiveScan(torch.autograd.Function):
         y, final, checkpoints = _forward(inputs, use_softplus, initial, save=True)
         ctx.save_for_backward(checkpoints, *inputs)
         ctx.use_softplus = use_softplus
+        ctx.set_materialize_grads(False)
         return y, final
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, grad_y: Tensor, grad_final: Tensor) -> tuple[Tensor | None, ...]:
+    @once_differentiable
+    def backward(
+        ctx: Any, grad_y: Tensor | None, grad_final: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
         checkpoints, *inputs = ctx.saved_tensors
-        u, delta, A, B, C, D, z, bias = inputs
+        u, delta, A, z = (inputs[i] for i in (0, 1, 2, 6))
         b, length, d = u.shape
-        n, blocks = A.shape[1], -(-d // BLOCK)
+        n, blocks = A.shape[0], block_count(d)
         grad_u, grad_delta, grad_z = (torch.empty_like(x) for x in (u, delta, z))
-        grad_A, grad_initial = u.new_empty((b, d, n)), u.new_empty((b, d, n))
+        grad_A, grad_initial = u.new_empty((b, n, d)), u.new_empty((b, n, d))
         grad_B, grad_C = u.new_empty((blocks, b, length, n)), u.new_empty((blocks, b, length, n))
         grad_D, grad_bias = u.new_empty((b, d)), u.new_empty((b, d))
         arrays = (*inputs, ctx.use_softplus, checkpoints)
-        arrays += (grad_y.contiguous(), grad_final.contiguous())
+        grad_y = torch.zeros_like(u) if grad_y is None else grad_y.contiguous()
+        grad_final = u.new_zeros((b, n, d)) if grad_final is None else grad_final.contiguous()
+        arrays += (grad_y, grad_final)
         arrays += (
             grad_u,
             grad_delta,
@@ -313,7 +299,7 @@ class _SelectiveScan(torch.autograd.Function):
             grad_bias,
             grad_initial,
         )
-        _launch(_backward_serial, _backward_parallel, u, arrays)
+        launch(_backward_serial, _backward_parallel, b, d, arrays)
         sums = (x.sum(0) for x in (grad_A, grad_B, grad_C, grad_D))
         return (None, grad_initial, grad_u, grad_delta, *sums, grad_z, grad_bias.sum(0))
 
@@ -340,7 +326,7 @@ def selective_scan(
         for x in (
             u,
             delta,
-            A,
+            A.t(),
             B,
             C,
             zeros if D is None else D,
@@ -348,9 +334,10 @@ def selective_scan(
             zeros if delta_bias is None else delta_bias,
         )
     )
-    initial = initial_state.contiguous()
+    # In memory the channels run fastest: (b, n, d). A state that comes back is not copied.
+    initial = initial_state.transpose(1, 2).contiguous()
     if torch.is_grad_enabled() and any(x.requires_grad for x in (*inputs, initial)):
-        y, final = _SelectiveScan.apply(delta_softplus, initial, *inputs)
-        return y, final
-    y, final, _ = _forward(inputs, delta_softplus, initial, save=False)
-    return y, final
+        y, final = _SelectiveScan.apply(delta_softplus, initial, *inputs)  # type: ignore[no-untyped-call]
+    else:
+        y, final, _ = _forward(inputs, delta_softplus, initial, save=False)
+    return y, final.transpose(1, 2)
