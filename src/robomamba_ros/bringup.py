@@ -16,8 +16,7 @@ import yaml
 from robomamba_ros.errors import CheckpointError, ConfigError, unknown_name
 from robomamba_ros.resources import share_directory
 from robomamba_ros.robots.arm import ArmContract, load_arm
-
-MODES = ('realtime', 'lockstep')
+from robomamba_ros.types import MODES
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,8 @@ def policy_graph(options: PolicyOptions, *, simulated_time: bool = False) -> tup
     """Return the policy and the controller node. Raises ConfigError, CheckpointError."""
     if options.mode not in MODES:
         raise ConfigError(unknown_name('mode', options.mode, MODES))
+    if options.mode == 'lockstep' and not simulated_time:
+        raise ConfigError('mode lockstep needs the simulation: a real arm does not wait')
     arm = load_arm(options.arm)
     directory = checkpoint_directory(options.checkpoint)
     steps = options.execute_steps or int(checkpoint_value(directory, 'execute_steps'))
@@ -96,7 +97,10 @@ def policy_graph(options: PolicyOptions, *, simulated_time: bool = False) -> tup
 
 
 def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
-    """Return the simulated arm with the policy and the controller node that drive it."""
+    """Return the simulated arm with the policy and the controller node that drive it.
+
+    Without an instruction the policy follows the task's own, which the simulation announces.
+    """
     policy, controller = policy_graph(options, simulated_time=True)
     directory = checkpoint_directory(options.checkpoint)
     parameters = {
@@ -107,6 +111,7 @@ def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
         'camera_rate': sim.camera_rate,
         # In lockstep the policy waits for an image at every inference.
         'camera_steps': policy.parameters['execute_steps'],
+        'announce_instruction': not options.instruction,
         'camera_size': int(checkpoint_value(directory, 'crop', 'source')),
     }
     robot = NodeSpec(

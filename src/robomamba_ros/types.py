@@ -25,6 +25,9 @@ EE_DELTA_NAMES = ('ee_dx', 'ee_dy', 'ee_dz', 'ee_drx', 'ee_dry', 'ee_drz')
 EE_POSE_NAMES = ('ee_x', 'ee_y', 'ee_z', 'ee_qx', 'ee_qy', 'ee_qz', 'ee_qw')
 GRIPPER_NAME = 'gripper'
 
+# How time passes: by a clock, or simulated, one step for every command.
+MODES = ('realtime', 'lockstep')
+
 
 class ActionSpace(str, Enum):
     """What the channels of an action mean.

@@ -16,8 +16,8 @@ from rcl_interfaces.msg import (
     SetParametersResult,
 )
 
-from robomamba_ros.bringup import MODES
 from robomamba_ros.errors import ConfigError, unknown_name
+from robomamba_ros.types import MODES
 
 # Given to every node by ROS 2 itself.
 STANDARD = ('use_sim_time', 'start_type_description_service')
@@ -124,6 +124,9 @@ SIM = (
     ),
     ParameterSpec('camera_rate', 20.0, 'images per second in realtime mode', limits=(0.1, 80.0)),
     ParameterSpec('camera_steps', 10, 'steps between images in lockstep mode', limits=(1, 1000)),
+    ParameterSpec(
+        'announce_instruction', True, "publish the task's instruction on `instruction` at a reset"
+    ),
     ParameterSpec('camera_size', 224, 'width and height of the images [px]', limits=(16, 2048)),
 )
 

@@ -60,7 +60,7 @@ class SimNode(Node):
         camera_steps = max(1, round(1.0 / (STEP_S * parameters['camera_rate'])))
         self._robot = robot = SimulatedRobot(
             MetaWorldSim(parameters['task'], parameters['seed'], camera_size=size),
-            SimPublishers(self, arm, size),
+            SimPublishers(self, arm, size, parameters['announce_instruction']),
             lockstep=lockstep,
             camera_steps=parameters['camera_steps'] if lockstep else camera_steps,
         )

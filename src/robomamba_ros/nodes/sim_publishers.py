@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import String
 
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.conversions import pose_to_stamped, time_message
@@ -29,7 +30,7 @@ FIELD_OF_VIEW_DEG = 60.0
 class SimPublishers:
     """The simulated robot's topics; every message of one instant carries its stamp."""
 
-    def __init__(self, node: Any, arm: ArmContract, camera_size: int) -> None:
+    def __init__(self, node: Any, arm: ArmContract, camera_size: int, announce: bool) -> None:
         self._arm = arm
         self._clock = node.create_publisher(ClockMessage, '/clock', qos.CLOCK)
         # Reliable in both modes: readers that ask for less get less.
@@ -40,6 +41,9 @@ class SimPublishers:
         self._image = node.create_publisher(Image, f'{camera}/image', qos.CAMERA_LOCKSTEP)
         self._info = node.create_publisher(CameraInfo, f'{camera}/camera_info', qos.CAMERA_LOCKSTEP)
         self._status = node.create_publisher(DiagnosticStatus, '~/status', qos.LATCHED)
+        self._instruction: Any = None
+        if announce:
+            self._instruction = node.create_publisher(String, 'instruction', qos.LATCHED)
         self._camera_info = _camera_info(camera_size)
 
     def clock(self, stamp_ns: int) -> None:
@@ -64,6 +68,11 @@ class SimPublishers:
         self._camera_info.header = message.header
         self._info.publish(self._camera_info)
         self._image.publish(message)
+
+    def instruction(self, text: str) -> None:
+        """Publish `instruction`, where the node is to announce it."""
+        if self._instruction is not None:
+            self._instruction.publish(String(data=text))
 
     def status(self, message: str, values: Mapping[str, object]) -> None:
         """Publish `~/status`."""

@@ -27,6 +27,9 @@ class Outputs(Protocol):
     def image(self, image: UInt8Array, stamp_ns: int) -> None:
         """Take a camera image."""
 
+    def instruction(self, text: str) -> None:
+        """Take the instruction of a new episode."""
+
     def status(self, message: str, values: dict[str, object]) -> None:
         """Take the state of the episode."""
 
@@ -60,6 +63,7 @@ class SimulatedRobot:
         self._target, self._target_ns = self._sim.target_position, -1
         self._opening, self._opening_ns = 1.0, -1
         self._repeated_ns = -1
+        self._outputs.instruction(self._sim.instruction)
         self._publish()
 
     def command_position(self, position: Float64Array, stamp_ns: int) -> None:
