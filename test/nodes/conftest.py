@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +19,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from robomamba_ros.nodes.host import Host
+
+# The policies in scripted_policies.py, for tests and for processes that they start.
+sys.path.insert(0, str(Path(__file__).parent))
 
 # rclpy imports it with the first message; a parser that it uses names a deprecated module.
 with warnings.catch_warnings():
@@ -58,13 +64,13 @@ def ros(ros_environment: None) -> Iterator[None]:
 
 @pytest.fixture
 def host(ros: None) -> Iterator[Callable[..., Host]]:
-    """Start nodes in threads: host(PolicyNode, {...parameters}, SimNode, {...}); ends them."""
+    """Start nodes in threads, as host((SimNode, {parameters}), ...); ended after the test."""
     hosts: list[Host] = []
 
     def start(*pairs: tuple[Callable[..., Any], dict[str, Any]]) -> Host:
         def factory(make: Callable[..., Any], parameters: dict[str, Any]) -> Callable[[], Any]:
             overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-            return lambda: make(parameter_overrides=overrides)
+            return partial(make, parameter_overrides=overrides)
 
         hosts.append(Host([factory(make, parameters) for make, parameters in pairs]))
         return hosts[-1]

@@ -13,7 +13,7 @@ from importlib import import_module
 from robomamba_ros import __version__
 from robomamba_ros.errors import RoboMambaError
 
-VERBS = ('collect', 'train', 'evaluate')
+VERBS = ('up', 'collect', 'train', 'evaluate', 'demo')
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,0 +1,179 @@
+"""Each node in a process of its own, found and judged from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from std_srvs.srv import SetBool
+
+from robomamba_ros.nodes import qos
+
+HERE = Path(__file__).parent
+SOURCE = HERE.parents[1] / 'src'
+
+
+class Processes:
+    """Node processes; their output is read when they have ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, command: list[str], parameters: dict[str, object]) -> None:
+        arguments = [f'{key}:={value}' for key, value in parameters.items()]
+        flags = [part for argument in arguments for part in ('-p', argument)]
+        with (self._folder / f'{name}.log').open('wb') as log:
+            self._running[name] = subprocess.Popen(
+                [sys.executable, *command, '--ros-args', *flags],
+                env={**os.environ, 'PYTHONPATH': f'{SOURCE}:{HERE}', 'OMP_NUM_THREADS': '1'},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def node(self, name: str, parameters: dict[str, object]) -> None:
+        program = f'from robomamba_ros.nodes.{name} import main; main()'
+        self.start(name, ['-c', program], parameters)
+
+    def end(self, name: str, number: int) -> tuple[int, str]:
+        """Send a signal; return exit code and output."""
+        process = self._running.pop(name)
+        process.send_signal(number)
+        code = process.wait(timeout=30)
+        return code, self.output(name)
+
+    def wait(self, name: str) -> tuple[int, str]:
+        """Wait until a process ends by itself; return exit code and output."""
+        code = self._running.pop(name).wait(timeout=30)
+        return code, self.output(name)
+
+    def output(self, name: str) -> str:
+        return (self._folder / f'{name}.log').read_text()
+
+    def close(self) -> None:
+        for process in self._running.values():
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    made = Processes(tmp_path)
+    yield made
+    made.close()
+
+
+def test_the_arm_comes_to_rest_when_the_policy_process_dies(processes, peer, tmp_path) -> None:
+    common = {'arm': 'sawyer_sim', 'use_sim_time': 'true'}
+    processes.node('sim_node', {'task': 'reach', 'camera_size': 64})
+    processes.node('controller_node', {**common, 'enabled': 'true'})
+    processes.start(
+        'policy_node', [str(HERE / 'policy_process.py')], {**common, 'checkpoint': str(tmp_path)}
+    )
+    node = peer.node
+    poses = peer.record(PoseStamped, 'ee_pose', qos.STATE_LOCKSTEP)
+    targets = peer.record(PoseStamped, 'target_pose', qos.COMMAND)
+    diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+
+    peer.wait_for(lambda: len(poses) > 0, 'the simulated arm')
+    start = poses[-1].pose.position.x
+    peer.wait_for(lambda: poses[-1].pose.position.x > start + 0.02, 'the arm to move')
+
+    names = {name for name, _ in node.get_node_names_and_namespaces()}
+    assert {'sim_node', 'controller_node', 'policy_node'} <= names
+    chunk = node.get_publishers_info_by_topic('action_chunk')
+    assert [(e.node_name, e.topic_type) for e in chunk] == [
+        ('policy_node', 'trajectory_msgs/msg/MultiDOFJointTrajectory')
+    ]
+    assert chunk[0].qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    (camera,) = node.get_subscriptions_info_by_topic('camera/corner2/image')
+    assert camera.node_name == 'policy_node'
+    assert camera.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+    (active,) = node.get_publishers_info_by_topic('active_instruction')
+    assert active.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    assert len(node.get_publishers_info_by_topic('/diagnostics')) == 2
+
+    processes.end('policy_node', signal.SIGKILL)
+
+    def controller() -> DiagnosticStatus | None:
+        found = [s for m in diagnostics for s in m.status if s.name == 'controller_node']
+        return found[-1] if found else None
+
+    def holding() -> bool:
+        status = controller()
+        return status is not None and status.message.startswith('holding')
+
+    peer.wait_for(holding, 'the controller to hold')
+    status = controller()
+    assert status is not None
+    assert status.level == DiagnosticStatus.WARN
+    assert 'action_chunk ran out' in status.message
+    seen, heard = len(poses), len(targets)
+    peer.wait_for(lambda: len(poses) > seen + 40 and len(targets) > heard + 5, 'half a second')
+    assert targets[-1].pose == targets[heard].pose
+    travel = abs(poses[-1].pose.position.x - poses[seen + 20].pose.position.x)
+    assert travel < 1e-3
+
+    for name in ('controller_node', 'sim_node'):
+        code, output = processes.end(name, signal.SIGINT)
+        assert (code, 'Traceback' in output) == (0, False), output
+
+
+def test_the_arm_decelerates_before_the_controller_ends(processes, peer, tmp_path) -> None:
+    common = {'arm': 'sawyer_sim', 'use_sim_time': 'true'}
+    processes.node('sim_node', {'task': 'reach', 'camera_size': 64})
+    processes.start(
+        'policy_node', [str(HERE / 'policy_process.py')], {**common, 'checkpoint': str(tmp_path)}
+    )
+    processes.node('controller_node', {**common, 'enabled': 'false'})
+    poses = peer.record(PoseStamped, 'ee_pose', qos.STATE_LOCKSTEP)
+    targets = peer.record(PoseStamped, 'target_pose', qos.STATE_LOCKSTEP)
+    peer.wait_for(lambda: len(poses) > 0, 'the simulated arm')
+    assert targets == []
+    peer.wait_for(
+        lambda: peer.call(SetBool, 'controller_node/enable', SetBool.Request(data=True)).success,
+        'controller_node to be active',
+    )
+    start = poses[-1].pose.position.x
+    peer.wait_for(lambda: poses[-1].pose.position.x > start + 0.02, 'the arm to move')
+    code, output = processes.end('controller_node', signal.SIGINT)
+    assert (code, 'Traceback' in output) == (0, False), output
+    seen = len(poses)
+    peer.wait_for(lambda: len(poses) > seen + 5, 'what was under way')
+    x = [message.pose.position.x for message in targets]
+    steps = [after - before for before, after in zip(x, x[1:], strict=False)]
+    # A millimetre per period while it moved; at most 4 m/s^2 of deceleration: 0.6 mm less each.
+    assert max(steps) > 0.9e-3
+    assert abs(steps[-1]) < 0.65e-3
+
+
+def test_a_mistake_ends_the_process_with_one_line(processes) -> None:
+    processes.node('policy_node', {'checkpoint': '/nowhere'})
+    code, output = processes.wait('policy_node')
+    assert code == 1
+    assert 'cannot configure' in output
+    assert "there is no directory '/nowhere'" in output
+    assert 'Traceback' not in output
+
+
+def test_the_controller_runs_without_torch() -> None:
+    program = (
+        'import sys\nimport robomamba_ros.nodes.controller_node\n'
+        "print([n for n in ('torch', 'cv2', 'mujoco', 'metaworld') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', program],
+        env={**os.environ, 'PYTHONPATH': str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == '[]\n'
