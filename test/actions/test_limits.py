@@ -124,8 +124,7 @@ def test_a_target_that_stands_still_is_met_exactly(sequence, target):
         follower.follow(before)
     for _ in range(250):
         pose = follower.follow(target)
-    assert np.array_equal(pose.position, target.position)
-    assert np.array_equal(pose.quaternion, target.quaternion)
+    assert pose is target
     assert follower.at_rest
 
 
@@ -162,6 +161,75 @@ def test_an_arm_that_flies_at_a_wall_slows_down_before_it():
     # Full speed, 0.4 m/s, cannot stop at the wall within limits: an unlimited arm would.
     xs = [min(0.008 * i, 0.5) for i in range(120)]
     assert np.abs(np.diff(xs, n=2)).max() / PERIOD**2 > LIMITS.acceleration
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    positions,
+    st.lists(arrays(np.float64, 3, elements=st.floats(-1.0, 1.0)), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_limits_and_walls_hold_for_any_flight_at_walls_and_corners(start, directions, then_brake):
+    follower = limiter(start=Pose(start, IDENTITY))
+    poses = [follower.pose]
+    ahead = start
+    for direction in directions:
+        step = direction / max(np.linalg.norm(direction), 1e-3) * LIMITS.velocity * PERIOD
+        for _ in range(25):
+            ahead = BOX.clip(ahead + step)
+            poses.append(follower.follow(Pose(ahead, IDENTITY)))
+    while then_brake and not follower.at_rest:
+        poses.append(follower.brake())
+    assert within_limits(poses)
+    assert all((BOX.lower <= p.position).all() and (p.position <= BOX.upper).all() for p in poses)
+
+
+def test_a_corner_can_be_flown_at_on_the_diagonal():
+    follower = limiter()
+    step = np.array([0.0057, 0.0057, 0.0057])
+    poses = [START]
+    for i in range(1, 120):
+        poses.append(follower.follow(Pose(np.minimum(START.position + i * step, 0.5), IDENTITY)))
+    assert follower.limited is False
+    assert poses[-1].position == pytest.approx([0.5, 0.5, 0.5])
+    follower = limiter(box=Workspace(BOX.lower, np.array([0.5, 0.5, 0.8])))
+    poses = [START]
+    for i in range(1, 120):
+        poses.append(follower.follow(Pose(START.position + min(i * 0.0057, 0.5), IDENTITY)))
+    assert poses[-1].position == pytest.approx([0.5, 0.5, 0.8])
+    assert within_limits(poses)
+
+
+def test_a_target_that_gathers_more_speed_than_the_limit_is_followed_at_the_limit():
+    follower = limiter(start=Pose(np.array([-0.5, 0.0, 0.3]), IDENTITY))
+    poses = [follower.pose]
+    ahead = follower.pose.position
+    for i in range(1, 40):
+        ahead = ahead + np.array([min(0.05 * i, 0.6) * PERIOD, 0.0, 0.0])
+        poses.append(follower.follow(Pose(ahead, IDENTITY)))
+        assert follower.limited is (i > 10)
+    assert within_limits(poses)
+    assert follower.velocity[0] == pytest.approx(LIMITS.velocity)
+
+
+def test_a_stop_gives_up_what_was_still_to_catch_up():
+    follower = limiter()
+    for _ in range(12):
+        follower.follow(Pose(START.position + np.array([0.4, 0, 0]), IDENTITY))
+    speeds = [float(follower.velocity[0])]
+    while not follower.at_rest:
+        follower.brake()
+        speeds.append(float(follower.velocity[0]))
+    assert np.diff(speeds)[:-1] / PERIOD == pytest.approx(-LIMITS.stop_deceleration)
+
+
+def test_an_arm_at_rest_is_so_at_any_orientation():
+    generator = np.random.default_rng(3)
+    for vector in generator.uniform(-2.0, 2.0, (50, 3)):
+        start = Pose(START.position, quaternion_from_rotation_vector(vector))
+        follower = limiter(start=start)
+        assert follower.brake() is start
+        assert follower.at_rest
 
 
 def test_braking_near_a_wall_is_harder_than_the_gentle_stop_but_within_limits():

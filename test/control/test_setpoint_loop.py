@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import suppress
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from robomamba_ros.actions.blending import Crossfade
 from robomamba_ros.control.setpoint_loop import LoopState, LoopStatus, SetpointLoop
 from robomamba_ros.errors import ActionError, ConfigError, ObservationError
 from robomamba_ros.robots.arm import load_arm
@@ -162,6 +164,14 @@ def test_crossfade_spreads_a_seam_over_its_steps():
     assert jumps[8] < 0.6 * jumps[0]
 
 
+def test_crossfades_that_overlap_do_not_pile_up():
+    bench = Bench(crossfade_steps=8)
+    for _ in range(100):
+        bench.loop.add_chunk(steady(bench.now_ns), bench.now_ns)
+        bench.tick(2)
+    assert sum(isinstance(thing, Crossfade) for thing in gc.get_objects()) < 10
+
+
 @pytest.mark.parametrize('ticks_per_action', [1, 2, 5])
 def test_ticks_faster_than_the_actions_interpolate_within_a_step(ticks_per_action):
     bench = Bench()
@@ -221,6 +231,16 @@ def test_while_it_waits_it_holds_the_pose_measured_first():
     assert np.array_equal(first.pose.position, HOME)
     assert np.array_equal(second.pose.position, HOME)
     assert bench.loop.status == LoopStatus(LoopState.WAITING, 'no action_chunk yet')
+
+
+def test_a_first_command_needs_a_fresh_state():
+    bench = Bench()
+    late_ns = bench.now_ns + NANOSECONDS
+    assert bench.loop.tick(late_ns) is None
+    assert bench.loop.status.state is LoopState.WAITING
+    assert bench.loop.status.reason.startswith('ee_pose is late: 1.000 s old')
+    bench.loop.update_state(state(late_ns + DT))
+    assert np.array_equal(bench.loop.tick(late_ns + DT).pose.position, HOME)
 
 
 # Faults
@@ -394,6 +414,14 @@ def test_disable_brakes_to_rest_and_then_commands_nothing():
     # Enabled again it starts from the measured pose.
     bench.loop.enable(True)
     assert np.array_equal(positions(bench.tick(1))[0], HOME)
+
+
+def test_disabled_at_rest_it_commands_nothing_at_once():
+    bench = Bench()
+    bench.tick(3)
+    bench.loop.enable(False)
+    assert bench.loop.status == LoopStatus(LoopState.DISABLED, 'disabled')
+    assert bench.tick(2) == [None, None]
 
 
 def test_enabled_again_while_it_brakes_it_goes_on_braking_until_a_chunk_comes():

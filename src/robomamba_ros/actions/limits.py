@@ -93,24 +93,26 @@ class PoseLimiter:
         self._target = self.pose
         if not (velocity.any() or turning.any()):
             return self.follow(self.pose)
-        target = move_in_base(self.pose, velocity * period, turning * period)
-        return self.follow(target)
+        ahead = move_in_base(self.pose, velocity * period, turning * period)
+        return self.follow(Pose(self._inside(ahead.position), ahead.quaternion))
 
     def _moved(
         self, velocity: Float64Array | None, rotation_velocity: Float64Array | None, target: Pose
     ) -> Pose:
         position, quaternion = target.position, target.quaternion
         if velocity is not None:
-            start = self.pose.position
-            moved = start + velocity * self._period
-            # Against rounding only: the velocity already keeps to the walls.
-            lower = np.minimum(self._workspace.lower, start)
-            upper = np.maximum(self._workspace.upper, start)
-            position = np.clip(moved, lower, upper)
+            position = self._inside(self.pose.position + velocity * self._period)
         if rotation_velocity is not None:
             turn = rotation_velocity * self._period
             quaternion = move_in_base(self.pose, np.zeros(3), turn).quaternion
         return Pose(position, quaternion)
+
+    def _inside(self, position: Float64Array) -> Float64Array:
+        """Return the position clipped to the workspace, or to where the arm is outside of it."""
+        start = self.pose.position
+        lower = np.minimum(self._workspace.lower, start)
+        upper = np.maximum(self._workspace.upper, start)
+        return np.clip(position, lower, upper)
 
     def _wall_speeds(self) -> tuple[Float64Array, Float64Array]:
         """Return the lowest and highest velocity per axis from which the walls can be kept."""
@@ -204,9 +206,6 @@ def _norm(vector: Float64Array) -> float:
 
 
 def _turn(start: Pose, end: Pose) -> Float64Array:
-    if np.array_equal(start.quaternion, end.quaternion):
-        # The product below may leave a last bit, with which an arm at rest would never be so.
-        return np.zeros(3)
     return rotation_vector_from_quaternion(
         quaternion_multiply(end.quaternion, quaternion_inverse(start.quaternion))
     )

@@ -68,8 +68,6 @@ class Timeline:
             return self._knots[0]
         if steps >= self.chunk.horizon:
             return self._knots[-1]
-        if rest_ns == 0:
-            return self._knots[steps]
         return interpolate(self._knots[steps], self._knots[steps + 1], rest_ns / self.chunk.dt_ns)
 
     def gripper_at(self, time_ns: int) -> float | None:

@@ -6,6 +6,8 @@ from collections import deque
 
 import numpy as np
 
+from robomamba_ros.types import Float64Array
+
 
 class LatencyWindow:
     """The last `size` durations [s]; older ones are forgotten, so that memory is bounded."""
@@ -21,6 +23,11 @@ class LatencyWindow:
     def count(self) -> int:
         """How many durations the window holds."""
         return len(self._durations)
+
+    @property
+    def durations(self) -> Float64Array:
+        """The durations in the window (n,) [s], oldest first."""
+        return np.array(self._durations, dtype=np.float64)
 
     @property
     def p50(self) -> float:
