@@ -156,6 +156,6 @@ def causal_conv1d(
     shift = x.new_zeros(x.shape[2]) if bias is None else bias.contiguous()
     inputs = (x.contiguous(), weight.t().contiguous(), shift, initial_state.contiguous())
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        y, final = _CausalConv.apply(*inputs)  # type: ignore[no-untyped-call]
+        y, final = _CausalConv.apply(*inputs)
         return y, final
     return _forward(*inputs)

@@ -337,7 +337,7 @@ def selective_scan(
     # In memory the channels run fastest: (b, n, d). A state that comes back is not copied.
     initial = initial_state.transpose(1, 2).contiguous()
     if torch.is_grad_enabled() and any(x.requires_grad for x in (*inputs, initial)):
-        y, final = _SelectiveScan.apply(delta_softplus, initial, *inputs)  # type: ignore[no-untyped-call]
+        y, final = _SelectiveScan.apply(delta_softplus, initial, *inputs)
     else:
         y, final, _ = _forward(inputs, delta_softplus, initial, save=False)
     return y, final.transpose(1, 2)
