@@ -66,7 +66,7 @@ def test_a_bad_one_is_named_with_what_is_allowed(declare, table, overrides, mess
 
 def test_all_bad_ones_are_named_at_once(declare) -> None:
     _, parameters = declare(SIM, sed=1, seed=-1)
-    with pytest.raises(ConfigError, match="'sed'.*'seed' must lie"):
+    with pytest.raises(ConfigError, match=r"'sed'.*'seed' must lie"):
         parameters.values()
 
 

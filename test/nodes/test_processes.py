@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -149,7 +150,7 @@ def test_the_arm_decelerates_before_the_controller_ends(processes, peer, tmp_pat
     seen = len(poses)
     peer.wait_for(lambda: len(poses) > seen + 5, 'what was under way')
     x = [message.pose.position.x for message in targets]
-    steps = [after - before for before, after in zip(x, x[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(x)]
     # A millimetre per period while it moved; at most 4 m/s^2 of deceleration: 0.6 mm less each.
     assert max(steps) > 0.9e-3
     assert abs(steps[-1]) < 0.65e-3

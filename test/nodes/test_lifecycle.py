@@ -1,0 +1,122 @@
+"""The managed nodes through their own services, as a lifecycle manager drives them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from scripted_policies import GoTo
+from std_srvs.srv import SetBool, Trigger
+
+from robomamba_ros.errors import CheckpointError
+from robomamba_ros.nodes import qos
+from robomamba_ros.nodes.controller_node import ControllerNode
+from robomamba_ros.nodes.policy_node import PolicyNode
+
+
+def change(peer, node: str, transition: int) -> bool:
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return peer.call(ChangeState, f'{node}/change_state', request).success
+
+
+def state(peer, node: str) -> str:
+    return peer.call(GetState, f'{node}/get_state', GetState.Request()).current_state.label
+
+
+def load(directory, device) -> GoTo:
+    return GoTo(np.zeros(3))
+
+
+@pytest.fixture(params=['controller_node', 'policy_node'])
+def name(request, host, tmp_path) -> str:
+    """A managed node that has not been configured."""
+    if request.param == 'controller_node':
+        host((ControllerNode, {'autostart': False}))
+    else:
+        policy_node = partial(PolicyNode, load=load)
+        host((policy_node, {'autostart': False, 'checkpoint': str(tmp_path)}))
+    return request.param
+
+
+def test_a_node_goes_round_its_states_twice(peer, name) -> None:
+    for _ in range(2):
+        assert state(peer, name) == 'unconfigured'
+        assert not peer.call(SetBool, f'{name}/enable', SetBool.Request(data=True)).success
+        assert not peer.call(Trigger, f'{name}/reset', Trigger.Request()).success
+        assert change(peer, name, Transition.TRANSITION_CONFIGURE)
+        assert state(peer, name) == 'inactive'
+        refused = peer.call(SetBool, f'{name}/enable', SetBool.Request(data=True))
+        assert (refused.success, 'not active' in refused.message) == (False, True)
+        assert peer.call(Trigger, f'{name}/reset', Trigger.Request()).success
+        assert change(peer, name, Transition.TRANSITION_ACTIVATE)
+        assert state(peer, name) == 'active'
+        assert peer.call(SetBool, f'{name}/enable', SetBool.Request(data=True)).success
+        assert change(peer, name, Transition.TRANSITION_DEACTIVATE)
+        assert change(peer, name, Transition.TRANSITION_CLEANUP)
+
+
+def test_topics_exist_while_configured_and_not_after(peer, name) -> None:
+    topics = {'controller_node': 'target_pose', 'policy_node': 'action_chunk'}
+    count = partial(peer.node.count_publishers, topics[name])
+    assert change(peer, name, Transition.TRANSITION_CONFIGURE)
+    peer.wait_for(lambda: count() == 1, 'the publisher')
+    assert change(peer, name, Transition.TRANSITION_CLEANUP)
+    peer.wait_for(lambda: count() == 0, 'the publisher to go')
+
+
+def fails(error: Exception):
+    def load_nothing(directory, device):
+        raise error
+
+    return load_nothing
+
+
+@pytest.mark.parametrize(
+    ('make', 'parameters', 'message'),
+    [
+        (ControllerNode, {'arm': 'panda'}, "there is no 'panda'"),
+        (ControllerNode, {'mode': 'lockstep'}, "needs the parameter 'execute_steps' above 0"),
+        (ControllerNode, {'crossfade': 3}, "Did you mean 'crossfade_steps'?"),
+        (partial(PolicyNode, load=load), {'checkpoint': 'nowhere'}, "no directory 'nowhere'"),
+        (partial(PolicyNode, load=load), {'checkpoint': '.', 'execute_steps': 51}, '1..50'),
+        (
+            partial(PolicyNode, load=fails(CheckpointError('weights do not fit'))),
+            {'checkpoint': '.'},
+            'weights do not fit',
+        ),
+        (
+            partial(PolicyNode, load=fails(RuntimeError('out of memory'))),
+            {'checkpoint': '.'},
+            'RuntimeError: out of memory',
+        ),
+    ],
+)
+def test_what_cannot_be_configured_says_why_and_stays(
+    host, peer, make, parameters, message
+) -> None:
+    host((make, {'autostart': False, **parameters}))
+    name = 'controller_node' if make is ControllerNode else 'policy_node'
+    received = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+    assert not change(peer, name, Transition.TRANSITION_CONFIGURE)
+    assert state(peer, name) == 'unconfigured'
+
+    def said() -> bool:
+        return any(
+            s.level == DiagnosticStatus.ERROR and message in s.message
+            for m in received
+            for s in m.status
+        )
+
+    peer.wait_for(said, 'the reason on /diagnostics')
+
+
+def test_a_failed_autostart_ends_the_host_with_the_reason(host) -> None:
+    started = host((ControllerNode, {'arm': 'panda'}))
+    assert started.wait(30)
+    started.stop()
+    assert len(started.failures) == 1
+    assert "there is no 'panda'" in started.failures[0]

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from robomamba_ros.bringup import (
+    PolicyOptions,
+    SimOptions,
+    checkpoint_directory,
+    policy_graph,
+    sim_graph,
+)
+from robomamba_ros.errors import CheckpointError, ConfigError
+from robomamba_ros.resources import share_directory
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> str:
+    folder = tmp_path / 'tiny'
+    folder.mkdir()
+    (folder / 'config.yaml').write_text(
+        yaml.safe_dump({'execute_steps': 7, 'crop': {'source': 90}})
+    )
+    return str(folder)
+
+
+@pytest.fixture
+def other_arm(tmp_path: Path) -> str:
+    """The simulated arm under other topics, with a compressed camera."""
+    document = yaml.safe_load((share_directory() / 'config/arms/sawyer_sim.yaml').read_text())
+    document['inputs']['ee_pose']['topic'] = 'franka/pose'
+    document['cameras'][0] |= {'topic': '/head/rgb/compressed', 'transport': 'compressed'}
+    document['outputs'][0]['topic'] = '/cartesian/target_pose'
+    path = tmp_path / 'other.yaml'
+    path.write_text(yaml.safe_dump(document))
+    return str(path)
+
+
+def test_a_policy_graph_is_a_policy_and_a_controller(checkpoint: str) -> None:
+    policy, controller = policy_graph(PolicyOptions(checkpoint, instruction='Open it'))
+    assert (policy.executable, controller.executable) == ('policy_node', 'controller_node')
+    assert policy.managed
+    assert controller.managed
+    assert policy.parameters == {
+        'arm': 'sawyer_sim',
+        'mode': 'realtime',
+        'execute_steps': 7,
+        'use_sim_time': False,
+        'checkpoint': checkpoint,
+        'device': 'cpu',
+        'instruction': 'Open it',
+    }
+    assert controller.parameters['enabled'] is False
+    # sawyer_sim names its topics as the nodes do.
+    assert policy.remappings == controller.remappings == {}
+
+
+def test_topics_come_from_the_arm_contract(checkpoint: str, other_arm: str) -> None:
+    policy, controller = policy_graph(PolicyOptions(checkpoint, arm=other_arm))
+    inputs = {
+        'ee_pose': 'franka/pose',
+        'camera/corner2/image/compressed': '/head/rgb/compressed',
+    }
+    assert policy.remappings == inputs
+    assert controller.remappings == {**inputs, 'target_pose': '/cartesian/target_pose'}
+
+
+def test_a_sim_graph_fits_the_simulation_to_the_policy(checkpoint: str) -> None:
+    options = PolicyOptions(checkpoint, mode='lockstep', enabled=True, namespace='left')
+    sim, controller, policy = sim_graph(options, SimOptions('push', seed=4))
+    assert not sim.managed
+    assert {spec.namespace for spec in (sim, controller, policy)} == {'left'}
+    assert sim.parameters['camera_size'] == 90
+    assert sim.parameters['camera_steps'] == policy.parameters['execute_steps'] == 7
+    assert (sim.parameters['task'], sim.parameters['seed']) == ('push', 4)
+    assert controller.parameters['enabled'] is True
+    assert controller.parameters['use_sim_time'] is policy.parameters['use_sim_time'] is True
+
+
+@pytest.mark.parametrize(('instruction', 'announced'), [('', True), ('Push it', False)])
+def test_the_simulation_gives_the_instruction_where_nobody_else_does(
+    checkpoint: str, instruction: str, announced: bool
+) -> None:
+    options = PolicyOptions(checkpoint, instruction=instruction)
+    sim, _, policy = sim_graph(options, SimOptions('push'))
+    assert sim.parameters['announce_instruction'] is announced
+    assert policy.parameters['instruction'] == instruction
+
+
+def test_steps_given_by_the_user_win(checkpoint: str) -> None:
+    options = PolicyOptions(checkpoint, execute_steps=25, mode='lockstep')
+    sim, controller, policy = sim_graph(options, SimOptions('push'))
+    assert sim.parameters['camera_steps'] == 25
+    assert controller.parameters['execute_steps'] == policy.parameters['execute_steps'] == 25
+
+
+def test_a_real_arm_cannot_run_in_lockstep(checkpoint: str) -> None:
+    with pytest.raises(ConfigError, match='lockstep needs the simulation'):
+        policy_graph(PolicyOptions(checkpoint, mode='lockstep'))
+
+
+def test_an_unknown_mode_is_named(checkpoint: str) -> None:
+    with pytest.raises(ConfigError, match=r"unknown mode 'lockstepp'. Did you mean 'lockstep'\?"):
+        policy_graph(PolicyOptions(checkpoint, mode='lockstepp'))
+
+
+def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no directory 'drawer-opener', and models/ has"):
+        checkpoint_directory('drawer-opener')
+    with pytest.raises(CheckpointError, match='does not say execute_steps'):
+        policy_graph(PolicyOptions(str(tmp_path)))
