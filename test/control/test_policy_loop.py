@@ -104,12 +104,13 @@ def test_only_the_newest_image_is_kept_and_only_that_one_is_decoded():
 def test_every_missing_and_late_stream_is_named_with_its_age():
     buffer = ObservationBuffer(SPEC, {'front': 0.5, 'wrist': 0.2}, 0.1)
     buffer.add_image('front', SECOND, FRONT)
-    buffer.add_state(state(SECOND))
+    buffer.add_state(state(SECOND), joints_stamp_ns=SECOND * 3 // 4)
     with pytest.raises(ObservationError) as raised:
         buffer.observation(SECOND + 300_000_000)
     assert str(raised.value) == (
         'wrist: nothing received yet; '
-        'robot state (joint_states, ee_pose) is late: 0.300 s old, budget 0.100 s; '
+        'ee_pose is late: 0.300 s old, budget 0.100 s; '
+        'joint_states is late: 0.550 s old, budget 0.100 s; '
         'instruction: nothing received yet'
     )
 

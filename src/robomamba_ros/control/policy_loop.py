@@ -18,7 +18,7 @@ from robomamba_ros.types import ActionChunk, Float32Array, Observation, RobotSta
 
 Image: TypeAlias = UInt8Array | Callable[[], UInt8Array]
 
-_STATE = 'robot state (joint_states, ee_pose)'
+_STREAMS = ('ee_pose', 'joint_states')
 
 
 class ObservationBuffer:
@@ -38,7 +38,7 @@ class ObservationBuffer:
                 kind = f"camera of policy '{spec.name}' in the arm contract:"
                 raise ConfigError(unknown_name(kind, name, cameras))
         budgets = {name: cameras[name] for name in self._names}
-        self._freshness = Freshness({**budgets, _STATE: state_budget_s})
+        self._freshness = Freshness({**budgets, **dict.fromkeys(_STREAMS, state_budget_s)})
         self._images: dict[str, tuple[int, Image]] = {}
         self._states = StateHistory()
         self._instruction = ''
@@ -54,11 +54,16 @@ class ObservationBuffer:
                 self._images[camera] = (stamp_ns, image)
                 self._freshness.note(camera, stamp_ns)
 
-    def add_state(self, state: RobotState) -> None:
-        """Remember a state; raises ObservationError on one older than the last, and ignores it."""
+    def add_state(self, state: RobotState, *, joints_stamp_ns: int | None = None) -> None:
+        """Remember a state, with the stamp of its joints where it differs.
+
+        Raises ObservationError on a state older than the last one, which is ignored.
+        """
+        joints_ns = state.stamp_ns if joints_stamp_ns is None else joints_stamp_ns
         with self._lock:
             self._states.add(state)
-            self._freshness.note(_STATE, state.stamp_ns)
+            self._freshness.note('ee_pose', state.stamp_ns)
+            self._freshness.note('joint_states', joints_ns)
 
     def set_instruction(self, text: str) -> None:
         """Set the task, in words; it survives `clear`."""
@@ -121,7 +126,7 @@ class ObservationBuffer:
     def _problems(self, now_ns: int) -> tuple[str, ...]:
         problems = self._freshness.problems(now_ns)
         if not problems and self._stamp_ns() is None:
-            problems = (f'{_STATE}: nothing received since the newest images',)
+            problems = (f'{", ".join(_STREAMS)}: nothing received since the newest images',)
         if not self._instruction:
             problems = (*problems, 'instruction: nothing received yet')
         return problems
@@ -129,7 +134,7 @@ class ObservationBuffer:
     def _vector(self, time_ns: int) -> Float32Array:
         state = self._states.at(time_ns)
         if state is None:
-            raise ObservationError(f'{_STATE}: nothing received yet')
+            raise ObservationError(f'{", ".join(_STREAMS)}: nothing received yet')
         return state.vector(self._spec.state_names)
 
 
