@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from robomamba_ros.data.demonstrations import DatasetMeta, sample_dtype, write_shard
+from robomamba_ros.data.demonstrations import (
+    DatasetMeta,
+    open_shards,
+    sample_dtype,
+    write_shard,
+)
 from robomamba_ros.errors import CheckpointError, ConfigError
 from robomamba_ros.policies.registry import load_policy
+from robomamba_ros.training.batches import BatchSampler
 from robomamba_ros.training.config import TrainConfig, load_train_config, parse_settings
 from robomamba_ros.training.loop import Trainer, learning_rate
 from robomamba_ros.types import Observation
@@ -71,7 +77,7 @@ def settings(data, output, **changes):
 
 def test_overfits_a_few_samples_through_the_saved_checkpoint(data, tmp_path):
     config = settings(
-        data, tmp_path, stage1_steps=200, stage2_steps=50, learning_rate=5e-3, ema_decay=0.9
+        data, tmp_path, stage1_steps=200, stage2_steps=50, batch_size=8, ema_decay=0.9
     )
     history = list(Trainer(config).run())
     assert history[0].losses['velocity'] > 0.3
@@ -118,6 +124,20 @@ def test_the_second_stage_turns_the_acceleration_loss_on(data, tmp_path):
     assert torch.equal(one.network.head.weight, same.network.head.weight)
 
 
+def test_emphasis_draws_an_instruction_more_often(data, tmp_path):
+    meta, shards = open_shards(data)
+    trainer = Trainer(settings(data, tmp_path))
+    sampler = BatchSampler(
+        meta, shards, trainer.tokenizer, trainer.normalization, 0, {'go right': 3.0}
+    )
+    right = trainer.tokenizer.encode('go right')
+    drawn = sampler.batch(0, 400).instruction.numpy()
+    share = (drawn == right).all(axis=1).mean()
+    assert 0.68 < share < 0.82
+    with pytest.raises(ConfigError, match="Did you mean 'go right'"):
+        Trainer(settings(data, tmp_path, emphasis={'go rihgt': 2.0}))
+
+
 def test_the_learning_rate_warms_up_and_falls_to_its_end(data, tmp_path):
     config = settings(data, tmp_path, stage1_steps=100, stage2_steps=0, warmup_steps=10)
     rates = [learning_rate(config, step) for step in range(101)]
@@ -130,11 +150,12 @@ def test_names_every_wrong_setting_at_once(tmp_path):
     path = tmp_path / 'run.yaml'
     path.write_text('output: out\nbatch_sise: 4\nlearning_rate: 1e-3\nd_model: -2\n')
     with pytest.raises(ConfigError) as caught:
-        load_train_config(path, parse_settings(['n_layer=two']))
+        load_train_config(path, parse_settings(['n_layer=two', 'emphasis={go: often}']))
     message = str(caught.value)
     for part in ("Did you mean 'batch_size'", 'data: missing', 'write 1.0e-3', 'd_model: -2'):
         assert part in message
     assert "n_layer: 'two' is not int" in message
+    assert "go: 'often' is not float" in message
 
 
 def test_a_setting_needs_an_equals_sign():

@@ -13,7 +13,7 @@ import numpy as np
 
 from robomamba_ros.data.collect import FIRST_SEED
 from robomamba_ros.errors import ConfigError
-from robomamba_ros.evaluation.rollout import run_episode
+from robomamba_ros.evaluation.rollout import Episode, run_episode
 from robomamba_ros.evaluation.statistics import SuccessRate
 
 # Seeds of evaluation; collection uses seeds from FIRST_SEED on.
@@ -83,6 +83,11 @@ def _run_task(job: tuple[EvaluationConfig, str]) -> TaskResult:
         for seed in range(config.first_seed, config.first_seed + config.episodes)
     ]
     sim.close()
+    return task_result(task, episodes)
+
+
+def task_result(task: str, episodes: Sequence[Episode]) -> TaskResult:
+    """Return the result of a task from its episodes."""
     return TaskResult(
         task=task,
         success=SuccessRate(sum(e.success for e in episodes), len(episodes)),

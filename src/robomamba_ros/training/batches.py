@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robomamba_ros.data.demonstrations import DatasetMeta
+from robomamba_ros.errors import ConfigError, unknown_name
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla import images_to_tensor
 from robomamba_ros.policies.normalization import Affine, Normalization
@@ -42,7 +43,10 @@ def fit_normalization(shards: Sequence[NDArray[Any]]) -> Normalization:
 
 
 class BatchSampler:
-    """Draws batches in which every instruction is equally likely, however many samples it has."""
+    """Draws batches in which an instruction is as likely as its weight says, whatever its samples.
+
+    emphasis: weight of instructions that are not to count 1; must be instructions of the data.
+    """
 
     def __init__(
         self,
@@ -51,13 +55,20 @@ class BatchSampler:
         tokenizer: InstructionTokenizer,
         normalization: Normalization,
         seed: int,
+        emphasis: Mapping[str, float],
     ) -> None:
+        for text in emphasis:
+            if text not in meta.instructions:
+                raise ConfigError(
+                    f'emphasis: {unknown_name("instruction", text, meta.instructions)}'
+                )
         self._shards = shards
         self._normalization = normalization
         self._seed = seed
         self._tokens = np.stack([tokenizer.encode(text) for text in meta.instructions])
         self._of_instruction: list[NDArray[np.int64]] = []
-        for number in range(len(meta.instructions)):
+        weights = []
+        for number, text in enumerate(meta.instructions):
             places = [
                 np.column_stack((np.full(len(rows), index), rows))
                 for index, shard in enumerate(shards)
@@ -65,12 +76,15 @@ class BatchSampler:
             ]
             if places:
                 self._of_instruction.append(np.concatenate(places))
+                weights.append(emphasis.get(text, 1.0))
+        self._probabilities = np.array(weights) / np.sum(weights)
 
     def batch(self, step: int, size: int) -> Batch:
         """Return the batch of one training step; a function of the seed and the step alone."""
         rng = np.random.default_rng([self._seed, step])
         samples = []
-        for number in rng.integers(0, len(self._of_instruction), size):
+        count = len(self._of_instruction)
+        for number in rng.choice(count, size, p=self._probabilities):
             places = self._of_instruction[number]
             shard, row = places[rng.integers(0, len(places))]
             samples.append(self._shards[shard][row])

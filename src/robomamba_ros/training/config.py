@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ class TrainConfig:
     """What a run does; config/training/*.yaml holds one of these.
 
     acceleration_weight is the paper's lambda_acc (not stated there); localization_weight 0 turns
-    the localisation loss off. threads: CPU threads to use.
+    the localisation loss off. threads: CPU threads to use. emphasis: how much more often than
+    others an instruction is drawn.
     """
 
     data: str
@@ -44,6 +45,7 @@ class TrainConfig:
     keypoints: int = 32
     instruction_length: int = 16
     vocabulary: int = 512
+    emphasis: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.stage1_steps + self.stage2_steps <= 0 or self.batch_size <= 0:
@@ -84,22 +86,33 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
+# With postponed annotations the type of a field is its name.
+_ALLOWED: Mapping[str, tuple[type, ...]] = {
+    'int': (int,),
+    'float': (int, float),
+    'bool': (bool,),
+    'str': (str,),
+    'dict[str, float]': (dict,),
+}
+
+
 def _problems(settings: Mapping[str, Any]) -> list[str]:
     known = {f.name: f for f in fields(TrainConfig)}
     problems = [unknown_name('setting', str(key), known) for key in settings if key not in known]
     for name, spec in known.items():
-        if name not in settings:
-            if spec.default is MISSING:
-                problems.append(f'{name}: missing')
-            continue
-        value = settings[name]
-        # With postponed annotations the type of a field is its name.
-        allowed = {'int': (int,), 'float': (int, float), 'bool': (bool,), 'str': (str,)}[
-            str(spec.type)
-        ]
-        if not isinstance(value, allowed) or (isinstance(value, bool) and spec.type != 'bool'):
-            hint = ' (YAML reads 1e-3 as text; write 1.0e-3)' if spec.type == 'float' else ''
-            problems.append(f'{name}: {value!r} is not {spec.type}{hint}')
-        elif isinstance(value, (int, float)) and value < 0:
-            problems.append(f'{name}: {value} is negative')
+        if name in settings:
+            problems += _value_problems(name, str(spec.type), settings[name])
+        elif spec.default is MISSING and spec.default_factory is MISSING:
+            problems.append(f'{name}: missing')
     return problems
+
+
+def _value_problems(name: str, kind: str, value: Any) -> list[str]:
+    if kind == 'dict[str, float]' and isinstance(value, dict):
+        return [p for key, part in value.items() for p in _value_problems(key, 'float', part)]
+    if not isinstance(value, _ALLOWED[kind]) or (isinstance(value, bool) and kind != 'bool'):
+        hint = ' (YAML reads 1e-3 as text; write 1.0e-3)' if kind == 'float' else ''
+        return [f'{name}: {value!r} is not {kind}{hint}']
+    if isinstance(value, (int, float)) and value < 0:
+        return [f'{name}: {value} is negative']
+    return []

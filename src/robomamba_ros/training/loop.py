@@ -48,17 +48,17 @@ class Trainer:
         self.config = config
         self.folder = Path(config.output)
         meta, shards = open_shards(Path(config.data))
-        self._tokenizer = InstructionTokenizer.train(
+        self.tokenizer = InstructionTokenizer.train(
             meta.instructions, config.vocabulary, config.instruction_length
         )
         # A run that goes on keeps its scales, even where the data set has grown since.
         scales = self.folder / 'checkpoint' / NORMALIZATION
         resumed = (self.folder / STATE_FILE).is_file()
-        self._normalization = Normalization.load(scales) if resumed else fit_normalization(shards)
+        self.normalization = Normalization.load(scales) if resumed else fit_normalization(shards)
         self._sampler = BatchSampler(
-            meta, shards, self._tokenizer, self._normalization, config.seed
+            meta, shards, self.tokenizer, self.normalization, config.seed, config.emphasis
         )
-        self.network = AnoleVLA(network_config(config, meta, self._tokenizer.vocabulary))
+        self.network = AnoleVLA(network_config(config, meta, self.tokenizer.vocabulary))
         self._ema = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self._optimizer = torch.optim.AdamW(
             _decay_groups(self.network, config.weight_decay), lr=config.learning_rate
@@ -136,17 +136,18 @@ class Trainer:
             self.folder / 'checkpoint',
             self.network.config,
             self._ema,
-            self._tokenizer,
-            self._normalization,
+            self.tokenizer,
+            self.normalization,
         )
 
     def _restore(self) -> None:
         path = self.folder / STATE_FILE
         state = torch.load(path, weights_only=True)
-        # Where the run ends, where its data lies and how often it saves may change on resuming.
-        free = {'stage1_steps', 'stage2_steps', 'data', 'output', 'save_every', 'threads'}
+        # Where the run ends, where its data lies and what it dwells on may change on resuming.
+        free = {'stage1_steps', 'stage2_steps', 'emphasis', 'data', 'output', 'save_every'}
+        free |= {'threads'}
         saved = state['config']
-        changed = [k for k, v in asdict(self.config).items() if k not in free and saved[k] != v]
+        changed = [k for k, v in asdict(self.config).items() if k not in free and saved.get(k) != v]
         if changed:
             raise CheckpointError(
                 f'{path} was made with other settings of {", ".join(changed)}; give another '

@@ -1,0 +1,166 @@
+"""`robomamba demo`: a trained policy drives the simulated Sawyer over ROS 2 topics.
+
+Starts the graph, runs one episode after the other as any client would, and writes a report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from robomamba_ros.evaluation.report import EpisodeReport
+    from robomamba_ros.nodes.episode_runner import EpisodeResult
+    from robomamba_ros.nodes.run_recorder import Recording
+    from robomamba_ros.types import UInt8Array
+
+# Tasks that pull, press, turn and slide, and one that aims at a point in the air.
+DEMO_TASKS = ('drawer-open', 'button-press-topdown', 'door-open', 'window-close', 'reach')
+CHECKPOINT = 'anolevla-mt10'
+CAMERA_RATE_HZ = 20.0
+STRIP_FRAMES = 6
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb to the command line."""
+    parser = subparsers.add_parser(
+        'demo',
+        help='drive the simulated Sawyer over ROS 2 and write a report',
+        description='Starts simulation, policy and controller as ROS 2 nodes, sends each task as '
+        'an instruction, and writes a report with pictures. Exits 1 where an episode fails.',
+    )
+    parser.add_argument('--policy', default=CHECKPOINT, help='checkpoint (default: %(default)s)')
+    parser.add_argument('--tasks', nargs='+', default=list(DEMO_TASKS), metavar='TASK')
+    parser.add_argument('--seed', type=int, default=1, help="of the objects' places (default: 1)")
+    parser.add_argument('--mode', choices=('realtime', 'lockstep'), default='realtime')
+    parser.add_argument('--output', type=Path, default=Path('out/demo'))
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the episodes, print what happened, write the report."""
+    # The demo talks to itself only, whatever else is on its network.
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    from datetime import datetime, timezone
+
+    import numpy as np
+
+    from robomamba_ros.bringup import PolicyOptions, SimOptions, sim_graph
+    from robomamba_ros.evaluation.report import (
+        RunReport,
+        this_machine,
+        write_json,
+        write_report,
+    )
+    from robomamba_ros.nodes.policy_node import load_checkpoint
+    from robomamba_ros.nodes.run_recorder import RunRecorder
+    from robomamba_ros.nodes.simulated_graph import simulated_graph
+    from robomamba_ros.nodes.timed_policy import TimedPolicy
+    from robomamba_ros.policies.base import Policy
+    from robomamba_ros.simulation.metaworld import CAMERA
+
+    output: Path = args.output
+    options = PolicyOptions(args.policy, mode=args.mode, enabled=True)
+    specs = sim_graph(options, SimOptions(args.tasks[0], args.seed, CAMERA_RATE_HZ))
+    policies: list[TimedPolicy] = []
+    recorders: list[RunRecorder] = []
+
+    def load(directory: Path, device: str) -> Policy:
+        policies.append(TimedPolicy(load_checkpoint(directory, device)))
+        return policies[0]
+
+    def recorder() -> RunRecorder:
+        recorders.append(RunRecorder(CAMERA))
+        return recorders[0]
+
+    print(f'{"task":24}{"success":>8}{"steps":>7}{"inference p50 / p99":>24}', end='')
+    print(f'{"observation to command":>26}')
+    episodes, inference_s, command_s = [], [], []
+    with simulated_graph(specs, extra=[recorder], load=load) as runner:
+        for task in args.tasks:
+            result = runner.run(task, args.seed)
+            recording = recorders[0].take()
+            durations = policies[0].latency.durations
+            inference_s.append(durations)
+            command_s.append(recording.observation_to_command_s)
+            episodes.append(_episode(result, recording, output))
+            print(f'{task:24}{"yes" if result.success else "NO":>8}{result.steps:7}', end='')
+            print(f'{_spread(durations):>24}{_spread(command_s[-1]):>26}', flush=True)
+    report = RunReport(
+        title='AnoleVLA drives a simulated Sawyer over ROS 2',
+        machine=this_machine(),
+        command=f'robomamba {" ".join(sys.argv[1:])}',
+        created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        policy=args.policy,
+        parameters={
+            'mode': args.mode,
+            'camera rate': f'{CAMERA_RATE_HZ:g} Hz',
+            'actions per inference': str(specs[-1].parameters['execute_steps']),
+        },
+        episodes=tuple(episodes),
+        inference_ms=1e3 * np.concatenate(inference_s),
+        observation_to_command_ms=1e3 * np.concatenate(command_s),
+    )
+    for name, spread in (
+        ('inference', _spread(np.concatenate(inference_s))),
+        ('observation to command', _spread(np.concatenate(command_s))),
+    ):
+        print(f'{name}, p50 / p99 over all: {spread}')
+    write_report(output / 'report.html', report)
+    write_json(output / 'report.json', report)
+    print(f'{report.total.successes} of {report.total.trials} episodes succeeded; ', end='')
+    print(f'report: {output / "report.html"}')
+    return 0 if report.total.successes == report.total.trials else 1
+
+
+def _spread(seconds: Any) -> str:
+    import numpy as np
+
+    if len(seconds) == 0:
+        return 'none'
+    p50, p99 = 1e3 * np.percentile(seconds, (50, 99))
+    return f'{p50:.1f} / {p99:.1f} ms'
+
+
+def _episode(result: EpisodeResult, recording: Recording, output: Path) -> EpisodeReport:
+    """Return an episode for the report, its video written beside it."""
+    import numpy as np
+
+    from robomamba_ros.evaluation.report import EpisodeReport
+    from robomamba_ros.evaluation.video import SUFFIX, write_video
+    from robomamba_ros.simulation.metaworld import DT_NS, load_tasks
+
+    video = None
+    strip: list[tuple[str, UInt8Array]] = []
+    if recording.frames:
+        video = output / f'{result.task}{SUFFIX}'
+        write_video(video, _pictures(recording), CAMERA_RATE_HZ)
+        picks = np.linspace(0, len(recording.frames) - 1, STRIP_FRAMES).round().astype(int)
+        for time_s, image in (recording.frames[i] for i in dict.fromkeys(picks.tolist())):
+            strip.append((f'{time_s:.1f} s', image))
+    return EpisodeReport(
+        task=result.task,
+        instruction=load_tasks()[result.task].instruction,
+        seed=result.seed,
+        success=result.success,
+        steps=result.steps,
+        sim_seconds=result.steps * DT_NS * 1e-9,
+        frames=tuple(strip),
+        video=video,
+        time=recording.time,
+        commanded=recording.commanded,
+        measured=recording.measured,
+        gripper=recording.gripper,
+        chunk_times=recording.chunk_times,
+    )
+
+
+def _pictures(recording: Recording) -> Iterator[UInt8Array]:
+    """Yield the frames, the last one for half a second more."""
+    images = [image for _, image in recording.frames]
+    yield from images
+    yield from images[-1:] * int(CAMERA_RATE_HZ / 2)
