@@ -7,4 +7,4 @@ from scripted_policies import Drift
 from robomamba_ros.nodes.host import run
 from robomamba_ros.nodes.policy_node import PolicyNode
 
-sys.exit(run([lambda: PolicyNode(load=lambda directory, device: Drift())], sys.argv))
+sys.exit(run([lambda: PolicyNode(load=lambda *_: Drift())], sys.argv))

@@ -63,7 +63,7 @@ def graph(host, mode: str, policy: GoTo, checkpoint: Path, *others) -> None:
         (SimNode, {**sim, 'announce_instruction': False}),
         (ControllerNode, common),
         (
-            partial(PolicyNode, load=lambda directory, device: policy),
+            partial(PolicyNode, load=lambda *_: policy),
             {**common, 'checkpoint': str(checkpoint)},
         ),
         *others,

@@ -27,7 +27,7 @@ def state(peer, node: str) -> str:
     return peer.call(GetState, f'{node}/get_state', GetState.Request()).current_state.label
 
 
-def load(directory, device) -> GoTo:
+def load(*_) -> GoTo:
     return GoTo(np.zeros(3))
 
 
@@ -69,7 +69,7 @@ def test_topics_exist_while_configured_and_not_after(peer, name) -> None:
 
 
 def fails(error: Exception):
-    def load_nothing(directory, device):
+    def load_nothing(*_):
         raise error
 
     return load_nothing

@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
     policies: list[TimedPolicy] = []
     recorders: list[RunRecorder] = []
 
-    def load(directory: Path, device: str) -> Policy:
-        policies.append(TimedPolicy(load_checkpoint(directory, device)))
+    def load(directory: Path, device: str, threads: int) -> Policy:
+        policies.append(TimedPolicy(load_checkpoint(directory, device, threads)))
         return policies[0]
 
     def recorder() -> RunRecorder:

@@ -60,14 +60,10 @@ def evaluate(config: EvaluationConfig, workers: int) -> Iterator[TaskResult]:
 
 def _run_task(job: tuple[EvaluationConfig, str]) -> TaskResult:
     config, task = job
-    import torch
-
     from robomamba_ros.policies.registry import load_policy
     from robomamba_ros.robots.arm import load_arm
     from robomamba_ros.simulation.metaworld import MetaWorldSim
 
-    # One thread a process: the processes themselves fill the cores.
-    torch.set_num_threads(1)
     policy = load_policy(config.policy)
     arm = load_arm(config.arm)
     sim = MetaWorldSim(task, 0, camera_size=policy.spec.cameras[0].height)

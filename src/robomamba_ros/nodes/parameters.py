@@ -93,6 +93,13 @@ POLICY = (
     AUTOSTART,
     EXECUTE_STEPS,
     ParameterSpec('device', 'cpu', 'where the policy runs: cpu, cuda, cuda:0, ...'),
+    ParameterSpec(
+        'threads',
+        1,
+        'CPU threads of an inference; more help a large policy, and delay a small one where other '
+        'processes are busy',
+        limits=(1, 256),
+    ),
     ParameterSpec('instruction', '', 'instruction to start with; the topic replaces it'),
     ParameterSpec('enabled', True, 'infer as soon as active; ~/enable changes it'),
 )

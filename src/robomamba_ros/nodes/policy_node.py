@@ -31,10 +31,10 @@ from robomamba_ros.policies.base import Policy
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import ActionChunk
 
-LoadPolicy = Callable[[Path, str], Policy]
+LoadPolicy = Callable[[Path, str, int], Policy]
 
 
-def load_checkpoint(directory: Path, device: str) -> Policy:
+def load_checkpoint(directory: Path, device: str, threads: int) -> Policy:
     """Return the policy of a checkpoint; raises CheckpointError, BackendError."""
     try:
         # Imported here, so that a missing torch is one line and not a traceback at start.
@@ -43,13 +43,13 @@ def load_checkpoint(directory: Path, device: str) -> Policy:
         raise BackendError(
             f"the policy node needs the package '{error.name}': pip install 'robomamba_ros[policy]'"
         ) from error
-    return load_policy(directory, device=device)
+    return load_policy(directory, device=device, threads=threads)
 
 
 class PolicyNode(ManagedNode):
     """Infers chunks; publishes `action_chunk`, `joint_chunk`, `predicted_path`.
 
-    load: makes the policy of a checkpoint directory on a device. realtime: inference has a
+    load: makes the policy of a checkpoint directory on a device, with CPU threads. realtime: inference has a
     thread of its own, so that no callback waits for it. lockstep: infers in the callback that
     completes the observation, because simulated time waits anyway.
     """
@@ -65,7 +65,8 @@ class PolicyNode(ManagedNode):
         """Load the arm and the policy, warm up, connect."""
         self._arm = arm = load_arm(parameters['arm'])
         directory = checkpoint_directory(parameters['checkpoint'])
-        self._policy = TimedPolicy(self._load(directory, parameters['device']))
+        loaded = self._load(directory, parameters['device'], parameters['threads'])
+        self._policy = TimedPolicy(loaded)
         spec = self._policy.spec
         self._policy.warm_up()
         self._enabled = False

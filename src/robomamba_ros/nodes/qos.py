@@ -1,4 +1,4 @@
-"""Quality of service of every topic; the table in docs/interfaces says which topic has which."""
+"""Quality of service of every topic; docs/architecture.md says which topic has which."""
 
 from __future__ import annotations
 

@@ -28,8 +28,11 @@ CONFIG, WEIGHTS = 'config.yaml', 'model.safetensors'
 TOKENIZER, NORMALIZATION = 'tokenizer.json', 'normalization.json'
 
 
-def load_policy(directory: str | Path, *, device: str = 'cpu') -> Policy:
+def load_policy(directory: str | Path, *, device: str = 'cpu', threads: int = 1) -> Policy:
     """Return the policy in a checkpoint directory, ready on `device`.
+
+    threads: CPU threads of PyTorch, in this whole process. One is right for small policies: OpenMP
+    threads that wait for a busy core make an inference many times longer.
 
     Raises CheckpointError with everything that does not fit, BackendError for a missing device.
     """
@@ -44,6 +47,7 @@ def load_policy(directory: str | Path, *, device: str = 'cpu') -> Policy:
             f"'{folder}' is not a checkpoint: it lacks {', '.join(missing)}. Give a directory "
             'written by robomamba train, or one under models/.'
         )
+    torch.set_num_threads(threads)
     place = _device(device)
     config = _read_config(folder / CONFIG)
     network = AnoleVLA(config)
