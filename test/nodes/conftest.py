@@ -100,6 +100,10 @@ class Peer:
         finally:
             timer.cancel()
 
+    def also_spin(self, node: Node) -> None:
+        """Spin another node in the same thread, whenever this one waits."""
+        self._executor.add_node(node)
+
     def call(self, kind: Any, name: str, request: Any) -> Any:
         """Call a service and return its response."""
         client = self.node.create_client(kind, name)

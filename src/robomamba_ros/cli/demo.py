@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DEMO_TASKS = ('drawer-open', 'button-press-topdown', 'door-open', 'window-close', 'reach')
 CHECKPOINT = 'anolevla-mt10'
 CAMERA_RATE_HZ = 20.0
-STRIP_FRAMES = 6
+STRIP_FRAMES = 8
 
 
 def add_parser(subparsers: Any) -> None:
@@ -141,7 +141,7 @@ def _episode(result: EpisodeResult, recording: Recording, output: Path) -> Episo
         write_video(video, _pictures(recording), CAMERA_RATE_HZ)
         picks = np.linspace(0, len(recording.frames) - 1, STRIP_FRAMES).round().astype(int)
         for time_s, image in (recording.frames[i] for i in dict.fromkeys(picks.tolist())):
-            strip.append((f'{time_s:.1f} s', image))
+            strip.append((f'{max(time_s, 0.0):.1f} s', image))
     return EpisodeReport(
         task=result.task,
         instruction=load_tasks()[result.task].instruction,

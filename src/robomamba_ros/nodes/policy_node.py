@@ -49,9 +49,9 @@ def load_checkpoint(directory: Path, device: str, threads: int) -> Policy:
 class PolicyNode(ManagedNode):
     """Infers chunks; publishes `action_chunk`, `joint_chunk`, `predicted_path`.
 
-    load: makes the policy of a checkpoint directory on a device, with CPU threads. realtime: inference has a
-    thread of its own, so that no callback waits for it. lockstep: infers in the callback that
-    completes the observation, because simulated time waits anyway.
+    load: makes the policy of a checkpoint directory on a device with a number of CPU threads.
+    realtime: inference has a thread of its own, so that no callback waits for it. lockstep: infers
+    in the callback that completes the observation, because simulated time waits anyway.
     """
 
     def __init__(self, *, load: LoadPolicy = load_checkpoint, **node_options: Any) -> None:

@@ -5,7 +5,9 @@ A subscriber like any other; knows nothing about how the nodes work.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -26,7 +28,7 @@ _EVERY = QoSProfile(depth=1000)
 
 @dataclass(frozen=True)
 class Recording:
-    """One episode as seen on the topics; times [s] count from its first state.
+    """One episode as seen on the topics; times [s] count from its first setpoint.
 
     frames: (time, RGB image). time: (T,) of the setpoints, commanded and measured: (T, 3) [m],
     gripper: (T,) commanded opening 0..1. chunk_times: (C,) when each chunk's first setpoint left.
@@ -55,13 +57,17 @@ class _Samples:
 
 
 class RunRecorder(Node):
-    """Subscribes to a camera, the state, chunks and commands of a simulated arm."""
+    """Subscribes to a camera, the state, chunks and commands of a simulated arm.
+
+    received: how many messages came in so far.
+    """
 
     def __init__(self, camera: str, **node_options: Any) -> None:
         super().__init__('run_recorder', **node_options)
         self.fatal = ''
         self._samples = _Samples()
         self._lock = Lock()
+        self.received = 0
         for kind, topic, callback in (
             (Image, f'camera/{camera}/image', self._on_image),
             (PoseStamped, 'ee_pose', self._on_state),
@@ -69,7 +75,7 @@ class RunRecorder(Node):
             (PoseStamped, 'target_pose', self._on_command),
             (JointState, 'gripper', self._on_gripper),
         ):
-            self.create_subscription(kind, topic, callback, _EVERY)
+            self.create_subscription(kind, topic, partial(self._take_in, callback), _EVERY)
 
     def take(self) -> Recording:
         """Return what was recorded since the last call, and begin anew; from any thread."""
@@ -79,7 +85,7 @@ class RunRecorder(Node):
         if not len(states) or not len(commands):
             nothing, no_points = np.zeros(0), np.zeros((0, 3))
             return Recording((), nothing, no_points, no_points, nothing, nothing, nothing)
-        begin_ns = states[0, 0]
+        begin_ns = commands[0, 0]
         gripper = np.array(samples.gripper or [(begin_ns, 1.0)])
         chunks = np.array(samples.chunks).reshape(-1, 2)
 
@@ -92,7 +98,7 @@ class RunRecorder(Node):
         return Recording(
             frames=tuple(
                 ((stamp - begin_ns) / NANOSECONDS, image_to_rgb(message))
-                for stamp, message in samples.images
+                for stamp, message in samples.images[_last_before(samples.images, begin_ns) :]
             ),
             time=seconds(commands[:, 0]),
             commanded=commands[:, 1:],
@@ -102,29 +108,34 @@ class RunRecorder(Node):
             observation_to_command_s=(chunks[:, 1] - chunks[:, 0]) / NANOSECONDS,
         )
 
-    def _on_image(self, message: Image) -> None:
+    def _take_in(self, keep: Callable[[Any], None], message: Any) -> None:
         with self._lock:
-            self._samples.images.append((nanoseconds(message.header.stamp), message))
+            keep(message)
+            self.received += 1
+
+    def _on_image(self, message: Image) -> None:
+        self._samples.images.append((nanoseconds(message.header.stamp), message))
 
     def _on_state(self, message: PoseStamped) -> None:
-        with self._lock:
-            self._samples.measured.append(_position(message))
+        self._samples.measured.append(_position(message))
 
     def _on_chunk(self, message: MultiDOFJointTrajectory) -> None:
-        with self._lock:
-            self._samples.pending_chunk = nanoseconds(message.header.stamp)
+        self._samples.pending_chunk = nanoseconds(message.header.stamp)
 
     def _on_command(self, message: PoseStamped) -> None:
-        with self._lock:
-            samples = self._samples
-            samples.commanded.append(_position(message))
-            if samples.pending_chunk is not None:
-                samples.chunks.append((samples.pending_chunk, samples.commanded[-1][0]))
-                samples.pending_chunk = None
+        samples = self._samples
+        samples.commanded.append(_position(message))
+        if samples.pending_chunk is not None:
+            samples.chunks.append((samples.pending_chunk, samples.commanded[-1][0]))
+            samples.pending_chunk = None
 
     def _on_gripper(self, message: JointState) -> None:
-        with self._lock:
-            self._samples.gripper.append((nanoseconds(message.header.stamp), message.position[0]))
+        self._samples.gripper.append((nanoseconds(message.header.stamp), message.position[0]))
+
+
+def _last_before(images: list[tuple[int, Image]], stamp_ns: float) -> int:
+    """Return the index of the image that shows the scene at `stamp_ns`."""
+    return max(0, sum(stamp <= stamp_ns for stamp, _ in images) - 1)
 
 
 def _position(message: PoseStamped) -> tuple[int, float, float, float]:
