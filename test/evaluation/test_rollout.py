@@ -78,9 +78,10 @@ def test_a_recorded_expert_succeeds_through_the_control_loops(sim, recorded):
     assert episode.success
     assert abs(episode.steps - steps) <= 2
     # Commands start from the measured pose, the simulator's target from its own start: that
-    # offset of some millimetres stays, nothing else is added.
-    offset = episode.commanded[: steps - 2] - targets[: steps - 2]
-    np.testing.assert_allclose(offset, np.tile(offset[:1], (len(offset), 1)), atol=2e-3)
+    # offset of some millimetres stays until a wall of the workspace, nothing is added to it.
+    offset = np.abs(episode.commanded[: steps - 2] - targets[: steps - 2])
+    assert (offset <= offset[0] + 1e-5).all()
+    assert offset[0].max() < 0.006
     assert policy.stamps[:3] == [0, 10 * DT_NS, 20 * DT_NS]
 
 

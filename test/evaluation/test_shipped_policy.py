@@ -1,0 +1,74 @@
+"""The checkpoint that ships: it looks, it listens, and it does the same over ROS 2."""
+
+import numpy as np
+import pytest
+
+from robomamba_ros.resources import share_directory
+from robomamba_ros.robots.arm import load_arm
+
+pytest.importorskip('torch', reason='the policy extra is not installed')
+pytest.importorskip('metaworld', reason='the simulation extra is not installed')
+
+from robomamba_ros.data.collect import FIRST_SEED
+from robomamba_ros.evaluation.rollout import run_episode
+from robomamba_ros.policies.registry import load_policy
+from robomamba_ros.simulation.metaworld import MetaWorldSim
+
+CHECKPOINT = share_directory() / 'models' / 'anolevla-mt10'
+# Never trained on: training data begins at FIRST_SEED.
+SEEDS = range(100, 104)
+TASKS = ('button-press-topdown', 'push')
+
+
+@pytest.fixture(scope='module')
+def policy():
+    return load_policy(CHECKPOINT)
+
+
+@pytest.fixture(scope='module')
+def sim():
+    sim = MetaWorldSim(TASKS[0], 0)
+    yield sim
+    sim.close()
+
+
+def successes(sim, policy, task, **options):
+    assert max(SEEDS) < FIRST_SEED
+    sim.reset(task, 0)
+    arm = load_arm('sawyer_sim')
+    return sum(
+        run_episode(sim, policy, arm, seed, execute_steps=10, **options).success for seed in SEEDS
+    )
+
+
+@pytest.fixture(scope='module')
+def intact(sim, policy):
+    """Successes with everything as it should be, by task."""
+    return {task: successes(sim, policy, task) for task in TASKS}
+
+
+def test_succeeds_on_scenes_it_never_saw(intact):
+    assert sum(intact.values()) >= 7, intact
+
+
+def test_shuffled_pixels_lower_its_success(sim, policy, intact):
+    order = np.random.default_rng(0).permutation(224 * 224)
+
+    def shuffled(image):
+        return image.reshape(-1, 3)[order].reshape(image.shape)
+
+    blind = sum(successes(sim, policy, task, view=shuffled) for task in TASKS)
+    assert blind <= sum(intact.values()) - 5
+
+
+def test_images_of_another_scene_lower_its_success(sim, policy, intact):
+    """Everything looks right but for where things are: success comes from seeing this scene."""
+    sim.reset('push', 999)
+    elsewhere = sim.render()
+    misled = successes(sim, policy, 'push', view=lambda image: elsewhere)
+    assert misled <= intact['push'] - 2
+
+
+def test_a_wrong_instruction_lowers_its_success(sim, policy, intact):
+    told_wrong = successes(sim, policy, 'push', instruction='Reach a goal position')
+    assert told_wrong <= intact['push'] - 2

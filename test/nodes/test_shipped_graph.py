@@ -1,0 +1,62 @@
+"""The checkpoint that ships drives the simulated arm through the live nodes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from robomamba_ros.bringup import PolicyOptions, SimOptions, sim_graph
+from robomamba_ros.evaluation.rollout import run_episode
+from robomamba_ros.nodes.simulated_graph import simulated_graph
+from robomamba_ros.policies.registry import load_policy
+from robomamba_ros.resources import share_directory
+from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.simulation.metaworld import MetaWorldSim
+
+CHECKPOINT = 'anolevla-mt10'
+SOURCE = Path(__file__).parents[2] / 'src'
+
+
+def test_the_same_episodes_in_process_and_over_topics(ros_environment) -> None:
+    policy = load_policy(share_directory() / 'models' / CHECKPOINT)
+    arm = load_arm('sawyer_sim')
+    options = PolicyOptions(CHECKPOINT, mode='lockstep', enabled=True)
+    episodes = [('drawer-close', 101), ('window-open', 102), ('push', 103)]
+    sim = MetaWorldSim('reach', 0)
+    with simulated_graph(sim_graph(options, SimOptions('reach'))) as runner:
+        for task, seed in episodes:
+            sim.reset(task, seed)
+            expected = run_episode(sim, policy, arm, seed, execute_steps=10)
+            result = runner.run(task, seed)
+            assert (result.success, result.steps) == (expected.success, expected.steps)
+            assert result.success
+    sim.close()
+
+
+def demo(tmp_path, task: str) -> subprocess.CompletedProcess[str]:
+    arguments = ['--tasks', task, '--mode', 'lockstep', '--output', str(tmp_path)]
+    return subprocess.run(
+        [sys.executable, '-m', 'robomamba_ros', 'demo', *arguments],
+        env={**os.environ, 'PYTHONPATH': str(SOURCE)},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(('task', 'code'), [('drawer-close', 0), ('handle-pull', 1)])
+def test_the_demo_says_what_happened_by_its_exit_code_too(ros_environment, tmp_path, task, code):
+    """`handle-pull` is not among the tasks that the policy was trained on."""
+    done = demo(tmp_path, task)
+    assert done.returncode == code, done.stderr
+    assert f'{1 - code} of 1 episodes succeeded' in done.stdout
+    page = (tmp_path / 'report.html').read_text()
+    assert task in page
+    assert (tmp_path / f'{task}.mp4').stat().st_size > 10_000
+    numbers = json.loads((tmp_path / 'report.json').read_text())
+    assert numbers['success']['total']['successes'] == 1 - code
+    # One for every tenth state, the first and the last one too.
+    steps = numbers['episodes'][0]['steps']
+    assert numbers['latency_ms']['inference']['count'] == steps // 10 + 1
