@@ -60,9 +60,7 @@ def rotation_matrix(quaternion: Float64Array) -> Float64Array:
 
 def move_in_base(pose: Pose, translation: Float64Array, rotation_vector: Float64Array) -> Pose:
     """Return `pose` moved by a translation [m] and turned by a rotation vector [rad], base axes."""
-    turned = quaternion_multiply(
-        quaternion_from_rotation_vector(rotation_vector), pose.quaternion
-    )
+    turned = quaternion_multiply(quaternion_from_rotation_vector(rotation_vector), pose.quaternion)
     return Pose(pose.position + translation, turned)
 
 
