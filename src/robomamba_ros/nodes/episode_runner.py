@@ -22,6 +22,8 @@ from robomamba_ros.errors import SimulationError
 from robomamba_ros.nodes import qos
 from robomamba_ros.simulation.metaworld import load_tasks
 
+# A service can be announced before it takes requests, and the middleware drops what comes then.
+RESEND_S = 3.0
 MANAGED = ('controller_node', 'policy_node')
 
 
@@ -71,7 +73,7 @@ class EpisodeRunner:
         # Before the simulation is reset too: an arm still braking would move the new episode's.
         self._trigger('controller_node/reset')
         self._set_parameters('sim_node', {'task': task, 'seed': seed})
-        episode = self._trigger('sim_node/reset').split(':')[0].removeprefix('episode ')
+        episode = int(self._trigger('sim_node/reset').split(':')[0].removeprefix('episode '))
         for name in MANAGED:
             self._trigger(f'{name}/reset')
         self._instruction.publish(String(data=text))
@@ -82,12 +84,12 @@ class EpisodeRunner:
         steps, success = int(self._status['step']), self._status['success'] == 'True'
         return EpisodeResult(task, seed, success, steps, self._latencies())
 
-    def _wait_for_the_end(self, episode: str) -> None:
-        def seen() -> tuple[str | None, str | None]:
-            return self._status.get('episode'), self._status.get('step')
+    def _wait_for_the_end(self, episode: int) -> None:
+        def seen() -> tuple[int, int]:
+            return int(self._status.get('episode', 0)), int(self._status.get('step', 0))
 
         def done() -> bool:
-            return seen()[0] == episode and self._status['done'] == 'True'
+            return seen()[0] >= episode and self._status['done'] == 'True'
 
         while not done():
             before = seen()
@@ -141,9 +143,18 @@ class EpisodeRunner:
             self._clients[name] = self._node.create_client(kind, name)
         client = self._clients[name]
         self._wait(client.service_is_ready, f'the service {name}')
-        future = client.call_async(request)
-        self._wait(future.done, f'the service {name}')
-        return future.result()
+        futures: list[Any] = []
+        asked_s = -RESEND_S
+
+        def answered() -> bool:
+            nonlocal asked_s
+            if time.monotonic() > asked_s + RESEND_S:
+                asked_s = time.monotonic()
+                futures.append(client.call_async(request))
+            return any(future.done() for future in futures)
+
+        self._wait(answered, f'the service {name}')
+        return next(future.result() for future in futures if future.done())
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + self._timeout_s
