@@ -13,13 +13,12 @@ from typing import Any
 from std_msgs.msg import String
 
 from robomamba_ros.control.policy_loop import ObservationBuffer
-from robomamba_ros.errors import ObservationError
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.camera_input import CameraInput
 from robomamba_ros.nodes.state_input import StateInput
 from robomamba_ros.policies.base import PolicySpec
 from robomamba_ros.robots.arm import ArmContract
-from robomamba_ros.types import NANOSECONDS, RobotState, UInt8Array
+from robomamba_ros.types import RobotState, UInt8Array
 
 
 class PolicyInputs:
@@ -38,13 +37,14 @@ class PolicyInputs:
         on_error: Callable[[Exception], None],
     ) -> None:
         self._node = node
-        self._joints_budget_ns = round(arm.joint_states_budget_s * NANOSECONDS)
         self._on_data = on_data
         self.instruction = ''
         self.state: RobotState | None = None
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=256)
         self.buffer = ObservationBuffer(
-            spec, {c.name: c.budget_s for c in arm.cameras}, arm.ee_pose_budget_s
+            spec,
+            {camera.name: camera.budget_s for camera in arm.cameras},
+            min(arm.ee_pose_budget_s, arm.joint_states_budget_s),
         )
         needed = {camera.name for camera in spec.cameras}
         self.cameras = {
@@ -74,13 +74,7 @@ class PolicyInputs:
         self._on_data(stamp_ns)
 
     def _on_state(self, state: RobotState, joints_stamp_ns: int) -> None:
-        behind_ns = state.stamp_ns - joints_stamp_ns
-        if abs(behind_ns) > self._joints_budget_ns:
-            raise ObservationError(
-                f'joint_states is {behind_ns / NANOSECONDS:.3f} s behind ee_pose, budget '
-                f'{self._joints_budget_ns / NANOSECONDS:.3f} s'
-            )
-        self.buffer.add_state(state)
+        self.buffer.add_state(state, joints_stamp_ns=joints_stamp_ns)
         self.state = state
         self._on_data(state.stamp_ns)
 
