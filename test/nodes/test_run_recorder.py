@@ -45,6 +45,7 @@ def test_records_an_episode_by_its_stamps(ros, peer) -> None:
         send(image, rgb_to_image(np.full((2, 2, 3), level, np.uint8), stamp_ms * MS, 'front'))
     for stamp_ms, x in ((900, 0.0), (1000, 0.1), (1100, 0.2)):
         send(state, pose(stamp_ms, x))
+    send(command, pose(10, 9.9))  # left over from the episode before
     plan = MultiDOFJointTrajectory()
     plan.header.stamp = time_message(990 * MS)
     send(chunk, plan)

@@ -20,6 +20,7 @@ from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 from robomamba_ros.nodes.conversions import nanoseconds
 from robomamba_ros.nodes.images import image_to_rgb
+from robomamba_ros.nodes.simulated_robot import EPISODE_GAP_NS
 from robomamba_ros.types import NANOSECONDS, Float64Array, UInt8Array
 
 # Every sample is wanted, not only the newest; publishers of either reliability may match.
@@ -85,9 +86,12 @@ class RunRecorder(Node):
         if not len(states) or not len(commands):
             nothing, no_points = np.zeros(0), np.zeros((0, 3))
             return Recording((), nothing, no_points, no_points, nothing, nothing, nothing)
+        # A setpoint that was still under way when the last episode was taken belongs to it.
+        breaks = np.flatnonzero(np.diff(commands[:, 0]) > EPISODE_GAP_NS / 2)
+        commands = commands[breaks[-1] + 1 if len(breaks) else 0 :]
         begin_ns = commands[0, 0]
         gripper = np.array(samples.gripper or [(begin_ns, 1.0)])
-        chunks = np.array(samples.chunks).reshape(-1, 2)
+        chunks = np.array([c for c in samples.chunks if c[1] >= begin_ns]).reshape(-1, 2)
 
         def seconds(stamps_ns: Float64Array) -> Float64Array:
             return np.asarray((stamps_ns - begin_ns) / NANOSECONDS)
