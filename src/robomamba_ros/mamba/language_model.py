@@ -1,0 +1,86 @@
+"""A Mamba language model: token embeddings, the backbone, and a head over the vocabulary.
+
+Knows nothing about tokenizers or checkpoints; text and files stay outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from robomamba_ros.errors import ConfigError
+from robomamba_ros.mamba.backbone import MambaBackbone, MambaConfig
+from robomamba_ros.mamba.scan.dispatch import AUTO
+from robomamba_ros.mamba.state import MambaState
+
+
+@dataclass(frozen=True)
+class LanguageModelConfig:
+    """Sizes of a language model around a backbone.
+
+    vocab_size: token ids there are; vocab_rows: rows of the embedding, padded to a multiple that
+    suits matrix products; tied: the head is the embedding. Raises ConfigError for sizes that
+    cannot be.
+    """
+
+    backbone: MambaConfig
+    vocab_size: int
+    vocab_rows: int
+    tied: bool = True
+
+    def __post_init__(self) -> None:
+        sizes = (self.vocab_size, self.vocab_rows)
+        if (
+            not all(isinstance(x, int) for x in sizes)
+            or not 1 <= self.vocab_size <= self.vocab_rows
+        ):
+            raise ConfigError(
+                f'vocab_size is {self.vocab_size!r} with {self.vocab_rows!r} rows of the '
+                'embedding; a vocabulary needs an integer from 1 to the number of rows'
+            )
+
+
+class MambaLanguageModel(nn.Module):
+    """Predicts the next token from tokens and a recurrent state (Gu and Dao 2023, section 4.2)."""
+
+    def __init__(self, config: LanguageModelConfig, *, backend: str = AUTO) -> None:
+        super().__init__()
+        self.config = config
+        width = config.backbone.d_model
+        self.embedding = nn.Embedding(config.vocab_rows, width)
+        self.backbone = MambaBackbone(config.backbone, backend=backend)
+        self.lm_head = None if config.tied else nn.Linear(width, config.vocab_rows, bias=False)
+
+    def forward(self, tokens: Tensor, state: MambaState | None = None) -> tuple[Tensor, MambaState]:
+        """Continue from `state` (empty where None) with tokens (b, l >= 1), int64.
+
+        Returns the logits of each next token (b, l, vocab_size) and the new state; the given state
+        is not written to.
+        """
+        hidden, state = self.backbone(self.embedding(tokens), state)
+        return self._logits(hidden), state
+
+    @torch.no_grad()
+    def generate(self, prompt: Tensor, count: int, state: MambaState | None = None) -> Tensor:
+        """Return the `count` >= 1 most probable next tokens (b, count) after prompt (b, l >= 1).
+
+        The prompt is read in one pass from `state`, each token after it in one step: its cost does
+        not grow with what came before.
+        """
+        hidden, state = self.backbone(self.embedding(prompt), state)
+        found = [self._most_probable(hidden)]
+        while len(found) < count:
+            hidden, state = self.backbone(self.embedding(found[-1]), state)
+            found.append(self._most_probable(hidden))
+        return torch.cat(found, dim=1)
+
+    def _most_probable(self, hidden: Tensor) -> Tensor:
+        return self._logits(hidden[:, -1:]).argmax(dim=-1)
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        head = self.embedding if self.lm_head is None else self.lm_head
+        # Rows that only pad the vocabulary are no tokens.
+        return F.linear(hidden, head.weight)[..., : self.config.vocab_size]
