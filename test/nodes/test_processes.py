@@ -98,13 +98,20 @@ def test_the_arm_comes_to_rest_when_the_policy_process_dies(processes, peer, tmp
         ),
         'the three nodes in the graph',
     )
-    chunk = node.get_publishers_info_by_topic('action_chunk')
-    assert [(e.node_name, e.topic_type) for e in chunk] == [
-        ('policy_node', 'trajectory_msgs/msg/MultiDOFJointTrajectory')
-    ]
-    assert chunk[0].qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    # An endpoint may be discovered before the name of its node.
+    peer.wait_for(
+        lambda: (
+            [e.node_name for e in node.get_publishers_info_by_topic('action_chunk')]
+            == [e.node_name for e in node.get_subscriptions_info_by_topic('camera/corner2/image')]
+            == [e.node_name for e in node.get_publishers_info_by_topic('active_instruction')]
+            == ['policy_node']
+        ),
+        'policy_node as the one publisher of chunks and the one reader of images',
+    )
+    (chunk,) = node.get_publishers_info_by_topic('action_chunk')
+    assert chunk.topic_type == 'trajectory_msgs/msg/MultiDOFJointTrajectory'
+    assert chunk.qos_profile.reliability == ReliabilityPolicy.RELIABLE
     (camera,) = node.get_subscriptions_info_by_topic('camera/corner2/image')
-    assert camera.node_name == 'policy_node'
     assert camera.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
     (active,) = node.get_publishers_info_by_topic('active_instruction')
     assert active.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL

@@ -111,7 +111,7 @@ class ControllerNode(ManagedNode):
         if self._gate is not None:
             self._gate.add_chunk(chunk)
             self._step_in_lockstep()
-        elif self._loop.status.state is not LoopState.DISABLED:
+        elif self._enabled:
             self._follow(chunk, self._now_ns())
 
     def _follow(self, chunk: ActionChunk, now_ns: int) -> None:

@@ -22,6 +22,9 @@ from robomamba_ros.errors import RoboMambaError
 from robomamba_ros.nodes.lifecycle import ManagedNode
 
 NodeFactory = Callable[[], Any]
+# An inference gives the interpreter up at every tensor operation and waits this long to get it
+# back from a busy thread; the interpreter's own 5 ms would multiply its time.
+SWITCH_INTERVAL_S = 1e-4
 # An arm decelerates within this wall time; a simulated clock may stand still for ever.
 REST_S = 2.0
 
@@ -83,6 +86,7 @@ class Host:
     """Runs nodes until one fails or `stop` is called; a context manager."""
 
     def __init__(self, factories: Sequence[NodeFactory]) -> None:
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._ended = threading.Event()
         self._nodes = [HostedNode(factory, self._ended.set) for factory in factories]
 
