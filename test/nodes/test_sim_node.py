@@ -153,7 +153,13 @@ def test_a_command_in_another_frame_is_refused(host, peer) -> None:
     poses = peer.record(PoseStamped, 'ee_pose', qos.STATE_LOCKSTEP)
     targets = peer.node.create_publisher(PoseStamped, 'target_pose', qos.COMMAND)
     grippers = peer.node.create_publisher(JointState, 'gripper', qos.COMMAND)
-    peer.wait_for(lambda: len(poses) > 0 and targets.get_subscription_count() == 1, 'the sim')
+    peer.wait_for(
+        lambda: (
+            len(poses) > 0
+            and targets.get_subscription_count() == grippers.get_subscription_count() == 1
+        ),
+        'the sim',
+    )
     stamp = nanoseconds(poses[-1].header.stamp)
     pose = pose_from_stamped(poses[-1], 'base')
     grippers.publish(gripper_command(1.0, stamp, ARM))
