@@ -23,7 +23,7 @@ SOURCE = Path(__file__).parents[1] / 'src'
 # Lowest floor first. A part imports from floors below its own, and from itself.
 FLOORS = (
     ('errors',),
-    ('types',),
+    ('types', 'sections'),
     ('resources', 'spatial', 'mamba', 'vision', 'language'),
     ('policies', 'robots', 'simulation'),
     ('actions', 'data', 'bringup'),
@@ -58,8 +58,8 @@ ONE_PLACE = {
     'tokenizers': 'language',
 }
 
-LOWER_FLOORS = ('errors', 'types', 'resources', 'spatial', 'robots', 'actions', 'control')
-LOWER_FLOORS += ('policies.base', 'bringup')
+LOWER_FLOORS = ('errors', 'types', 'sections', 'resources', 'spatial', 'robots', 'actions')
+LOWER_FLOORS += ('control', 'policies.base', 'bringup')
 ABSENT_ON_A_ROBOT = ('torch', 'safetensors', 'tokenizers', 'numba', 'cv2', 'mujoco', 'metaworld')
 
 

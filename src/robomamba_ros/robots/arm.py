@@ -12,7 +12,7 @@ import numpy as np
 
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.resources import find_file
-from robomamba_ros.robots.sections import Section, read_yaml
+from robomamba_ros.sections import Section, read_yaml
 from robomamba_ros.types import NANOSECONDS, Float64Array
 
 ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8')
