@@ -83,6 +83,22 @@ def test_cpu_equals_reference_in_float32_on_several_blocks_of_channels():
         torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_half_of_a_wider_tensor_is_computed_in_float32_and_keeps_its_type(backend, dtype):
+    x, weight, bias, initial = make_inputs((2, 9, 40, 4))
+    half, weight = x.to(dtype).chunk(2, dim=-1)[1], weight[20:].bfloat16()
+    arguments = (bias[20:].float(), initial[..., 20:].float())
+    y, final = causal_conv1d(half, weight, *arguments, backend=backend)
+    computed = torch.float64 if dtype == torch.float64 else torch.float32
+    exact = (half.to(computed), weight.to(computed), *(a.to(computed) for a in arguments))
+    expected, expected_final = causal_conv1d(*exact, backend=backend)
+    assert y.dtype == dtype
+    assert torch.equal(y, expected.to(dtype))
+    assert final.dtype == computed
+    assert torch.equal(final, expected_final)
+
+
 def test_the_state_shares_no_memory_with_the_input():
     x, weight, bias, initial = make_inputs((1, 6, 5, 4))
     for backend in available_backends():

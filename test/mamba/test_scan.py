@@ -243,6 +243,23 @@ def test_sixteen_bit_inputs_are_computed_in_float32(backend):
     assert torch.equal(state, expected_state)
 
 
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_the_type_of_u_alone_sets_the_types_of_the_results(backend, dtype):
+    inputs = make_inputs((2, 9, 20, 4), torch.float64)
+    others = {'delta': torch.bfloat16, 'B': torch.float16, 'D': torch.float64, 'z': torch.float32}
+    mixed = {name: x.to(others.get(name, torch.float32)) for name, x in inputs.items()}
+    mixed['u'] = inputs['u'].to(dtype)
+    computed = torch.float64 if dtype == torch.float64 else torch.float32
+    found = run_with_gradients(mixed, backend)
+    expected = run_with_gradients({name: x.to(computed) for name, x in mixed.items()}, backend)
+    assert (found['y'].dtype, found['state'].dtype) == (dtype, computed)
+    assert torch.equal(found['y'], expected['y'].to(dtype))
+    assert torch.equal(found['state'], expected['state'])
+    for name, tensor in mixed.items():
+        assert found[name].dtype == tensor.dtype, name
+
+
 def test_shapes_that_do_not_fit_are_all_named():
     inputs = make_inputs((2, 5, 6, 4))
     inputs['B'] = inputs['B'][:, :4]

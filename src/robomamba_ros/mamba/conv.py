@@ -23,9 +23,11 @@ def causal_conv1d(
     """Convolve each channel over time with its own k taps and apply SiLU.
 
     x (b, l, d); weight (d, k), the last tap on the present input; bias (d,); states (b, k-1, d):
-    the k-1 inputs before x, oldest first, zeros where `initial_state` is None. Computes in float32
-    (float64 where x is float64); y (b, l, d) has the type of x, the last state that of the
-    computation. Backends are those of the scan. Raises ValueError for shapes that do not fit.
+    the k-1 inputs before x, oldest first, zeros where `initial_state` is None. Any floating types,
+    also mixed ones and strided views: a backend gets the tensors as they come, the initial state in
+    the type of the computation. That is float32 (float64 where x is float64), also under autocast;
+    y (b, l, d) has the type of x, the last state that of the computation. Backends are those of the
+    scan. Raises ValueError for shapes that do not fit, BackendError for the backend.
     """
     b, _, d = x.shape
     carried = (b, weight.shape[1] - 1, d)
@@ -44,18 +46,14 @@ def causal_conv1d(
 
         run = conv.causal_conv1d
     with torch.autocast(x.device.type, enabled=False):
-        y, final_state = run(
-            x.to(dtype),
-            weight.to(dtype),
-            None if bias is None else bias.to(dtype),
-            initial_state.to(dtype),
-        )
-        return y.to(x.dtype), final_state
+        return run(x, weight, bias, initial_state.to(dtype))
 
 
 def _reference(
     x: Tensor, weight: Tensor, bias: Tensor | None, initial_state: Tensor
 ) -> tuple[Tensor, Tensor]:
-    window = torch.cat((initial_state, x), dim=1)
-    y = F.conv1d(window.transpose(1, 2), weight[:, None], bias, groups=x.shape[2])
-    return F.silu(y).transpose(1, 2), window[:, x.shape[1] :].clone()
+    dtype = initial_state.dtype
+    window = torch.cat((initial_state, x.to(dtype)), dim=1)
+    taps, shift = weight[:, None].to(dtype), None if bias is None else bias.to(dtype)
+    y = F.conv1d(window.transpose(1, 2), taps, shift, groups=x.shape[2])
+    return F.silu(y).transpose(1, 2).to(x.dtype), window[:, x.shape[1] :].clone()

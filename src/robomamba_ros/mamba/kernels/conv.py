@@ -152,10 +152,17 @@ class _CausalConv(torch.autograd.Function):
 def causal_conv1d(
     x: Tensor, weight: Tensor, bias: Tensor | None, initial_state: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Compute silu(conv(x)) and the last inputs: x (b, l, d), weight (d, k), state (b, k-1, d)."""
-    shift = x.new_zeros(x.shape[2]) if bias is None else bias.contiguous()
-    inputs = (x.contiguous(), weight.t().contiguous(), shift, initial_state.contiguous())
+    """Compute silu(conv(x)) and the last inputs: x (b, l, d), weight (d, k), state (b, k-1, d).
+
+    Computes in the type of the state; y has the type of x.
+    """
+    shift = initial_state.new_zeros(x.shape[2]) if bias is None else bias
+    inputs = tuple(
+        tensor.to(initial_state.dtype).contiguous()
+        for tensor in (x, weight.t(), shift, initial_state)
+    )
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         y, final = _CausalConv.apply(*inputs)
-        return y, final
-    return _forward(*inputs)
+    else:
+        y, final = _forward(*inputs)
+    return y.to(x.dtype), final

@@ -95,9 +95,9 @@ def selective_scan(
 
     Saves checkpoints for the backward pass only where a gradient is asked for.
     """
-    zeros = u.new_zeros(u.shape[2])
+    zeros = initial_state.new_zeros(u.shape[2])
     inputs = tuple(
-        x.contiguous()
+        x.to(initial_state.dtype).contiguous()
         for x in (
             u,
             delta,
@@ -115,4 +115,4 @@ def selective_scan(
         y, final = _SelectiveScan.apply(delta_softplus, initial, *inputs)
     else:
         y, final, _ = _forward(inputs, delta_softplus, initial, save=False)
-    return y, final.transpose(1, 2)
+    return y.to(u.dtype), final.transpose(1, 2)

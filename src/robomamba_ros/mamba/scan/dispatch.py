@@ -62,10 +62,11 @@ def selective_scan(
     """Run the selective scan of Mamba-1 from any state and return the output and the last state.
 
     u, delta, z (b, l, d); A (d, n); B, C (b, l, n); D, delta_bias (d,); states (b, d, n), zeros
-    where `initial_state` is None. Computes in float32 (float64 where u is float64), also under
-    autocast; y (b, l, d) has the type of u, the last state that of the computation. Differentiable
-    in every tensor. Raises ValueError for shapes that do not fit, BackendError for the backend.
-    Source: Gu and Dao 2023, algorithm 2.
+    where `initial_state` is None. Any floating types, also mixed ones and strided views: a backend
+    gets all tensors as they come, the initial state in the type of the computation. That is float32
+    (float64 where u is float64), also under autocast; y (b, l, d) has the type of u, the last state
+    that of the computation. Differentiable in every tensor. Raises ValueError for shapes that do
+    not fit, BackendError for the backend. Source: Gu and Dao 2023, algorithm 2.
     """
     _check_shapes(u, delta, A, B, C, D, z, delta_bias, initial_state)
     dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
@@ -73,19 +74,7 @@ def selective_scan(
         initial_state = u.new_zeros((u.shape[0], *A.shape), dtype=dtype)
     run = _load(resolve_backend(backend, u.device))
     with torch.autocast(u.device.type, enabled=False):
-        y, final_state = run(
-            u.to(dtype),
-            delta.to(dtype),
-            A.to(dtype),
-            B.to(dtype),
-            C.to(dtype),
-            None if D is None else D.to(dtype),
-            None if z is None else z.to(dtype),
-            None if delta_bias is None else delta_bias.to(dtype),
-            delta_softplus,
-            initial_state.to(dtype),
-        )
-        return y.to(u.dtype), final_state
+        return run(u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state.to(dtype))
 
 
 def _load(backend: str) -> Callable[..., tuple[Tensor, Tensor]]:

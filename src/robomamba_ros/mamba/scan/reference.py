@@ -27,14 +27,15 @@ def selective_scan(
 
     h_t = exp(delta_t A) h_{t-1} + delta_t B_t u_t,   y_t = (C_t h_t + D u_t) silu(z_t)
 
-    u, delta, z (b, l, d); A (d, n); B, C (b, l, n); D, delta_bias (d,); state (b, d, n); all of
-    one floating type. Returns y (b, l, d) and the last state.
+    u, delta, z (b, l, d); A (d, n); B, C (b, l, n); D, delta_bias (d,); state (b, d, n). Computes
+    in the type of `initial_state`; returns y (b, l, d) in the type of u, and the last state.
     """
+    y_dtype, dtype, state = u.dtype, initial_state.dtype, initial_state
+    u, delta, A, B, C = (x.to(dtype) for x in (u, delta, A, B, C))
     if delta_bias is not None:
-        delta = delta + delta_bias
+        delta = delta + delta_bias.to(dtype)
     if delta_softplus:
         delta = F.softplus(delta)
-    state = initial_state
     outputs = []
     for t in range(u.shape[1]):
         step = delta[:, t, :, None]  # (b, d, 1)
@@ -43,7 +44,7 @@ def selective_scan(
         outputs.append((state * C[:, t, None, :]).sum(-1))
     y = torch.stack(outputs, dim=1)
     if D is not None:
-        y = y + D * u
+        y = y + D.to(dtype) * u
     if z is not None:
-        y = y * F.silu(z)
-    return y, state
+        y = y * F.silu(z.to(dtype))
+    return y.to(y_dtype), state
