@@ -183,3 +183,22 @@ class Setpoint:
     stamp_ns: int
     pose: Pose
     gripper: float
+
+
+@dataclass(frozen=True)
+class PoseTarget:
+    """A place to act on: go to pre_contact, straight on to pose, and act by moving to retreat.
+
+    stamp_ns: time of the observation it was computed from [ns].
+    frame: what all three poses are given in (frame_T_ee), such as a camera's optical frame.
+    """
+
+    stamp_ns: int
+    frame: str
+    pose: Pose
+    pre_contact: Pose
+    retreat: Pose
+
+    def __post_init__(self) -> None:
+        if not self.frame:
+            raise ActionError('a pose target must name the frame its poses are given in')

@@ -58,6 +58,18 @@ def rotation_matrix(quaternion: Float64Array) -> Float64Array:
     return np.asarray(quaternions.quat2mat(_wxyz(quaternion)), dtype=np.float64)
 
 
+def quaternion_from_rotation_matrix(matrix: Float64Array) -> Float64Array:
+    """Return the unit quaternion (x, y, z, w) of a (3, 3) rotation matrix."""
+    return _xyzw(quaternions.mat2quat(matrix))
+
+
+def compose(a_T_b: Pose, b_T_c: Pose) -> Pose:
+    """Return a_T_c: the pose of c, known in b, given in a."""
+    rotated = rotation_matrix(a_T_b.quaternion) @ b_T_c.position
+    turned = quaternion_multiply(a_T_b.quaternion, b_T_c.quaternion)
+    return Pose(a_T_b.position + rotated, turned)
+
+
 def move_in_base(pose: Pose, translation: Float64Array, rotation_vector: Float64Array) -> Pose:
     """Return `pose` moved by a translation [m] and turned by a rotation vector [rad], base axes."""
     turned = quaternion_multiply(quaternion_from_rotation_vector(rotation_vector), pose.quaternion)
