@@ -44,6 +44,13 @@ def _repeated_keys(node: yaml.Node | None) -> Iterator[str]:
         yield from _repeated_keys(child)
 
 
+def refuse(what: str, errors: Sequence[str]) -> None:
+    """Raise ConfigError with every error of `what` at once, if there are any."""
+    if errors:
+        lines = '\n'.join(f'  - {error}' for error in errors)
+        raise ConfigError(f'{what} has {len(errors)} error(s):\n{lines}')
+
+
 class Section:
     """One mapping of the file. A read returns the value, or a stand-in after noting the error.
 
@@ -84,10 +91,10 @@ class Section:
         """Return whether an optional key is given."""
         return key in self._values
 
-    def section(self, key: str, required: Sequence[str]) -> Section:
+    def section(self, key: str, required: Sequence[str], optional: Sequence[str] = ()) -> Section:
         """Return the mapping under `key`."""
         value = self._values.get(key, _NOTHING)
-        return Section(value, self._path(key), self._errors, required)
+        return Section(value, self._path(key), self._errors, required, optional)
 
     def sections(
         self, key: str, required: Sequence[str], optional: Sequence[str] = ()
@@ -99,6 +106,17 @@ class Section:
             Section(entry, f'{self._path(key)}[{index}]', self._errors, required, optional)
             for index, entry in enumerate(entries)
         ]
+
+    def integer(self, key: str, least: int, unit: str = '') -> int:
+        """Return a whole number that is at least `least`, in `unit`."""
+
+        def convert(value: object) -> int | None:
+            # A bool is an int in Python.
+            whole = value if isinstance(value, int) and not isinstance(value, bool) else None
+            return whole if whole is not None and whole >= least else None
+
+        allowed = f'a whole number from {least}' + (f' [{unit}]' if unit else '')
+        return self._read(key, allowed, convert, max(least, 1))
 
     def number(self, key: str) -> float:
         """Return a finite number."""
@@ -131,6 +149,16 @@ class Section:
             return value if isinstance(value, str) and re.fullmatch(pattern, value) else None
 
         return self._read(key, allowed, convert, '')
+
+    def texts(self, key: str, allowed: str, pattern: str = r'.+') -> tuple[str, ...]:
+        """Return a list of texts, each given once, that match `pattern`, `allowed` in words."""
+
+        def convert(value: object) -> tuple[str, ...] | None:
+            entries = value if isinstance(value, list) else [None]
+            texts = [x for x in entries if isinstance(x, str) and re.fullmatch(pattern, x)]
+            return tuple(texts) if len(texts) == len(entries) == len(set(texts)) else None
+
+        return self._read(key, f'a list of {allowed}, each once', convert, ())
 
     def choice(self, key: str, choices: Sequence[str]) -> str:
         """Return one of `choices`."""

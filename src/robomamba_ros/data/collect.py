@@ -101,7 +101,7 @@ def _shards(config: CollectConfig) -> Iterator[Shard]:
 
 def _run(job: tuple[Path, CollectConfig, DatasetMeta, Shard]) -> tuple[str, int, int]:
     folder, config, meta, shard = job
-    sim = MetaWorldSim(shard.task, 0, camera_size=meta.crop.source)
+    sim = MetaWorldSim(shard.task, 0, camera_size=meta.crop.height)
     recorded = []
     failed = 0
     for seed in range(shard.first_seed, shard.first_seed + config.episodes_per_shard):

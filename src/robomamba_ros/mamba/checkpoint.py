@@ -6,23 +6,20 @@ executed; pickles are read with weights_only=True.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from robomamba_ros.errors import CheckpointError, ConfigError
 from robomamba_ros.mamba.backbone import MambaConfig
 from robomamba_ros.mamba.language_model import LanguageModelConfig, MambaLanguageModel
 from robomamba_ros.mamba.scan.dispatch import AUTO
+from robomamba_ros.weights import read_json, read_weights
 
 CONFIG = 'config.json'
-WEIGHTS, INDEX, PICKLE = 'model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin'
 EMBEDDING, HEAD = 'embedding.weight', 'lm_head.weight'  # of this package's model
 
 # What both layouts may set but this Mamba has one way of doing; a checkpoint that asks for another
@@ -47,7 +44,7 @@ def load_language_model(
     config, embedding = read_config(folder / CONFIG)
     with torch.device('meta'):  # sizes only: the values are those of the file
         model = MambaLanguageModel(config, backend=backend)
-    path, found = _read_weights(folder)
+    path, found = read_weights(folder)
     names = {name: _published(name, embedding) for name in model.state_dict()}
     _check(model, found, names, path)
     weights = {own: found[published].to(dtype) for own, published in names.items()}
@@ -60,7 +57,7 @@ def read_config(path: Path) -> tuple[LanguageModelConfig, str]:
 
     Raises CheckpointError where the file is missing, no JSON, or not a Mamba-1 language model.
     """
-    raw = _read_json(path)
+    raw = read_json(path, 'a Mamba language model')
     try:
         # Published -hf configurations carry the native keys too.
         if 'hidden_size' in raw:
@@ -118,70 +115,6 @@ def _require(raw: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
     ]
     if wrong:
         raise ConfigError('; '.join(wrong))
-
-
-def _read_weights(folder: Path) -> tuple[Path, dict[str, Tensor]]:
-    readers: dict[str, Callable[[Path], dict[str, Tensor]]] = {
-        WEIGHTS: _read_safetensors,
-        INDEX: _read_shards,
-        PICKLE: _read_pickle,
-    }
-    for name, read in readers.items():
-        path = folder / name
-        if path.is_file():
-            return path, read(path)
-    raise CheckpointError(
-        f"'{folder}' has no weights; copy one of {', '.join(readers)} (with its shards) into it"
-    )
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f'{path} cannot be read ({error}); copy it again') from error
-
-
-def _read_shards(path: Path) -> dict[str, Tensor]:
-    places = _read_json(path).get('weight_map')
-    if not isinstance(places, dict) or not all(isinstance(x, str) for x in places.values()):
-        raise CheckpointError(f"{path} has no 'weight_map' of tensors and files; copy it again")
-    shards = sorted(set(places.values()))
-    outside = [name for name in shards if Path(name).name != name]
-    if outside:
-        raise CheckpointError(f'{path} names files outside its directory: {", ".join(outside)}')
-    missing = [name for name in shards if not (path.parent / name).is_file()]
-    if missing:
-        raise CheckpointError(f'{path} names shards that are missing: {", ".join(missing)}')
-    return {k: v for name in shards for k, v in _read_safetensors(path.parent / name).items()}
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        found = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # a damaged or hostile pickle can raise anything
-        reason = str(error).partition('\n')[0]
-        raise CheckpointError(
-            f'{path} is damaged, or holds more than tensors and was refused ({reason}); copy it '
-            f'again, or get the {WEIGHTS} of this model'
-        ) from error
-    if not isinstance(found, dict) or not all(isinstance(x, Tensor) for x in found.values()):
-        raise CheckpointError(f'{path} must hold names and tensors; export the weights alone')
-    return found
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f'{path} is missing; give the directory of a Mamba language model with its {CONFIG}'
-        ) from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f'{path} is not valid JSON ({error}); copy it again') from error
-    if not isinstance(raw, dict):
-        raise CheckpointError(f'{path} must hold keys and values')
-    return raw
 
 
 def _published(name: str, embedding: str) -> str:

@@ -153,7 +153,7 @@ class AnoleVLAPolicy:
         self._spec = PolicySpec(
             name=name,
             cameras=tuple(
-                CameraSpec(camera, config.crop.source, config.crop.source)
+                CameraSpec(camera, config.crop.height, config.crop.width)
                 for camera in config.cameras
             ),
             state_names=config.state_names,

@@ -7,17 +7,31 @@ from typing import Protocol
 
 import numpy as np
 
-from robomamba_ros.errors import ObservationError
-from robomamba_ros.types import ActionChunk, ActionSpace, Observation
+from robomamba_ros.errors import ConfigError, ObservationError, unknown_name
+from robomamba_ros.types import (
+    EE_POSE_NAMES,
+    GRIPPER_NAME,
+    ActionChunk,
+    ActionSpace,
+    Float32Array,
+    Observation,
+)
+
+DTYPES = ('float32', 'bfloat16')
+CACHES = ('none', 'prefix', 'stream')
 
 
 @dataclass(frozen=True)
 class CameraSpec:
-    """A camera the policy needs: images of exactly (height, width, 3), RGB uint8."""
+    """A camera the policy needs: images of exactly (height, width, 3), RGB uint8.
+
+    depth: whether it also needs depth (height, width) in metres and the intrinsics.
+    """
 
     name: str
     height: int
     width: int
+    depth: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,19 +56,7 @@ class PolicySpec:
     def check(self, observation: Observation) -> None:
         """Raise ObservationError where the observation is not what this policy needs."""
         for camera in self.cameras:
-            image = observation.images.get(camera.name)
-            if image is None:
-                present = ', '.join(observation.images) or 'none'
-                raise ObservationError(
-                    f"policy '{self.name}' needs the camera '{camera.name}'; present: {present}. "
-                    'Remap its topic or name it in the arm contract.'
-                )
-            expected = (camera.height, camera.width, 3)
-            if image.shape != expected or image.dtype != np.uint8:
-                raise ObservationError(
-                    f"camera '{camera.name}' gives {image.shape} {image.dtype}, policy "
-                    f"'{self.name}' needs {expected} uint8 RGB"
-                )
+            self._check_camera(camera, observation)
         for label, state in (
             ('state', observation.state),
             ('previous_state', observation.previous_state),
@@ -68,9 +70,35 @@ class PolicySpec:
                 bad = self.state_names[int(np.argmin(np.isfinite(state)))]
                 raise ObservationError(f"{label} channel '{bad}' is not finite: {state.tolist()}")
 
+    def _check_camera(self, camera: CameraSpec, observation: Observation) -> None:
+        image = observation.images.get(camera.name)
+        if image is None:
+            present = ', '.join(observation.images) or 'none'
+            raise ObservationError(
+                f"policy '{self.name}' needs the camera '{camera.name}'; present: {present}. "
+                'Remap its topic or name it in the arm contract.'
+            )
+        size = (camera.height, camera.width)
+        if image.shape != (*size, 3) or image.dtype != np.uint8:
+            raise ObservationError(
+                f"camera '{camera.name}' gives {image.shape} {image.dtype}, policy "
+                f"'{self.name}' needs {(*size, 3)} uint8 RGB"
+            )
+        if not camera.depth:
+            return
+        depth = observation.depth.get(camera.name)
+        intrinsics = observation.intrinsics.get(camera.name)
+        if depth is None or intrinsics is None or depth.shape != size:
+            found = 'none' if depth is None else str(depth.shape)
+            raise ObservationError(
+                f"policy '{self.name}' needs depth {size} in metres and the intrinsics of the "
+                f"camera '{camera.name}'; depth: {found}, intrinsics: "
+                f'{"none" if intrinsics is None else "present"}'
+            )
+
 
 class Policy(Protocol):
-    """A policy. `infer` is pure but for what `reset` clears: same inputs, same chunk."""
+    """A policy. `infer` is a function of what it saw since `reset`: same inputs, same chunk."""
 
     @property
     def spec(self) -> PolicySpec:
@@ -81,3 +109,62 @@ class Policy(Protocol):
 
     def infer(self, observation: Observation) -> ActionChunk:
         """Return the chunk for one observation; raises ObservationError on a bad one."""
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a policy runs, whatever it is.
+
+    device: cpu, cuda or cuda:N. dtype: of the large weights; scan, convolution and recurrent state
+    compute in float32 always. cache: none computes every token at every inference; prefix keeps
+    the state after the tokens that do not change, with the same answer; stream carries the state
+    from one inference to the next until `reset`, for policies trained so. threads: CPU threads of
+    PyTorch, in the whole process. One is right for small policies: OpenMP threads that wait for a
+    busy core make an inference many times longer.
+
+    Raises ConfigError naming the valid choices.
+    """
+
+    device: str = 'cpu'
+    dtype: str = 'float32'
+    cache: str = 'none'
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for kind, value, valid in (('dtype', self.dtype, DTYPES), ('cache', self.cache, CACHES)):
+            if value not in valid:
+                raise ConfigError(unknown_name(kind, value, valid))
+        if self.threads < 1:
+            raise ConfigError(f'threads is {self.threads}; give at least 1')
+
+
+def fake_observation(spec: PolicySpec, seed: int = 0) -> Observation:
+    """Return a made-up observation that fits `spec`: noise for images, an arm near its origin."""
+    rng = np.random.default_rng(seed)
+    state = _fake_state(spec.state_names, rng)
+    deep = [camera for camera in spec.cameras if camera.depth]
+    return Observation(
+        stamp_ns=0,
+        images={
+            c.name: rng.integers(0, 256, (c.height, c.width, 3), dtype=np.uint8)
+            for c in spec.cameras
+        },
+        state=state,
+        previous_state=state,
+        instruction='open it',
+        depth={c.name: rng.uniform(0.5, 1.5, (c.height, c.width)).astype('f4') for c in deep},
+        intrinsics={c.name: _pinhole(c) for c in deep},
+    )
+
+
+def _fake_state(names: tuple[str, ...], rng: np.random.Generator) -> Float32Array:
+    values = dict(zip(names, rng.uniform(-0.1, 0.1, len(names)), strict=True))
+    # Numbers at random are no rotation, and an opening lies within 0..1.
+    values |= {name: float(name == EE_POSE_NAMES[6]) for name in EE_POSE_NAMES[3:]}
+    values[GRIPPER_NAME] = 0.5
+    return np.array([values[name] for name in names], dtype=np.float32)
+
+
+def _pinhole(camera: CameraSpec) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    focal, x, y = float(camera.width), camera.width / 2, camera.height / 2
+    return np.array([[focal, 0, x], [0, focal, y], [0, 0, 1]], dtype=np.float64)

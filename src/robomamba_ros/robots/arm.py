@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robomamba_ros.errors import ConfigError
 from robomamba_ros.resources import find_file
-from robomamba_ros.sections import Section, read_yaml
+from robomamba_ros.sections import Section, read_yaml, refuse
 from robomamba_ros.types import NANOSECONDS, Float64Array
 
 ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8')
@@ -131,9 +130,7 @@ def load_arm(name_or_path: str) -> ArmContract:
     path = find_file('arms', name_or_path)
     document, errors = read_yaml(path)
     arm = _read_arm(document, errors)
-    if errors:
-        lines = '\n'.join(f'  - {error}' for error in errors)
-        raise ConfigError(f'the arm contract {path} has {len(errors)} error(s):\n{lines}')
+    refuse(f'the arm contract {path}', errors)
     return arm
 
 

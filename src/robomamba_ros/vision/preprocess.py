@@ -16,13 +16,13 @@ from robomamba_ros.types import Float64Array, UInt8Array
 
 @dataclass(frozen=True)
 class CropResize:
-    """Cuts a square out of a square camera image and shrinks it by area averaging.
+    """Cuts a square out of a camera image and shrinks it by area averaging.
 
-    source: side of the camera image [px]; left, top, side: the square cut out [px];
-    target: side of the result [px].
+    source: size of the camera image [px], its side where it is square, else (height, width);
+    left, top, side: the square cut out [px]; target: side of the result [px].
     """
 
-    source: int
+    source: int | tuple[int, int]
     left: int
     top: int
     side: int
@@ -31,17 +31,28 @@ class CropResize:
     def __post_init__(self) -> None:
         inside = (
             min(self.left, self.top) >= 0
-            and self.left + self.side <= self.source
-            and self.top + self.side <= self.source
+            and self.left + self.side <= self.width
+            and self.top + self.side <= self.height
         )
         if not inside or not 0 < self.target <= self.side:
             raise ConfigError(
                 f'image crop (left {self.left}, top {self.top}, side {self.side}) to '
-                f'{self.target} px does not fit an image of {self.source} px'
+                f'{self.target} px does not fit an image of {self.width} x {self.height} px; it '
+                f'must lie inside, with a side of at least {self.target} px'
             )
 
+    @property
+    def height(self) -> int:
+        """Height of the camera image [px]."""
+        return self.source if isinstance(self.source, int) else self.source[0]
+
+    @property
+    def width(self) -> int:
+        """Width of the camera image [px]."""
+        return self.source if isinstance(self.source, int) else self.source[1]
+
     def __call__(self, image: UInt8Array) -> UInt8Array:
-        """Return the (target, target, 3) image of a (source, source, 3) one."""
+        """Return the (target, target, 3) image of a (height, width, 3) one."""
         cut = image[self.top : self.top + self.side, self.left : self.left + self.side]
         small = cv2.resize(cut, (self.target, self.target), interpolation=cv2.INTER_AREA)
         return np.asarray(small, dtype=np.uint8)

@@ -1,0 +1,72 @@
+"""The keys that config.yaml of every policy has: what the policy needs and gives.
+
+Reads and writes a PolicySpec; knows nothing about networks. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from robomamba_ros.policies.base import CameraSpec, PolicySpec
+from robomamba_ros.sections import Section
+from robomamba_ros.types import EE_DELTA_NAMES, EE_POSE_NAMES, GRIPPER_NAME, ActionSpace
+
+SPEC_KEYS = (
+    'policy',
+    'state_names',
+    'action_space',
+    'action_names',
+    'horizon',
+    'dt_ns',
+    'execute_steps',
+)
+CAMERA_KEYS = ('name', 'height', 'width')
+
+_CHANNEL = ('names of channels', r'[A-Za-z_][\w.-]*')
+
+
+def read_spec(root: Section, name: str, cameras: tuple[CameraSpec, ...]) -> PolicySpec:
+    """Return the spec of a policy called `name`; what is wrong is noted in the section."""
+    spaces = [space.value for space in ActionSpace]
+    space = ActionSpace(root.choice('action_space', spaces) or spaces[0])
+    spec = PolicySpec(
+        name=name,
+        cameras=cameras,
+        state_names=root.texts('state_names', *_CHANNEL),
+        action_space=space,
+        action_names=root.texts('action_names', *_CHANNEL),
+        horizon=root.integer('horizon', 1),
+        dt_ns=root.integer('dt_ns', 1, 'ns'),
+        execute_steps=root.integer('execute_steps', 1),
+    )
+    if not root.clean:
+        return spec
+    if not spec.action_names:
+        root.error('action_names', '[]', 'at least one channel')
+    if spec.execute_steps > spec.horizon:
+        root.error('execute_steps', str(spec.execute_steps), f'1..{spec.horizon}, the horizon')
+    names = [channel for channel in spec.action_names if channel != GRIPPER_NAME]
+    if space is ActionSpace.EE_DELTA and not set(names) <= set(EE_DELTA_NAMES):
+        root.error('action_names', str(names), f'{", ".join(EE_DELTA_NAMES)}, {GRIPPER_NAME}')
+    if space is ActionSpace.EE_POSE and set(names) != set(EE_POSE_NAMES):
+        allowed = f'all of {", ".join(EE_POSE_NAMES)}, and {GRIPPER_NAME}'
+        root.error('action_names', str(names), allowed)
+    return spec
+
+
+def read_camera(section: Section) -> CameraSpec:
+    """Return the camera of one entry of `cameras`, without what is special to a policy."""
+    name = section.text('name', 'a name of letters, digits, _, - and .', _CHANNEL[1])
+    return CameraSpec(name, section.integer('height', 1, 'px'), section.integer('width', 1, 'px'))
+
+
+def write_spec(spec: PolicySpec) -> dict[str, Any]:
+    """Return the keys and values that `read_spec` reads; cameras are the policy's own."""
+    return {
+        'state_names': list(spec.state_names),
+        'action_space': spec.action_space.value,
+        'action_names': list(spec.action_names),
+        'horizon': spec.horizon,
+        'dt_ns': spec.dt_ns,
+        'execute_steps': spec.execute_steps,
+    }
