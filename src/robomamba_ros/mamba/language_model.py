@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -61,26 +60,10 @@ class MambaLanguageModel(nn.Module):
         is not written to.
         """
         hidden, state = self.backbone(self.embedding(tokens), state)
-        return self._logits(hidden), state
+        return self.logits(hidden), state
 
-    @torch.no_grad()
-    def generate(self, prompt: Tensor, count: int, state: MambaState | None = None) -> Tensor:
-        """Return the `count` >= 1 most probable next tokens (b, count) after prompt (b, l >= 1).
-
-        The prompt is read in one pass from `state`, each token after it in one step: its cost does
-        not grow with what came before.
-        """
-        hidden, state = self.backbone(self.embedding(prompt), state)
-        found = [self._most_probable(hidden)]
-        while len(found) < count:
-            hidden, state = self.backbone(self.embedding(found[-1]), state)
-            found.append(self._most_probable(hidden))
-        return torch.cat(found, dim=1)
-
-    def _most_probable(self, hidden: Tensor) -> Tensor:
-        return self._logits(hidden[:, -1:]).argmax(dim=-1)
-
-    def _logits(self, hidden: Tensor) -> Tensor:
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return the logits of each next token (..., vocab_size) from hidden (..., d_model)."""
         head = self.embedding if self.lm_head is None else self.lm_head
         # Rows that only pad the vocabulary are no tokens.
         return F.linear(hidden, head.weight)[..., : self.config.vocab_size]
