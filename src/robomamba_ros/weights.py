@@ -7,6 +7,7 @@ about particular models.
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def read_weights(folder: Path) -> tuple[Path, dict[str, Tensor]]:
     readers: dict[str, Callable[[Path], dict[str, Tensor]]] = {
         WEIGHTS: read_safetensors,
         INDEX: _read_shards,
-        PICKLE: _read_pickle,
+        PICKLE: read_pickle,
     }
     for name, read in readers.items():
         path = folder / name
@@ -47,6 +48,27 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f'{path} cannot be read ({error}); copy it again') from error
+
+
+def read_pickle(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of one file of torch.save, mapped into memory where it is a zip file.
+
+    Raises CheckpointError for anything but names and tensors; no code in it is run.
+    """
+    try:
+        mapped = zipfile.is_zipfile(path)
+        found = torch.load(path, map_location='cpu', weights_only=True, mmap=mapped)
+    except Exception as error:  # a damaged or hostile pickle can raise anything
+        reason = str(error).partition('\n')[0]
+        raise CheckpointError(
+            f'{path} is damaged, or holds more than tensors and was refused ({reason}); copy it '
+            f'again, or get the {WEIGHTS} of this model'
+        ) from error
+    if not isinstance(found, dict) or not all(
+        isinstance(name, str) and isinstance(x, Tensor) for name, x in found.items()
+    ):
+        raise CheckpointError(f'{path} must hold names and tensors; export the weights alone')
+    return found
 
 
 def read_json(path: Path, owner: str) -> dict[str, Any]:
@@ -97,17 +119,3 @@ def _read_shards(path: Path) -> dict[str, Tensor]:
     if missing:
         raise CheckpointError(f'{path} names shards that are missing: {", ".join(missing)}')
     return {k: v for name in shards for k, v in read_safetensors(path.parent / name).items()}
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        found = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # a damaged or hostile pickle can raise anything
-        reason = str(error).partition('\n')[0]
-        raise CheckpointError(
-            f'{path} is damaged, or holds more than tensors and was refused ({reason}); copy it '
-            f'again, or get the {WEIGHTS} of this model'
-        ) from error
-    if not isinstance(found, dict) or not all(isinstance(x, Tensor) for x in found.values()):
-        raise CheckpointError(f'{path} must hold names and tensors; export the weights alone')
-    return found
