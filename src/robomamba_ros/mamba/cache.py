@@ -32,13 +32,14 @@ class PrefixCache:
         prefix (b, l, d_model): the embeddings in front of `rest`; the kept state is used where
         they are equal to those it was computed from. The weights must not change meanwhile.
         """
-        return self._backbone(rest, self.state(prefix))
+        hidden, state = self._backbone(rest, self.state(prefix))
+        return hidden, state
 
     def state(self, prefix: Tensor) -> MambaState:
         """Return the state after `prefix` (b, l, d_model); it is shared, never written to."""
         if self._state is not None and self._prefix is not None and _same(prefix, self._prefix):
             return self._state
-        _, state = self._backbone(prefix)
+        state: MambaState = self._backbone(prefix)[1]
         if self._enabled:
             self._prefix, self._state = prefix.detach().clone(), state.snapshot()
         return state
@@ -60,6 +61,7 @@ class Stream:
 
         Raises ValueError where the batch differs from that of the call before; nothing is lost.
         """
+        hidden: Tensor
         hidden, self._state = self._backbone(tokens, self._state)
         return hidden
 

@@ -1,130 +1,190 @@
-"""The causal depthwise convolution with SiLU as one fused pass on the CPU, forward and backward."""
+"""The causal depthwise convolution with SiLU as one fused pass on the CPU, forward and backward.
+
+Layouts: x, y (b, l, d), their rows at any distance; taps (k, d); bias (d,); states (b, k-1, d).
+"""
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import carray, cfunc, njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from robomamba_ros.mamba.kernels.functions import sigmoid
-from robomamba_ros.mamba.kernels.launch import BLOCK, launch
+from robomamba_ros.mamba.kernels.functions import narrow, sigmoid, widen
+from robomamba_ros.mamba.kernels.launch import (
+    ENTRY,
+    SLOTS,
+    TASKS,
+    array_at,
+    claim,
+    element,
+    launch,
+    rows,
+)
+
+# Channels per task: the window of 4 inputs of 1024 float32 fills 16 KiB.
+BLOCK = 1024
 
 
-@njit(nogil=True, fastmath={'contract'}, error_model='numpy', cache=True)
-def _forward_block(
-    batch: Any, first: Any, x: Any, taps: Any, bias: Any, initial: Any, y: Any, final: Any
-) -> None:
-    length, k = x.shape[1], taps.shape[0]
-    last = min(first + BLOCK, x.shape[2])
-    width = last - first
-    total = np.empty(BLOCK, x.dtype)
+@njit(nogil=True, fastmath={'contract'}, error_model='numpy')
+def _forward_task(q: Any, task: Any, io: Any, real: Any) -> None:
+    b, length, d, k = q[2], q[3], q[4], q[5]
+    blocks = -(-d // BLOCK)
+    batch, first = task // blocks, task % blocks * BLOCK
+    width = min(BLOCK, d - first)
+    last = first + width
+    x = array_at(q[6], (b, length, q[7]), io)
+    taps = array_at(q[8], (k, d), real)
+    bias = array_at(q[9], (d,), real)
+    initial = array_at(q[10], (b, k - 1, d), real)
+    y = array_at(q[11], (b, length, d), io)
+    final = array_at(q[12], (b, k - 1, d), real)
+
+    total = np.empty(BLOCK, taps.dtype)
+    window = np.empty((k, BLOCK), taps.dtype)  # the last k inputs, a ring: input e in row e % k
+    for i in range(k - 1):
+        inputs = initial[batch, i, first:last]
+        for j in range(width):
+            window[i, j] = inputs[j]
     shift = bias[first:last]
     for t in range(length):
+        newest = (t + k - 1) % k
+        x_t, y_t = x[batch, t, first:last], y[batch, t, first:last]
+        for j in range(width):
+            window[newest, j] = widen(x_t[j])
         for j in range(width):
             total[j] = shift[j]
         for tap in range(k):
-            source = t + tap - (k - 1)
-            row = x[batch, source] if source >= 0 else initial[batch, t + tap]
-            inputs, factor = row[first:last], taps[tap, first:last]
+            factor, source = taps[tap, first:last], (t + tap) % k
             for j in range(width):
-                total[j] += factor[j] * inputs[j]
-        y_t = y[batch, t, first:last]
+                total[j] += factor[j] * window[source, j]
         for j in range(width):
-            y_t[j] = total[j] * sigmoid(total[j])
+            y_t[j] = narrow(total[j] * sigmoid(total[j]), io)
     for i in range(k - 1):
-        source = length + i - (k - 1)
-        row = x[batch, source] if source >= 0 else initial[batch, length + i]
-        final[batch, i, first:last] = row[first:last]
+        outputs, source = final[batch, i, first:last], (length + i) % k
+        for j in range(width):
+            outputs[j] = window[source, j]
 
 
-@njit(nogil=True, fastmath={'contract'}, error_model='numpy', cache=True)
-def _backward_block(
-    batch: Any,
-    first: Any,
-    x: Any,
-    taps: Any,
-    bias: Any,
-    initial: Any,
-    grad_y: Any,
-    grad_final: Any,
-    grad_x: Any,
-    grad_taps: Any,
-    grad_bias: Any,
-    grad_initial: Any,
-) -> None:
-    length, k = x.shape[1], taps.shape[0]
-    last = min(first + BLOCK, x.shape[2])
-    width = last - first
-    one = x.dtype.type(1)
-    total = np.empty(BLOCK, x.dtype)
-    shift, shift_sum = bias[first:last], grad_bias[batch, first:last]
-    shift_sum[:] = 0
-    grad_taps[batch, :, first:last] = 0
-    grad_x[batch, :, first:last] = 0
-    grad_initial[batch, :, first:last] = 0
+@njit(nogil=True, fastmath={'contract'}, error_model='numpy')
+def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
+    b, length, d, k = q[2], q[3], q[4], q[5]
+    blocks = -(-d // BLOCK)
+    batch, first = task // blocks, task % blocks * BLOCK
+    width = min(BLOCK, d - first)
+    last = first + width
+    x = array_at(q[6], (b, length, q[7]), io)
+    taps = array_at(q[8], (k, d), real)
+    bias = array_at(q[9], (d,), real)
+    initial = array_at(q[10], (b, k - 1, d), real)
+    grad_y = array_at(q[11], (b, length, q[12]), io)
+    grad_final = array_at(q[13], (b, k - 1, d), real)
+    grad_x = array_at(q[14], (b, length, d), io)
+    grad_taps = array_at(q[15], (b, k, d), real)
+    grad_bias = array_at(q[16], (b, d), real)
+    grad_initial = array_at(q[17], (b, k - 1, d), real)
+
+    one = taps.dtype.type(1)
+    total = np.empty(BLOCK, taps.dtype)
+    window = np.empty((k, BLOCK), taps.dtype)  # the last k inputs, a ring: input e in row e % k
+    inner = np.zeros((k, BLOCK), taps.dtype)  # gradients of the last k sums, a ring likewise
+    sums = np.zeros((k + 1, BLOCK), taps.dtype)  # gradients of the taps, of the bias
     for i in range(k - 1):
-        source = length + i - (k - 1)
-        row = grad_x[batch, source] if source >= 0 else grad_initial[batch, length + i]
-        row[first:last] = grad_final[batch, i, first:last]
-    for t in range(length):
+        inputs = initial[batch, i, first:last]
         for j in range(width):
-            total[j] = shift[j]
-        for tap in range(k):
-            source = t + tap - (k - 1)
-            row = x[batch, source] if source >= 0 else initial[batch, t + tap]
-            inputs, factor = row[first:last], taps[tap, first:last]
+            window[i, j] = inputs[j]
+    shift = bias[first:last]
+    # Sum t reads inputs t .. t + k - 1, counted from the first carried one: once sum t is done,
+    # input t has all its gradients. The last k - 1 turns have no sum of their own.
+    for t in range(length + k - 1):
+        present = t % k
+        if t < length:
+            newest = (t + k - 1) % k
+            x_t, grad_y_t = x[batch, t, first:last], grad_y[batch, t, first:last]
             for j in range(width):
-                total[j] += factor[j] * inputs[j]
-        grad_y_t = grad_y[batch, t, first:last]
+                window[newest, j] = widen(x_t[j])
+            for j in range(width):
+                total[j] = shift[j]
+            for tap in range(k):
+                factor, source = taps[tap, first:last], (t + tap) % k
+                for j in range(width):
+                    total[j] += factor[j] * window[source, j]
+            for j in range(width):
+                gate = sigmoid(total[j])
+                grad = widen(grad_y_t[j]) * gate * (one + total[j] * (one - gate))
+                inner[present, j] = grad
+                sums[k, j] += grad
+            for tap in range(k):
+                source = (t + tap) % k
+                for j in range(width):
+                    sums[tap, j] += window[source, j] * inner[present, j]
+        else:
+            for j in range(width):
+                inner[present, j] = 0
+        if t >= length:
+            carried = grad_final[batch, t - length, first:last]
+            for j in range(width):
+                total[j] = carried[j]
+        else:
+            for j in range(width):
+                total[j] = 0
+        for tap in range(min(k, t + 1)):
+            factor, source = taps[tap, first:last], (t - tap) % k
+            for j in range(width):
+                total[j] += factor[j] * inner[source, j]
+        if t < k - 1:
+            carried = grad_initial[batch, t, first:last]
+            for j in range(width):
+                carried[j] = total[j]
+        else:
+            outputs = grad_x[batch, t - (k - 1), first:last]
+            for j in range(width):
+                outputs[j] = narrow(total[j], io)
+    for tap in range(k):
+        gradient = grad_taps[batch, tap, first:last]
         for j in range(width):
-            gate = sigmoid(total[j])
-            total[j] = grad_y_t[j] * gate * (one + total[j] * (one - gate))
-        for j in range(width):
-            shift_sum[j] += total[j]
-        for tap in range(k):
-            source = t + tap - (k - 1)
-            row = x[batch, source] if source >= 0 else initial[batch, t + tap]
-            grad_row = grad_x[batch, source] if source >= 0 else grad_initial[batch, t + tap]
-            inputs, factor = row[first:last], taps[tap, first:last]
-            grad_inputs, grad_factor = grad_row[first:last], grad_taps[batch, tap, first:last]
-            for j in range(width):
-                grad_inputs[j] += factor[j] * total[j]
-            for j in range(width):
-                grad_factor[j] += inputs[j] * total[j]
+            gradient[j] = sums[tap, j]
+    gradient = grad_bias[batch, first:last]
+    for j in range(width):
+        gradient[j] = sums[k, j]
 
 
-@njit(nogil=True, cache=True)
-def _forward_serial(tasks: Any, blocks: Any, arrays: Any) -> None:
-    for task in range(tasks):
-        _forward_block(task // blocks, task % blocks * BLOCK, *arrays)
+@functools.lru_cache(maxsize=None, typed=True)
+def _forward_kernel(io: Any, real: Any) -> Any:
+    @cfunc(ENTRY, cache=True)
+    def run(arguments: Any) -> None:
+        q = carray(arguments, SLOTS)
+        task = claim(arguments)
+        while task < q[TASKS]:
+            _forward_task(q, task, io, real)
+            task = claim(arguments)
+
+    return run
 
 
-@njit(nogil=True, cache=True, parallel=True)
-def _forward_parallel(tasks: Any, blocks: Any, arrays: Any) -> None:
-    for task in prange(tasks):
-        _forward_block(task // blocks, task % blocks * BLOCK, *arrays)
+@functools.lru_cache(maxsize=None, typed=True)
+def _backward_kernel(io: Any, real: Any) -> Any:
+    @cfunc(ENTRY, cache=True)
+    def run(arguments: Any) -> None:
+        q = carray(arguments, SLOTS)
+        task = claim(arguments)
+        while task < q[TASKS]:
+            _backward_task(q, task, io, real)
+            task = claim(arguments)
 
-
-@njit(nogil=True, cache=True)
-def _backward_serial(tasks: Any, blocks: Any, arrays: Any) -> None:
-    for task in range(tasks):
-        _backward_block(task // blocks, task % blocks * BLOCK, *arrays)
-
-
-@njit(nogil=True, cache=True, parallel=True)
-def _backward_parallel(tasks: Any, blocks: Any, arrays: Any) -> None:
-    for task in prange(tasks):
-        _backward_block(task // blocks, task % blocks * BLOCK, *arrays)
+    return run
 
 
 def _forward(x: Tensor, taps: Tensor, bias: Tensor, initial: Tensor) -> tuple[Tensor, Tensor]:
-    y, final = torch.empty_like(x), torch.empty_like(initial)
-    arguments = (x, taps, bias, initial, y, final)
-    launch(_forward_serial, _forward_parallel, x.shape[0], x.shape[2], arguments)
+    (b, length, d), k = x.shape, taps.shape[0]
+    y, final = x.new_empty((b, length, d)), torch.empty_like(initial)
+    arguments = (b, length, d, k, *rows(x), taps, bias, initial, y, final)
+    kernel = _forward_kernel(element(x.dtype), element(taps.dtype))
+    launch(kernel, b * -(-d // BLOCK), b * length * d * 2 * k, arguments)
     return y, final
 
 
@@ -140,12 +200,16 @@ class _CausalConv(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_y: Tensor, grad_final: Tensor) -> tuple[Tensor, ...]:
         x, taps, bias, initial = ctx.saved_tensors
-        b, _, d = x.shape
-        grad_x, grad_initial = torch.empty_like(x), torch.empty_like(initial)
-        grad_taps, grad_bias = x.new_empty((b, *taps.shape)), x.new_empty((b, d))
-        grads = (grad_x, grad_taps, grad_bias, grad_initial)
-        arguments = (x, taps, bias, initial, grad_y.contiguous(), grad_final.contiguous(), *grads)
-        launch(_backward_serial, _backward_parallel, b, d, arguments)
+        (b, length, d), k = x.shape, taps.shape[0]
+        grad_x, grad_initial = x.new_empty((b, length, d)), torch.empty_like(initial)
+        grad_taps, grad_bias = taps.new_empty((b, k, d)), taps.new_empty((b, d))
+        arguments = (
+            *(b, length, d, k, *rows(x), taps, bias, initial),
+            *(*rows(grad_y), grad_final.contiguous()),
+            *(grad_x, grad_taps, grad_bias, grad_initial),
+        )
+        kernel = _backward_kernel(element(x.dtype), element(taps.dtype))
+        launch(kernel, b * -(-d // BLOCK), b * length * d * 6 * k, arguments)
         return grad_x, grad_taps.sum(0), grad_bias.sum(0), grad_initial
 
 
@@ -154,12 +218,14 @@ def causal_conv1d(
 ) -> tuple[Tensor, Tensor]:
     """Compute silu(conv(x)) and the last inputs: x (b, l, d), weight (d, k), state (b, k-1, d).
 
-    Computes in the type of the state; y has the type of x.
+    Reads and writes bfloat16 as it is; anything else is computed in the type of the state.
     """
-    shift = initial_state.new_zeros(x.shape[2]) if bias is None else bias
-    inputs = tuple(
-        tensor.to(initial_state.dtype).contiguous()
-        for tensor in (x, weight.t(), shift, initial_state)
+    real = initial_state.dtype
+    inputs = (
+        x if x.dtype == torch.bfloat16 else x.to(real),
+        weight.to(real).t().contiguous(),
+        initial_state.new_zeros(x.shape[2]) if bias is None else bias.to(real).contiguous(),
+        initial_state.contiguous(),
     )
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         y, final = _CausalConv.apply(*inputs)

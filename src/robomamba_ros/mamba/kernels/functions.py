@@ -1,7 +1,8 @@
 """Elementary functions for the compiled CPU kernels, inlined into loops that LLVM vectorises.
 
 In float32 they are branch-free polynomials with a relative error below 1e-6; in float64 they are
-the C library's. Knows nothing about scans, convolutions or torch.
+the C library's. bfloat16 numbers come as uint16 and are computed with in float32. Knows nothing
+about scans, convolutions or torch.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 from numba.extending import overload
+
+from robomamba_ros.mamba.kernels.launch import array_at
 
 # exp(x) = 2^n exp(r), n = round(x log2 e): adding SHIFT rounds and leaves n + 127, the biased
 # exponent, in the low bits of the sum. The coefficients are the minimax fit for |r| <= ln(2) / 2.
@@ -36,6 +39,18 @@ L2 = np.float32(0.4002491)
 L3 = np.float32(0.27960603)
 L4 = np.float32(0.28178334)
 
+# 2^x = 2^n 2^r, n = round(x): what is added to round, and the minimax fit for |r| <= 1/2.
+EXP2_TABLE = np.array(
+    [12582912.0, 1.0000001, 0.69314694, 0.2402212, 0.05550713, 0.009675541, 0.0013276472],
+    np.float32,
+)
+EXP2_LOW, EXP2_HIGH_BITS = np.float32(-125.5), np.float32(127.0).view(np.int32)
+
+# A bfloat16 is the upper half of a float32.
+HALF = np.uint32(16)
+ROUND_DOWN, LAST_BIT = np.uint32(0x7FFF), np.uint32(1)
+QUIET_NAN = np.uint16(0x7FC0)
+
 ZERO, ONE, TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 
 
@@ -49,6 +64,21 @@ def _exp32(x: Any) -> Any:
     bits = np.float32(shifted).view(np.int32)
     power = np.int32(bits << EXPONENT_BITS).view(np.float32)
     return power * (E0 + r * (E1 + r * (E2 + r * (E3 + r * (E4 + r * E5)))))
+
+
+@njit(fastmath={'contract'})
+def _exp2_32(x: Any, table: Any) -> Any:
+    # One instruction each: as integers, positive floats keep their order and negative ones stay
+    # below them (LLVM makes three of two comparisons of floats).
+    bits = np.float32(x).view(np.int32)
+    x = np.int32(EXP2_HIGH_BITS if bits > EXP2_HIGH_BITS else bits).view(np.float32)
+    x = EXP2_LOW if x < EXP2_LOW else x
+    shift, c0, c1, c2, c3, c4, c5 = table
+    shifted = x + shift
+    r = x - (shifted - shift)
+    power = c0 + r * (c1 + r * (c2 + r * (c3 + r * (c4 + r * c5))))
+    exponent = np.int32(np.float32(shifted).view(np.int32) << EXPONENT_BITS)
+    return np.int32(np.float32(power).view(np.int32) + exponent).view(np.float32)
 
 
 @njit(fastmath={'contract'})
@@ -75,6 +105,43 @@ def _sigmoid64(x: Any) -> Any:
     return 1.0 / (1.0 + math.exp(-x))
 
 
+@njit
+def _widen16(x: Any) -> Any:
+    return np.uint32(np.uint32(x) << HALF).view(np.float32)
+
+
+@njit
+def _narrow16(x: Any) -> Any:
+    bits = np.float32(x).view(np.uint32)
+    rounded = np.uint16((bits + ROUND_DOWN + ((bits >> HALF) & LAST_BIT)) >> HALF)
+    return rounded if x == x else QUIET_NAN
+
+
+@njit
+def exp2_table(address: Any) -> Any:
+    """Return the numbers of EXP2_TABLE from where it lies in memory.
+
+    LLVM keeps such numbers in registers; literals it loads again in every turn of a loop.
+    """
+    t = array_at(address, (EXP2_TABLE.size,), ZERO)
+    return t[0], t[1], t[2], t[3], t[4], t[5], t[6]
+
+
+def exp2(x: Any, table: Any) -> Any:
+    """Return 2^x, in float32 clamped to the range of normal numbers; table: see exp2_table."""
+    raise NotImplementedError('for compiled code only')
+
+
+def widen(x: Any) -> Any:
+    """Return the number to compute with: a float32 for a bfloat16, else x itself."""
+    raise NotImplementedError('for compiled code only')
+
+
+def narrow(x: Any, like: Any) -> Any:
+    """Return x in the type of `like`, rounded to the nearest bfloat16 where that is one."""
+    raise NotImplementedError('for compiled code only')
+
+
 def exp(x: Any) -> Any:
     """Return e^x, in float32 clamped to the range of normal numbers."""
     raise NotImplementedError('for compiled code only')
@@ -88,6 +155,23 @@ def softplus(x: Any) -> Any:
 def sigmoid(x: Any) -> Any:
     """Return 1 / (1 + e^-x)."""
     raise NotImplementedError('for compiled code only')
+
+
+@overload(exp2, strict=False)
+def _exp2(x: Any, table: Any) -> Callable[[Any, Any], Any]:
+    if x == types.float32:
+        return lambda x, table: _exp2_32(x, table)
+    return lambda x, table: 2.0**x
+
+
+@overload(widen, strict=False)
+def _widen(x: Any) -> Callable[[Any], Any]:
+    return (lambda x: _widen16(x)) if x == types.uint16 else (lambda x: x)
+
+
+@overload(narrow, strict=False)
+def _narrow(x: Any, like: Any) -> Callable[[Any, Any], Any]:
+    return (lambda x, like: _narrow16(x)) if like == types.uint16 else (lambda x, like: x)
 
 
 @overload(exp, strict=False)

@@ -1,55 +1,74 @@
 """The loops of the selective scan for one block of channels, compiled and vectorised (numba).
 
 Softplus, discretisation, recurrence, skip and gate happen while the block is in the first-level
-cache. Knows nothing about torch. Layouts: u, delta, z, y (b, l, d); A (n, d); B, C (b, l, n);
-D, bias (d,); states (b, n, d); checkpoints (b, ceil(l / STRETCH), n, d): the states before every
-STRETCH-th step. An empty z means no gate, empty checkpoints mean that none are wanted.
+cache. Knows nothing about torch. Layouts: u, delta, z, y (b, l, d); A (n, d); B, C
+(b, l, n); D, bias (d,); states (b, n, d); checkpoints (b, ceil(l / STRETCH), n, d): the states
+before every STRETCH-th step. Rows of u, delta, z, B, C and grad_y lie at any distance.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import carray, cfunc, njit
 
-from robomamba_ros.mamba.kernels.functions import exp, sigmoid, softplus
-from robomamba_ros.mamba.kernels.launch import BLOCK
+from robomamba_ros.mamba.kernels.functions import (
+    exp2,
+    exp2_table,
+    narrow,
+    sigmoid,
+    softplus,
+    widen,
+)
+from robomamba_ros.mamba.kernels.launch import ENTRY, SLOTS, TASKS, array_at, claim
 
-# The backward pass recomputes the states of this many steps at a time from a checkpoint; states
-# and decays of one such stretch stay in the second-level cache.
+LN2 = math.log(2)
+
+# Channels per task: in the forward pass, 16 rates and 16 states of 256 float32 fill 32 KiB.
+BLOCK = 256
+
+# The backward pass recomputes the states of this many steps at a time from a checkpoint; what one
+# such stretch needs again stays in the second-level cache.
 STRETCH = 16
 
+# States per turn of the inner loops: more independent work for the processor, fewer loads and
+# stores of what all states of a channel share. The states are padded with zeros to a multiple.
+UNROLL = 4
 
-@njit(nogil=True, fastmath={'contract'}, error_model='numpy', cache=True)
-def _forward_block(
-    batch: Any,
-    first: Any,
-    u: Any,
-    delta: Any,
-    A: Any,
-    B: Any,
-    C: Any,
-    D: Any,
-    z: Any,
-    bias: Any,
-    use_softplus: Any,
-    initial: Any,
-    y: Any,
-    final: Any,
-    checkpoints: Any,
-) -> None:
-    length, n = B.shape[1], B.shape[2]
-    last = min(first + BLOCK, u.shape[2])
-    width = last - first
-    gated, save = z.size > 0, checkpoints.size > 0
+
+@njit(nogil=True, fastmath={'contract'}, error_model='numpy')
+def _forward_task(q: Any, task: Any, io: Any, real: Any) -> None:
+    b, length, d, n, use_softplus = q[2], q[3], q[4], q[5], q[6]
+    blocks = -(-d // BLOCK)
+    batch, first = task // blocks, task % blocks * BLOCK
+    width = min(BLOCK, d - first)
+    last = first + width
+    u = array_at(q[8], (b, length, q[9]), io)
+    delta = array_at(q[10], (b, length, q[11]), io)
+    B = array_at(q[12], (b, length, q[13]), io)
+    C = array_at(q[14], (b, length, q[15]), io)
+    z = array_at(q[16], (b, length, q[17]), io)
+    A = array_at(q[18], (n, d), real)
+    D = array_at(q[19], (d,), real)
+    bias = array_at(q[20], (d,), real)
+    initial = array_at(q[21], (b, n, d), real)
+    y = array_at(q[22], (b, length, d), io)
+    final = array_at(q[23], (b, n, d), real)
+    checkpoints = array_at(q[24], (b, -(-length // STRETCH), n, d), real)
+    gated, save = q[16] != 0, q[24] != 0
+
+    table, log2e = exp2_table(q[7]), A.dtype.type(1 / LN2)
     # Rows of one array lie at constant distances, which spares LLVM the run-time alias checks.
-    row = np.empty((3, BLOCK), u.dtype)  # delta, delta * u, y
-    memory = np.empty((n, 2, BLOCK), u.dtype)  # A, h
+    row = np.empty((3, BLOCK), A.dtype)  # delta, delta * u, y
+    memory = np.zeros((-(-n // UNROLL) * UNROLL, 2, BLOCK), A.dtype)  # A / ln 2, h
+    shared = np.zeros((memory.shape[0], 2), A.dtype)  # B, C
     for k in range(n):
         rates, carried = A[k, first:last], initial[batch, k, first:last]
         for j in range(width):
-            memory[k, 0, j] = rates[j]
+            memory[k, 0, j] = rates[j] * log2e
             memory[k, 1, j] = carried[j]
     skip, shift = D[first:last], bias[first:last]
     for t in range(length):
@@ -58,33 +77,42 @@ def _forward_block(
                 saved = checkpoints[batch, t // STRETCH, k, first:last]
                 for j in range(width):
                     saved[j] = memory[k, 1, j]
-        u_t, delta_t, y_t = (
-            u[batch, t, first:last],
-            delta[batch, t, first:last],
-            y[batch, t, first:last],
-        )
+        u_t, delta_t = u[batch, t, first:last], delta[batch, t, first:last]
+        y_t = y[batch, t, first:last]
+        for k in range(n):
+            shared[k, 0] = widen(B[batch, t, k])
+            shared[k, 1] = widen(C[batch, t, k])
         if use_softplus:
             for j in range(width):
-                row[0, j] = softplus(delta_t[j] + shift[j])
+                row[0, j] = softplus(widen(delta_t[j]) + shift[j])
         else:
             for j in range(width):
-                row[0, j] = delta_t[j] + shift[j]
+                row[0, j] = widen(delta_t[j]) + shift[j]
         for j in range(width):
-            row[1, j] = row[0, j] * u_t[j]
-            row[2, j] = skip[j] * u_t[j]
-        for k in range(n):
-            b, c = B[batch, t, k], C[batch, t, k]
+            row[1, j] = row[0, j] * widen(u_t[j])
+            row[2, j] = skip[j] * widen(u_t[j])
+        for k in range(0, memory.shape[0], UNROLL):
+            b0, b1, b2, b3 = shared[k, 0], shared[k + 1, 0], shared[k + 2, 0], shared[k + 3, 0]
+            c0, c1, c2, c3 = shared[k, 1], shared[k + 1, 1], shared[k + 2, 1], shared[k + 3, 1]
             for j in range(width):
-                h = exp(row[0, j] * memory[k, 0, j]) * memory[k, 1, j] + row[1, j] * b
-                memory[k, 1, j] = h
-                row[2, j] += c * h
+                step, drive = row[0, j], row[1, j]
+                h0 = exp2(step * memory[k, 0, j], table) * memory[k, 1, j] + drive * b0
+                h1 = exp2(step * memory[k + 1, 0, j], table) * memory[k + 1, 1, j] + drive * b1
+                h2 = exp2(step * memory[k + 2, 0, j], table) * memory[k + 2, 1, j] + drive * b2
+                h3 = exp2(step * memory[k + 3, 0, j], table) * memory[k + 3, 1, j] + drive * b3
+                memory[k, 1, j] = h0
+                memory[k + 1, 1, j] = h1
+                memory[k + 2, 1, j] = h2
+                memory[k + 3, 1, j] = h3
+                row[2, j] += (c0 * h0 + c1 * h1) + (c2 * h2 + c3 * h3)
         if gated:
             z_t = z[batch, t, first:last]
             for j in range(width):
-                y_t[j] = row[2, j] * z_t[j] * sigmoid(z_t[j])
+                gate = widen(z_t[j])
+                y_t[j] = narrow(row[2, j] * gate * sigmoid(gate), io)
         else:
             for j in range(width):
-                y_t[j] = row[2, j]
+                y_t[j] = narrow(row[2, j], io)
     for k in range(n):
         carried = final[batch, k, first:last]
         for j in range(width):
@@ -93,52 +121,51 @@ def _forward_block(
 
 # Reassociation lets LLVM vectorise the sums over channels behind the gradients of B and C. It
 # vectorises no loop that needs more than eight alias checks: hence several short loops, not one.
-@njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy', cache=True)
-def _backward_block(
-    batch: Any,
-    first: Any,
-    u: Any,
-    delta: Any,
-    A: Any,
-    B: Any,
-    C: Any,
-    D: Any,
-    z: Any,
-    bias: Any,
-    use_softplus: Any,
-    checkpoints: Any,
-    grad_y: Any,
-    grad_final: Any,
-    grad_u: Any,
-    grad_delta: Any,
-    grad_A: Any,
-    grad_B: Any,
-    grad_C: Any,
-    grad_D: Any,
-    grad_z: Any,
-    grad_bias: Any,
-    grad_initial: Any,
-) -> None:
-    length, n = B.shape[1], B.shape[2]
-    last = min(first + BLOCK, u.shape[2])
-    width, part = last - first, first // BLOCK
-    gated = z.size > 0
-    zero, one = u.dtype.type(0), u.dtype.type(1)
+@njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy')
+def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
+    b, length, d, n, use_softplus = q[2], q[3], q[4], q[5], q[6]
+    blocks = -(-d // BLOCK)
+    batch, part = task // blocks, task % blocks
+    first = part * BLOCK
+    width = min(BLOCK, d - first)
+    last = first + width
+    u = array_at(q[8], (b, length, q[9]), io)
+    delta = array_at(q[10], (b, length, q[11]), io)
+    B = array_at(q[12], (b, length, q[13]), io)
+    C = array_at(q[14], (b, length, q[15]), io)
+    z = array_at(q[16], (b, length, q[17]), io)
+    A = array_at(q[18], (n, d), real)
+    D = array_at(q[19], (d,), real)
+    bias = array_at(q[20], (d,), real)
+    checkpoints = array_at(q[21], (b, -(-length // STRETCH), n, d), real)
+    grad_y = array_at(q[22], (b, length, q[23]), io)
+    grad_final = array_at(q[24], (b, n, d), real)
+    grad_u = array_at(q[25], (b, length, d), io)
+    grad_delta = array_at(q[26], (b, length, d), io)
+    grad_z = array_at(q[27], (b, length, d), io)
+    grad_A = array_at(q[28], (b, n, d), real)
+    grad_B = array_at(q[29], (blocks, b, length, n), real)
+    grad_C = array_at(q[30], (blocks, b, length, n), real)
+    grad_D = array_at(q[31], (b, d), real)
+    grad_bias = array_at(q[32], (b, d), real)
+    grad_initial = array_at(q[33], (b, n, d), real)
+    gated = q[16] != 0
+
+    table, log2e = exp2_table(q[7]), A.dtype.type(1 / LN2)
+    one, ln2 = A.dtype.type(1), A.dtype.type(LN2)
+    padded = -(-n // 2) * 2
     # Rows of one array lie at constant distances, which spares LLVM the run-time alias checks.
-    row = np.empty((STRETCH, 3, BLOCK), u.dtype)  # delta, delta * u, y before the gate
-    back = np.empty((3, BLOCK), u.dtype)  # dy before the gate, d(delta), sum_k dh B
-    memory = np.empty((n, 4, BLOCK), u.dtype)  # A, dA, dh, h
-    past = np.empty((STRETCH, n, 2, BLOCK), u.dtype)  # h before the step, decay of the step
+    row = np.empty((STRETCH, 3, BLOCK), A.dtype)  # delta, delta * u, y before the gate
+    back = np.empty((3, BLOCK), A.dtype)  # dy before the gate, d(delta) / ln 2, sum_k dh B
+    memory = np.zeros((padded, 4, BLOCK), A.dtype)  # A / ln 2, dA, dh, h
+    past = np.empty((STRETCH, padded, 2, BLOCK), A.dtype)  # decayed h, decay of the step
+    shared = np.zeros((STRETCH, padded, 2), A.dtype)  # B, C
+    sums = np.zeros((2, BLOCK), A.dtype)  # dD, d(bias)
     skip, shift = D[first:last], bias[first:last]
-    skip_sum, shift_sum = grad_D[batch, first:last], grad_bias[batch, first:last]
-    for j in range(width):
-        skip_sum[j] = zero
-        shift_sum[j] = zero
     for k in range(n):
         rates, carried = A[k, first:last], grad_final[batch, k, first:last]
         for j in range(width):
-            memory[k, 0, j] = rates[j]
-            memory[k, 1, j] = zero
+            memory[k, 0, j] = rates[j] * log2e
             memory[k, 2, j] = carried[j]
     for stretch in range((length - 1) // STRETCH, -1, -1):
         start = stretch * STRETCH
@@ -150,24 +177,36 @@ def _backward_block(
         for i in range(steps):
             t = start + i
             u_t, delta_t = u[batch, t, first:last], delta[batch, t, first:last]
+            for k in range(n):
+                shared[i, k, 0] = widen(B[batch, t, k])
+                shared[i, k, 1] = widen(C[batch, t, k])
             if use_softplus:
                 for j in range(width):
-                    row[i, 0, j] = softplus(delta_t[j] + shift[j])
+                    row[i, 0, j] = softplus(widen(delta_t[j]) + shift[j])
             else:
                 for j in range(width):
-                    row[i, 0, j] = delta_t[j] + shift[j]
+                    row[i, 0, j] = widen(delta_t[j]) + shift[j]
             for j in range(width):
-                row[i, 1, j] = row[i, 0, j] * u_t[j]
-                row[i, 2, j] = skip[j] * u_t[j]
-            for k in range(n):
-                b, c = B[batch, t, k], C[batch, t, k]
+                row[i, 1, j] = row[i, 0, j] * widen(u_t[j])
+                row[i, 2, j] = skip[j] * widen(u_t[j])
+            for k in range(0, padded, 2):
+                b0, b1 = shared[i, k, 0], shared[i, k + 1, 0]
+                c0, c1 = shared[i, k, 1], shared[i, k + 1, 1]
                 for j in range(width):
-                    decay = exp(row[i, 0, j] * memory[k, 0, j])
-                    h = decay * memory[k, 3, j] + row[i, 1, j] * b
-                    past[i, k, 0, j] = memory[k, 3, j]
-                    past[i, k, 1, j] = decay
-                    memory[k, 3, j] = h
-                    row[i, 2, j] += c * h
+                    step, drive = row[i, 0, j], row[i, 1, j]
+                    decay0 = exp2(step * memory[k, 0, j], table)
+                    decay1 = exp2(step * memory[k + 1, 0, j], table)
+                    decayed0 = decay0 * memory[k, 3, j]
+                    decayed1 = decay1 * memory[k + 1, 3, j]
+                    past[i, k, 0, j] = decayed0
+                    past[i, k, 1, j] = decay0
+                    past[i, k + 1, 0, j] = decayed1
+                    past[i, k + 1, 1, j] = decay1
+                    h0 = decayed0 + drive * b0
+                    h1 = decayed1 + drive * b1
+                    memory[k, 3, j] = h0
+                    memory[k + 1, 3, j] = h1
+                    row[i, 2, j] += c0 * h0 + c1 * h1
         for i in range(steps - 1, -1, -1):
             t = start + i
             u_t, delta_t = u[batch, t, first:last], delta[batch, t, first:last]
@@ -175,75 +214,90 @@ def _backward_block(
             if gated:
                 z_t, grad_z_t = z[batch, t, first:last], grad_z[batch, t, first:last]
                 for j in range(width):
-                    gate = sigmoid(z_t[j])
-                    back[0, j] = grad_y_t[j] * z_t[j] * gate
-                    grad_z_t[j] = grad_y_t[j] * row[i, 2, j] * gate * (one + z_t[j] * (one - gate))
+                    x, dy = widen(z_t[j]), widen(grad_y_t[j])
+                    gate = sigmoid(x)
+                    back[0, j] = dy * x * gate
+                    grad_z_t[j] = narrow(dy * row[i, 2, j] * gate * (one + x * (one - gate)), io)
             else:
                 for j in range(width):
-                    back[0, j] = grad_y_t[j]
+                    back[0, j] = widen(grad_y_t[j])
             for j in range(width):
-                back[1, j] = zero
-                back[2, j] = zero
-            for k in range(n):
-                b, c = B[batch, t, k], C[batch, t, k]
-                sum_b, sum_c = zero, zero
+                back[1, j] = 0
+                back[2, j] = 0
+            for k in range(0, padded, 2):
+                b0, b1 = shared[i, k, 0], shared[i, k + 1, 0]
+                c0, c1 = shared[i, k, 1], shared[i, k + 1, 1]
+                sum_b0, sum_b1 = real, real
+                sum_c0, sum_c1 = real, real
                 for j in range(width):
-                    grad_h = memory[k, 2, j] + c * back[0, j]
-                    decay = past[i, k, 1, j]
-                    decayed = decay * past[i, k, 0, j]
-                    grad_rate = grad_h * decayed
-                    back[1, j] += grad_rate * memory[k, 0, j]
-                    back[2, j] += grad_h * b
-                    memory[k, 1, j] += grad_rate * row[i, 0, j]
-                    memory[k, 2, j] = grad_h * decay
-                    sum_b += grad_h * row[i, 1, j]
-                    sum_c += back[0, j] * (decayed + row[i, 1, j] * b)
-                grad_B[part, batch, t, k] = sum_b
-                grad_C[part, batch, t, k] = sum_c
+                    step, drive, dy = row[i, 0, j], row[i, 1, j], back[0, j]
+                    decayed0, decayed1 = past[i, k, 0, j], past[i, k + 1, 0, j]
+                    grad_h0 = memory[k, 2, j] + c0 * dy
+                    grad_h1 = memory[k + 1, 2, j] + c1 * dy
+                    rate0, rate1 = grad_h0 * decayed0, grad_h1 * decayed1
+                    back[1, j] += rate0 * memory[k, 0, j] + rate1 * memory[k + 1, 0, j]
+                    back[2, j] += grad_h0 * b0 + grad_h1 * b1
+                    memory[k, 1, j] += rate0 * step
+                    memory[k + 1, 1, j] += rate1 * step
+                    memory[k, 2, j] = grad_h0 * past[i, k, 1, j]
+                    memory[k + 1, 2, j] = grad_h1 * past[i, k + 1, 1, j]
+                    sum_b0 += grad_h0 * drive
+                    sum_b1 += grad_h1 * drive
+                    sum_c0 += dy * (decayed0 + drive * b0)
+                    sum_c1 += dy * (decayed1 + drive * b1)
+                shared[i, k, 0], shared[i, k + 1, 0] = sum_b0, sum_b1
+                shared[i, k, 1], shared[i, k + 1, 1] = sum_c0, sum_c1
+            for k in range(n):
+                grad_B[part, batch, t, k] = shared[i, k, 0]
+                grad_C[part, batch, t, k] = shared[i, k, 1]
             for j in range(width):
-                grad_u_t[j] = skip[j] * back[0, j] + row[i, 0, j] * back[2, j]
+                grad_u_t[j] = narrow(skip[j] * back[0, j] + row[i, 0, j] * back[2, j], io)
             for j in range(width):
-                skip_sum[j] += back[0, j] * u_t[j]
-            for j in range(width):
-                back[1, j] += u_t[j] * back[2, j]
+                sums[0, j] += back[0, j] * widen(u_t[j])
+                back[1, j] = ln2 * back[1, j] + widen(u_t[j]) * back[2, j]
             if use_softplus:
                 for j in range(width):
-                    back[1, j] *= sigmoid(delta_t[j] + shift[j])
-            for j in range(width):
-                shift_sum[j] += back[1, j]
+                    back[1, j] *= sigmoid(widen(delta_t[j]) + shift[j])
             grad_delta_t = grad_delta[batch, t, first:last]
             for j in range(width):
-                grad_delta_t[j] = back[1, j]
+                sums[1, j] += back[1, j]
+                grad_delta_t[j] = narrow(back[1, j], io)
     for k in range(n):
         rates, carried = grad_A[batch, k, first:last], grad_initial[batch, k, first:last]
         for j in range(width):
             rates[j] = memory[k, 1, j]
             carried[j] = memory[k, 2, j]
+    skip_sum, shift_sum = grad_D[batch, first:last], grad_bias[batch, first:last]
+    for j in range(width):
+        skip_sum[j] = sums[0, j]
+        shift_sum[j] = sums[1, j]
 
 
-@njit(nogil=True, cache=True)
-def forward_serial(tasks: Any, blocks: Any, arrays: Any) -> None:
-    """Run the forward pass of every task on this thread."""
-    for task in range(tasks):
-        _forward_block(task // blocks, task % blocks * BLOCK, *arrays)
+@functools.lru_cache(maxsize=None, typed=True)
+def forward(io: Any, real: Any) -> Any:
+    """Return the kernel of the forward pass for elements of those types, compiled at first use."""
+
+    @cfunc(ENTRY, cache=True)
+    def run(arguments: Any) -> None:
+        q = carray(arguments, SLOTS)
+        task = claim(arguments)
+        while task < q[TASKS]:
+            _forward_task(q, task, io, real)
+            task = claim(arguments)
+
+    return run
 
 
-@njit(nogil=True, cache=True, parallel=True)
-def forward_parallel(tasks: Any, blocks: Any, arrays: Any) -> None:
-    """Run the forward pass of the tasks on several threads."""
-    for task in prange(tasks):
-        _forward_block(task // blocks, task % blocks * BLOCK, *arrays)
+@functools.lru_cache(maxsize=None, typed=True)
+def backward(io: Any, real: Any) -> Any:
+    """Return the kernel of the backward pass for elements of those types."""
 
+    @cfunc(ENTRY, cache=True)
+    def run(arguments: Any) -> None:
+        q = carray(arguments, SLOTS)
+        task = claim(arguments)
+        while task < q[TASKS]:
+            _backward_task(q, task, io, real)
+            task = claim(arguments)
 
-@njit(nogil=True, cache=True)
-def backward_serial(tasks: Any, blocks: Any, arrays: Any) -> None:
-    """Run the backward pass of every task on this thread."""
-    for task in range(tasks):
-        _backward_block(task // blocks, task % blocks * BLOCK, *arrays)
-
-
-@njit(nogil=True, cache=True, parallel=True)
-def backward_parallel(tasks: Any, blocks: Any, arrays: Any) -> None:
-    """Run the backward pass of the tasks on several threads."""
-    for task in prange(tasks):
-        _backward_block(task // blocks, task % blocks * BLOCK, *arrays)
+    return run
