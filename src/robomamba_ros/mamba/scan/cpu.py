@@ -6,7 +6,7 @@ scan/dispatch does so.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,60 +17,50 @@ from robomamba_ros.mamba.kernels.launch import element, launch, rows
 from robomamba_ros.mamba.kernels.scan import BLOCK, STRETCH, backward, forward
 
 
-def _sequences(*tensors: Tensor) -> tuple[Tensor | int, ...]:
-    """Return each tensor and the distance of its rows, as the kernels take them."""
-    return tuple(value for tensor in tensors for value in rows(tensor))
+class _Inputs(NamedTuple):
+    """What the kernels read: the sequences in one type, everything else in that of the state."""
+
+    u: Tensor
+    delta: Tensor
+    B: Tensor
+    C: Tensor
+    z: Tensor | None
+    A: Tensor  # (n, d)
+    D: Tensor
+    bias: Tensor
+    use_softplus: bool
+    initial: Tensor  # (b, n, d)
+
+    def arguments(self) -> tuple[Tensor | int, ...]:
+        """Return the arguments that all kernels begin with."""
+        b, length, d = self.u.shape
+        return (
+            *(b, length, d, self.A.shape[0], self.use_softplus, EXP2_TABLE.ctypes.data),
+            *(value for x in (self.u, self.delta, self.B, self.C) for value in rows(x)),
+            *((0, 0) if self.z is None else rows(self.z)),
+            *(self.A, self.D, self.bias),
+        )
 
 
-def _forward(
-    u: Tensor,
-    delta: Tensor,
-    B: Tensor,
-    C: Tensor,
-    z: Tensor | None,
-    A: Tensor,
-    D: Tensor,
-    bias: Tensor,
-    use_softplus: bool,
-    initial: Tensor,
-    save: bool,
-) -> tuple[Tensor, Tensor, Tensor | None]:
+def _forward(inputs: _Inputs, save: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    u, initial = inputs.u, inputs.initial
     b, length, d = u.shape
-    n = A.shape[0]
+    n = initial.shape[1]
     y, final = u.new_empty((b, length, d)), torch.empty_like(initial)
-    checkpoints = A.new_empty((b, -(-length // STRETCH), n, d)) if save else None
-    arguments = (
-        *(b, length, d, n, use_softplus, EXP2_TABLE.ctypes.data),
-        *_sequences(u, delta, B, C),
-        *((0, 0) if z is None else rows(z)),
-        *(A, D, bias, initial, y, final),
-        0 if checkpoints is None else checkpoints,
-    )
-    kernel = forward(element(u.dtype), element(A.dtype))
+    checkpoints = initial.new_empty((b, -(-length // STRETCH), n, d)) if save else None
+    arguments = (*inputs.arguments(), initial, y, final, 0 if checkpoints is None else checkpoints)
+    kernel = forward(element(u.dtype), element(initial.dtype))
     launch(kernel, b * -(-d // BLOCK), b * length * d * n, arguments)
     return y, final, checkpoints
 
 
 class _SelectiveScan(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        u: Tensor,
-        delta: Tensor,
-        B: Tensor,
-        C: Tensor,
-        z: Tensor | None,
-        A: Tensor,
-        D: Tensor,
-        bias: Tensor,
-        use_softplus: bool,
-        initial: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        y, final, checkpoints = _forward(
-            u, delta, B, C, z, A, D, bias, use_softplus, initial, save=True
-        )
-        ctx.save_for_backward(u, delta, B, C, z, A, D, bias, checkpoints)
-        ctx.use_softplus = use_softplus
+    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor]:
+        given = _Inputs._make(inputs)
+        y, final, checkpoints = _forward(given, save=True)
+        ctx.save_for_backward(checkpoints, *inputs[:8], given.initial)
+        ctx.use_softplus = given.use_softplus
         ctx.set_materialize_grads(False)
         return y, final
 
@@ -79,23 +69,22 @@ class _SelectiveScan(torch.autograd.Function):
     def backward(
         ctx: Any, grad_y: Tensor | None, grad_final: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        u, delta, B, C, z, A, D, bias, checkpoints = ctx.saved_tensors
+        checkpoints, *tensors, initial = ctx.saved_tensors
+        inputs = _Inputs._make((*tensors, ctx.use_softplus, initial))
+        u, A = inputs.u, inputs.A
         b, length, d = u.shape
         n, blocks = A.shape[0], -(-d // BLOCK)
         grad_y = u.new_zeros((b, length, d)) if grad_y is None else grad_y
         grad_final = A.new_zeros((b, n, d)) if grad_final is None else grad_final.contiguous()
-        grad_u, grad_delta = u.new_empty((b, length, d)), u.new_empty((b, length, d))
-        grad_z = None if z is None else u.new_empty((b, length, d))
-        grad_A, grad_initial = A.new_empty((b, n, d)), A.new_empty((b, n, d))
+        grad_u, grad_delta = u.new_empty((2, b, length, d))
+        grad_z = None if inputs.z is None else u.new_empty((b, length, d))
+        grad_A, grad_initial = A.new_empty((2, b, n, d))
         grad_B, grad_C = A.new_empty((2, blocks, b, length, n))
         grad_D, grad_bias = A.new_empty((2, b, d))
         arguments = (
-            *(b, length, d, n, ctx.use_softplus, EXP2_TABLE.ctypes.data),
-            *_sequences(u, delta, B, C),
-            *((0, 0) if z is None else rows(z)),
-            *(A, D, bias, checkpoints),
-            *rows(grad_y),
-            *(grad_final, grad_u, grad_delta, 0 if grad_z is None else grad_z, grad_A),
+            *inputs.arguments(),
+            *(checkpoints, *rows(grad_y), grad_final),
+            *(grad_u, grad_delta, 0 if grad_z is None else grad_z, grad_A),
             *(grad_B, grad_C, grad_D, grad_bias, grad_initial),
         )
         kernel = backward(element(u.dtype), element(A.dtype))
@@ -123,22 +112,25 @@ def selective_scan(
     Reads and writes bfloat16 as it is where all sequences are, else in the type of the state.
     Saves checkpoints for the backward pass only where a gradient is asked for.
     """
-    real = initial_state.dtype
-    sequences = (u, delta, B, C, z)
-    half = all(x is None or x.dtype == torch.bfloat16 for x in sequences)
+    real, dtype = initial_state.dtype, u.dtype
+    half = all(x is None or x.dtype == torch.bfloat16 for x in (u, delta, B, C, z))
     io = torch.bfloat16 if half else real
     zeros = initial_state.new_zeros(u.shape[2])
-    inputs = (
-        *(None if x is None else x.to(io) for x in sequences),
-        A.to(real).t().contiguous(),
-        zeros if D is None else D.to(real).contiguous(),
-        zeros if delta_bias is None else delta_bias.to(real).contiguous(),
-        delta_softplus,
+    inputs = _Inputs(
+        u=u.to(io),
+        delta=delta.to(io),
+        B=B.to(io),
+        C=C.to(io),
+        z=None if z is None else z.to(io),
+        A=A.to(real).t().contiguous(),
+        D=zeros if D is None else D.to(real).contiguous(),
+        bias=zeros if delta_bias is None else delta_bias.to(real).contiguous(),
+        use_softplus=delta_softplus,
         # In memory the channels run fastest: (b, n, d). A state that comes back is not copied.
-        initial_state.transpose(1, 2).contiguous(),
+        initial=initial_state.transpose(1, 2).contiguous(),
     )
     if torch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
         y, final = _SelectiveScan.apply(*inputs)
     else:
-        y, final, _ = _forward(*inputs, save=False)
-    return y.to(u.dtype), final.transpose(1, 2)
+        y, final, _ = _forward(inputs, save=False)
+    return y.to(dtype), final.transpose(1, 2)
