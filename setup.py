@@ -31,7 +31,6 @@ DEV = [
     *TRAIN,
     *ROS,
     'pytest>=8.3,<10',
-    'pytest-rerunfailures>=15,<17',
     'hypothesis>=6.100,<7',
     'ruff~=0.17.5',
     'mypy~=2.4',

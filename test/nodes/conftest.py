@@ -34,18 +34,6 @@ PATIENCE_S = 30.0
 RESEND_S = 1.0
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run a test of this folder again where it failed.
-
-    Endpoints that are made and destroyed in many threads of one process are, now and then, never
-    matched with each other; seen with Fast DDS about once in a hundred tests, on a service that
-    stays unreachable. A test that fails for a reason of its own fails three times.
-    """
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.flaky(reruns=2))
-
-
 def free_domain() -> int:
     """Return a domain whose discovery port nobody on this machine holds."""
     for offset in range(101):

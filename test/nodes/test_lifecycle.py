@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -112,6 +114,29 @@ def test_what_cannot_be_configured_says_why_and_stays(
         )
 
     peer.wait_for(said, 'the reason on /diagnostics')
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """Let nothing be freed that still has a reference, if only its own."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize('make', [ControllerNode, PolicyNode])
+def test_a_stopped_node_leaves_the_graph(no_collection, host, peer, make, tmp_path) -> None:
+    parameters = {} if make is ControllerNode else {'checkpoint': str(tmp_path)}
+    started = host((make, {'autostart': False, **parameters}))
+    name = 'controller_node' if make is ControllerNode else 'policy_node'
+    assert state(peer, name) == 'unconfigured'
+    started.stop()
+
+    def gone() -> bool:
+        services = dict(peer.node.get_service_names_and_types())
+        return name not in peer.node.get_node_names() and f'/{name}/get_state' not in services
+
+    peer.wait_for(gone, 'the node and its services to go')
 
 
 def test_a_failed_autostart_ends_the_host_with_the_reason(host) -> None:

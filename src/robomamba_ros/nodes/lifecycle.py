@@ -137,9 +137,12 @@ class ManagedNode(LifecycleNode):
         return self._guard('tear down', self.teardown)
 
     def destroy_node(self) -> None:
-        """Tear down and destroy."""
+        """Tear down, destroy, and leave the graph."""
         self._guard('tear down', self.teardown)
         super().destroy_node()
+        # rclpy forgets it, and until Python collects it the node stays in the graph with services
+        # that nobody answers: clients of the next node of this name may find it never ready.
+        self._state_machine.destroy_when_not_in_use()
 
     def _guard(self, step: str, action: Callable[[], None]) -> TransitionCallbackReturn:
         self._failure = ''
