@@ -5,6 +5,7 @@ Knows nothing about vocabularies, images or actions. Parameter names follow the 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from robomamba_ros.mamba.block import Block, MambaConfig
@@ -28,17 +29,19 @@ class MambaBackbone(nn.Module):
     ) -> tuple[Tensor, MambaState]:
         """Continue from `state` (empty where None) with inputs_embeds (b, l >= 1, d_model).
 
-        Returns the hidden states after the final norm (b, l, d_model) and the new state; the given
-        state is not written to. A whole sequence, chunks of it, and single steps give the same
-        answer. Raises ValueError where embeddings or state do not fit.
+        Returns the hidden states after the final norm (b, l, d_model), in the type of the weights,
+        and the new state; the given state is not written to. A whole sequence, chunks of it, and
+        single steps give the same answer. Raises ValueError where embeddings or state do not fit.
         """
         self._check(inputs_embeds, state)
-        hidden = inputs_embeds
+        weight = self.norm_f.weight
+        # The stream sums what all layers say: in 16 bits it would lose what the last ones add.
+        hidden = inputs_embeds.to(torch.promote_types(weight.dtype, torch.float32))
         new_layers = []
         for index, layer in enumerate(self.layers):
             hidden, new_layer = layer(hidden, None if state is None else state.layers[index])
             new_layers.append(new_layer)
-        return self.norm_f(hidden), MambaState(tuple(new_layers))
+        return self.norm_f(hidden.to(weight.dtype)), MambaState(tuple(new_layers))
 
     def _check(self, inputs_embeds: Tensor, state: MambaState | None) -> None:
         shape = tuple(inputs_embeds.shape)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.mamba.conv import causal_conv1d
+from robomamba_ros.mamba.packing import Packable, pack
 from robomamba_ros.mamba.scan import selective_scan
 from robomamba_ros.mamba.state import LayerState
 
@@ -59,7 +61,17 @@ class MambaConfig:
         return int(self.dt_rank)
 
 
-class Mixer(nn.Module):
+class _Constants(NamedTuple):
+    """What convolution and scan read beside their inputs, in the type they compute in."""
+
+    taps: Tensor  # (d, k)
+    conv_bias: Tensor | None
+    A: Tensor  # (d, n)
+    D: Tensor
+    delta_bias: Tensor
+
+
+class Mixer(nn.Module, Packable):
     """The gated selective state space of Mamba-1 (Gu and Dao 2023, section 3.4, figure 3)."""
 
     def __init__(self, config: MambaConfig, backend: str) -> None:
@@ -67,6 +79,7 @@ class Mixer(nn.Module):
         self.backend = backend
         d, n, rank = config.d_inner, config.d_state, config.rank
         self.split = (rank, n, n)
+        self._packed: _Constants | None = None
         self.in_proj = nn.Linear(config.d_model, 2 * d, bias=False)
         self.conv1d = nn.Conv1d(d, d, config.d_conv, groups=d)  # only its parameters are used
         self.x_proj = nn.Linear(d, rank + 2 * n, bias=False)
@@ -88,33 +101,65 @@ class Mixer(nn.Module):
 
     def forward(self, hidden: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
         """Mix hidden (b, l, d_model) over time from `state` (zeros where None)."""
+        constants = self._packed or self._constants()
         x, z = self.in_proj(hidden).chunk(2, dim=-1)
         x, conv_state = causal_conv1d(
             x,
-            self.conv1d.weight.squeeze(1),
-            self.conv1d.bias,
+            constants.taps,
+            constants.conv_bias,
             None if state is None else state.conv,
             backend=self.backend,
         )
         low_rank, B, C = self.x_proj(x).split(self.split, dim=-1)
         y, ssm_state = selective_scan(
             x,
-            F.linear(low_rank, self.dt_proj.weight),
-            -torch.exp(self.A_log.float()),
+            self._delta(low_rank),
+            constants.A,
             B,
             C,
-            self.D,
+            constants.D,
             z,
-            self.dt_proj.bias,
+            constants.delta_bias,
             delta_softplus=True,
             initial_state=None if state is None else state.ssm,
             backend=self.backend,
         )
         return self.out_proj(y), LayerState(conv_state, ssm_state)
 
+    def _delta(self, low_rank: Tensor) -> Tensor:
+        """Return delta (b, l, d) before its bias, which the scan adds in its own type."""
+        delta: Tensor = (
+            F.linear(low_rank, self.dt_proj.weight)
+            if self._packed is None
+            else self.dt_proj(low_rank)
+        )
+        return delta
+
+    def _constants(self) -> _Constants:
+        dtype = torch.float64 if self.A_log.dtype == torch.float64 else torch.float32
+        bias = self.conv1d.bias
+        return _Constants(
+            taps=self.conv1d.weight.squeeze(1).to(dtype),
+            conv_bias=None if bias is None else bias.to(dtype),
+            A=-torch.exp(self.A_log.to(dtype)),
+            D=self.D.to(dtype),
+            delta_bias=self.dt_proj.bias.to(dtype),
+        )
+
+    @torch.no_grad()
+    def pack(self) -> None:
+        """Lay out the projections, and keep what depends on the weights alone."""
+        constants = self._constants()
+        # The backends read channels that lie next to each other.
+        self._packed = constants._replace(
+            taps=constants.taps.t().contiguous().t(), A=constants.A.t().contiguous().t()
+        )
+        self.dt_proj.register_parameter('bias', None)
+        pack(self)
+
 
 class Block(nn.Module):
-    """hidden + mixer(RMSNorm(hidden)); the residual stream keeps its own type."""
+    """hidden + mixer(RMSNorm(hidden)); the residual stream is float32 beside 16-bit weights."""
 
     def __init__(self, config: MambaConfig, backend: str) -> None:
         super().__init__()
@@ -123,5 +168,5 @@ class Block(nn.Module):
 
     def forward(self, hidden: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
         """Return hidden (b, l, d_model) after this layer, and the layer's new state."""
-        mixed, new_state = self.mixer(self.norm(hidden), state)
+        mixed, new_state = self.mixer(self.norm(hidden.to(self.norm.weight.dtype)), state)
         return hidden + mixed, new_state
