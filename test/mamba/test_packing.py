@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from robomamba_ros.mamba.backbone import MambaBackbone, MambaConfig
+from robomamba_ros.mamba.language_model import LanguageModelConfig, MambaLanguageModel
 from robomamba_ros.mamba.packing import PackedLinear, pack
 
 CONFIG = MambaConfig(d_model=48, n_layer=2, d_state=5)
@@ -39,6 +40,19 @@ def test_a_packed_backbone_gives_the_same_answer_from_any_state(dtype, tolerance
     for found, wanted in zip(last.layers, expected_state.layers, strict=True):
         torch.testing.assert_close(found.ssm, wanted.ssm, rtol=tolerance, atol=tolerance)
         torch.testing.assert_close(found.conv, wanted.conv, rtol=tolerance, atol=tolerance)
+
+
+@packable
+@pytest.mark.parametrize('tied', [True, False])
+@torch.no_grad()
+def test_a_packed_language_model_gives_the_same_logits(tied):
+    model = MambaLanguageModel(LanguageModelConfig(CONFIG, 61, 64, tied)).eval()
+    tokens = torch.randint(0, 61, (2, 9))
+    expected, _ = model(tokens)
+    model.pack()
+    logits, _ = model(tokens)
+    assert logits.shape == (2, 9, 61)
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
 
 
 @packable

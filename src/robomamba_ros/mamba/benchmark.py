@@ -1,33 +1,49 @@
-"""Prints how fast each backend is on this machine: python -m robomamba_ros.mamba.benchmark.
+"""Prints how fast the Mamba core is on this machine: python -m robomamba_ros.mamba.benchmark.
 
-A tool, imported by nothing. Times are the best of several repeats of one run, so the ratios
-compare like with like.
+A tool. What is compared takes turns within one run, so that a busy machine slows both alike, and
+every ratio is one of medians.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import platform
+import subprocess
+import sys
+import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
-from torch import Tensor
+from safetensors.torch import save_file
+from torch import nn
 
 from robomamba_ros.mamba.backbone import MambaBackbone, MambaConfig
+from robomamba_ros.mamba.block import Mixer
+from robomamba_ros.mamba.checkpoint import load_language_model
 from robomamba_ros.mamba.conv import causal_conv1d
+from robomamba_ros.mamba.generation import generate
+from robomamba_ros.mamba.language_model import LanguageModelConfig, MambaLanguageModel
+from robomamba_ros.mamba.packing import pack
 from robomamba_ros.mamba.scan import available_backends, selective_scan
+from robomamba_ros.mamba.state import MambaState
 
-Case = tuple[str, Callable[[], object]]
+# mamba-370m, and the tokens of one AnoleVLA pass with one camera.
+LARGE = MambaConfig(d_model=1024, n_layer=48)
+TOKENS = 230
+LENGTHS = (64, 230, 1024, 8192)
+# A backbone for training on a CPU, at the paper's batch.
+SMALL, BATCH = MambaConfig(d_model=256, n_layer=4), 16
+VOCABULARY = 50_280
+DTYPES = (torch.bfloat16, torch.float32)
 
-# (b, l, d, n): one layer of mamba-370m over a 230-token prompt and over one token, and one layer
-# of the small backbone in training.
-PROMPT = (1, 230, 2048, 16)
-TOKEN = (1, 1, 2048, 16)
-TRAINING = (32, 56, 512, 16)
-SMALL = MambaConfig(d_model=256, n_layer=4)
+Runs = Mapping[str, Callable[[], object]]
 
 
 def cpu_name() -> str:
@@ -38,94 +54,285 @@ def cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def scan_inputs(shape: tuple[int, int, int, int], *, gradients: bool) -> dict[str, Tensor]:
-    """Return random arguments of the scan for (b, l, d, n)."""
-    b, length, d, n = shape
-    sizes: dict[str, tuple[int, ...]] = {
-        'u': (b, length, d),
-        'delta': (b, length, d),
-        'B': (b, length, n),
-    }
-    sizes |= {'C': (b, length, n), 'D': (d,), 'z': (b, length, d), 'delta_bias': (d,)}
-    inputs = {name: torch.randn(size) for name, size in sizes.items()}
-    inputs['A'] = -torch.rand(d, n) * n
-    inputs['initial_state'] = torch.randn(b, n, d).transpose(1, 2)
-    return {name: tensor.requires_grad_(gradients) for name, tensor in inputs.items()}
+def machine(threads: int) -> str:
+    """Return the line that every table begins with."""
+    return f'{cpu_name()}, {threads} thread(s), torch {torch.__version__}'
 
 
-def scan_case(shape: tuple[int, int, int, int], backend: str, *, train: bool) -> Case:
-    """Return a case that scans, and with `train` also takes every gradient."""
-    inputs = scan_inputs(shape, gradients=train)
-
-    def run() -> None:
-        y, _ = selective_scan(**inputs, delta_softplus=True, backend=backend)
-        if train:
-            torch.autograd.grad(y.sum(), list(inputs.values()), allow_unused=True)
-
-    passes = 'forward + backward' if train else 'forward'
-    return f'scan {shape}, {passes}', run
-
-
-def conv_case(shape: tuple[int, int, int, int], backend: str) -> Case:
-    """Return a case that convolves with four taps."""
-    b, length, d, _ = shape
-    x, weight, bias = torch.randn(b, length, d), torch.randn(d, 4), torch.randn(d)
-    return (
-        f'convolution {shape[:3]}, forward',
-        lambda: causal_conv1d(x, weight, bias, backend=backend),
-    )
+def take_turns(runs: Runs, repeats: int) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+    """Return the times [ms] of each of `runs`, called in turns `repeats` times after a warm-up."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(repeats + 1):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if turn:
+                times[name].append((time.perf_counter() - start) * 1e3)
+    return {name: np.array(values) for name, values in times.items()}
 
 
-def backbone_case(backend: str, *, bfloat16: bool) -> Case:
-    """Return a case that trains the small backbone for one step without its optimiser."""
+def report(title: str, runs: Runs, repeats: int) -> None:
+    """Print a row per run: its median, its spread, and its median over that of the first run."""
+    times = take_turns(runs, repeats)
+    first = np.median(next(iter(times.values())))
+    print(f'\n{title}\n{"ms":36}{"p50":>10}{"p10":>10}{"p90":>10}{"ratio":>9}')
+    for name, values in times.items():
+        low, middle, high = np.percentile(values, (10, 50, 90))
+        print(f'  {name:34}{middle:10.3f}{low:10.3f}{high:10.3f}{middle / first:9.2f}')
+
+
+def large_backbone(dtype: torch.dtype) -> MambaBackbone:
+    """Return a random body of the size of mamba-370m."""
     torch.manual_seed(0)
-    backbone = MambaBackbone(SMALL, backend=backend)
-    embeddings = torch.randn(TRAINING[0], TRAINING[1], SMALL.d_model)
+    return MambaBackbone(LARGE).to(dtype).eval().requires_grad_(False)
+
+
+def products(backbone: MambaBackbone, length: int) -> Callable[[], object]:
+    """Return a run of all matrix products of a pass over `length` tokens, and of nothing else."""
+    config, dtype = backbone.config, backbone.norm_f.weight.dtype
+    hidden = torch.randn(1, length, config.d_model, dtype=dtype)
+    inner = torch.randn(1, length, config.d_inner, dtype=dtype)
+    low_rank = torch.randn(1, length, config.rank, dtype=dtype)
+    mixers = [module for module in backbone.modules() if isinstance(module, Mixer)]
 
     def run() -> None:
-        with torch.autocast('cpu', torch.bfloat16) if bfloat16 else nullcontext():
-            hidden, _ = backbone(embeddings)
-        hidden.float().square().mean().backward()
+        for mixer in mixers:
+            mixer.in_proj(hidden)
+            mixer.x_proj(inner)
+            mixer.dt_proj(low_rank)
+            mixer.out_proj(inner)
 
-    name = 'bfloat16 autocast' if bfloat16 else 'float32'
-    return f'{SMALL.n_layer} layers x {SMALL.d_model}, b=32, l=56, training, {name}', run
-
-
-def cases(backend: str) -> Iterator[Case]:
-    """Yield every case for one backend."""
-    yield scan_case(PROMPT, backend, train=False)
-    yield scan_case(TOKEN, backend, train=False)
-    yield conv_case(PROMPT, backend)
-    yield scan_case(TRAINING, backend, train=True)
-    yield backbone_case(backend, bfloat16=False)
-    yield backbone_case(backend, bfloat16=True)
+    return run
 
 
-def best_ms(run: Callable[[], object], repeats: int) -> float:
-    """Return the shortest of `repeats` runs in milliseconds, after one to warm up."""
-    run()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return min(times) * 1e3
+def oracle_of(backbone: MambaBackbone) -> nn.Module | None:
+    """Return transformers' MambaModel with the weights of `backbone`, None where not installed."""
+    try:
+        import transformers
+    except ImportError:
+        return None
+    config = backbone.config
+    sizes = transformers.MambaConfig(
+        vocab_size=8, hidden_size=config.d_model, num_hidden_layers=config.n_layer
+    )
+    oracle: nn.Module = transformers.MambaModel(sizes)
+    oracle.to(backbone.norm_f.weight.dtype).eval()
+    oracle.load_state_dict(backbone.state_dict(), strict=False)
+    return oracle
+
+
+@torch.inference_mode()
+def body(repeats: int) -> None:
+    """Compare a pass over a prompt with its products and with transformers' MambaModel."""
+    for dtype in DTYPES:
+        _body(dtype, repeats)
+
+
+def _body(dtype: torch.dtype, repeats: int) -> None:
+    backbone = large_backbone(dtype)
+    oracle = oracle_of(backbone)
+    pack(backbone)
+    embeddings = torch.randn(1, TOKENS, LARGE.d_model, dtype=dtype)
+    title = f'body of mamba-370m, {TOKENS} tokens, {dtype}'
+    runs: dict[str, Callable[[], object]] = {
+        'its matrix products alone': products(backbone, TOKENS),
+        'robomamba_ros': lambda: backbone(embeddings),
+    }
+    report(title, runs, repeats)
+    if oracle is None:
+        print('  transformers is not installed: no comparison with it')
+        return
+    expected = oracle(inputs_embeds=embeddings, use_cache=False).last_hidden_state
+    error = (backbone(embeddings)[0] - expected).abs().max() / expected.abs().max()
+    runs = {
+        'robomamba_ros': lambda: backbone(embeddings),
+        "transformers' MambaModel": lambda: oracle(inputs_embeds=embeddings, use_cache=False),
+    }
+    report(f'{title} (largest relative difference {error:.1e})', runs, max(2, repeats // 4))
+
+
+@torch.inference_mode()
+def lengths(repeats: int) -> None:
+    """Show that a token costs the same in a short and in a long sequence."""
+    backbone = large_backbone(torch.bfloat16)
+    pack(backbone)
+    print(f'\nbody of mamba-370m, bfloat16\n{"tokens":36}{"ms":>10}{"ms/token":>10}')
+    for length in LENGTHS:
+        embeddings = torch.randn(1, length, LARGE.d_model, dtype=torch.bfloat16)
+        turns = max(1, repeats * TOKENS // max(length, TOKENS))
+        times = take_turns({'pass': lambda x=embeddings: backbone(x)}, turns)  # type: ignore[misc]
+        middle = float(np.median(times['pass']))
+        print(f'  {length:<34}{middle:10.1f}{middle / length:10.3f}')
+
+
+@torch.inference_mode()
+def streaming(repeats: int) -> None:
+    """Compare one streamed token with reading as many bytes as the weights have."""
+    for dtype in DTYPES:
+        _streaming(dtype, repeats)
+
+
+def _streaming(dtype: torch.dtype, repeats: int) -> None:
+    backbone = large_backbone(dtype)
+    size = sum(p.numel() * p.element_size() for p in backbone.parameters())
+    pack(backbone)
+    state = MambaState.empty(LARGE, 1)
+    token = torch.randn(1, 1, LARGE.d_model, dtype=dtype)
+    memory = torch.zeros(size // 4)
+    runs = {
+        f'reading {size / 1e6:.0f} MB': lambda: memory.sum(),
+        'matrix products of one token': products(backbone, 1),
+        'one streamed token': lambda: backbone(token, state),
+    }
+    report(f'streaming, mamba-370m, {dtype}', runs, 4 * repeats)
+
+
+@torch.inference_mode()
+def layer(repeats: int) -> None:
+    """Compare the backends on scan and convolution of one layer of mamba-370m."""
+    d, n = LARGE.d_inner, LARGE.d_state
+    u, delta, z = torch.randn(3, 1, TOKENS, d)
+    B, C = torch.randn(2, 1, TOKENS, n)
+    A, D, bias, weight = -torch.rand(d, n) * n, torch.randn(d), torch.randn(d), torch.randn(d, 4)
+    backends = [name for name in ('cpu', 'reference') if name in available_backends()]
+
+    def scan(backend: str) -> Callable[[], object]:
+        return lambda: selective_scan(u, delta, A, B, C, D, z, bias, True, backend=backend)
+
+    def convolution(backend: str) -> Callable[[], object]:
+        return lambda: causal_conv1d(u, weight, bias, backend=backend)
+
+    shape = f'one layer of mamba-370m, {TOKENS} tokens, float32'
+    report(f'scan, {shape}', {name: scan(name) for name in backends}, 4 * repeats)
+    report(f'convolution, {shape}', {name: convolution(name) for name in backends}, 4 * repeats)
+
+
+def training(repeats: int) -> None:
+    """Compare the backends on a training step of a small backbone, without its optimiser."""
+    for autocast in (False, True):
+        _training(autocast, repeats)
+
+
+def _training(autocast: bool, repeats: int) -> None:
+    embeddings = torch.randn(BATCH, TOKENS, SMALL.d_model)
+
+    def step(backend: str) -> Callable[[], object]:
+        torch.manual_seed(0)
+        backbone = MambaBackbone(SMALL, backend=backend)
+
+        def run() -> None:
+            with torch.autocast('cpu', torch.bfloat16) if autocast else nullcontext():
+                hidden, _ = backbone(embeddings)
+            hidden.float().square().mean().backward()
+
+        return run
+
+    backends = [name for name in ('cpu', 'reference') if name in available_backends()]
+    precision = 'bfloat16 autocast' if autocast else 'float32'
+    title = f'training step, {SMALL.n_layer} x {SMALL.d_model}, {BATCH} x {TOKENS} tokens'
+    report(f'{title}, {precision}', {name: step(name) for name in backends}, max(2, repeats // 4))
+
+
+def memory(repeats: int) -> None:
+    """Print what loading and running a language model of 370m takes, in a process of its own."""
+    del repeats  # a peak is measured once
+    model = MambaLanguageModel(LanguageModelConfig(LARGE, VOCABULARY, VOCABULARY))
+    with tempfile.TemporaryDirectory() as folder:
+        config: dict[str, Any] = {
+            'd_model': LARGE.d_model,
+            'n_layer': LARGE.n_layer,
+            'vocab_size': VOCABULARY,
+        }
+        config |= {'ssm_cfg': {}, 'rms_norm': True, 'residual_in_fp32': True}
+        write_checkpoint(Path(folder), model.to(torch.bfloat16), config)
+        command = [sys.executable, '-m', __spec__.name, '--threads', str(torch.get_num_threads())]
+        subprocess.run([*command, '--measure-memory', folder], check=True)
+
+
+def write_checkpoint(folder: Path, model: MambaLanguageModel, config: dict[str, Any]) -> None:
+    """Write a language model as state-spaces publishes it."""
+    names = {'embedding.weight': 'backbone.embedding.weight'}
+    weights = {names.get(name, name): value for name, value in model.state_dict().items()}
+    save_file(weights, folder / 'model.safetensors')
+    (folder / 'config.json').write_text(json.dumps(config))
+
+
+@torch.inference_mode()
+def measure_memory(folder: Path) -> None:
+    """Load, pack, read a prompt and stream; print the peak over what the libraries take."""
+    small = MambaBackbone(MambaConfig(16, 1)).to(torch.bfloat16).eval()
+    pack(small)
+    small(torch.randn(1, TOKENS, 16, dtype=torch.bfloat16))
+    with PeakMemory() as peak:
+        model = load_language_model(folder, dtype=torch.bfloat16)
+        model.pack()
+        prompt = model.embedding(torch.randint(0, 1000, (1, TOKENS)))
+        list(generate(model, prompt, max_tokens=8))
+    weights = (folder / 'model.safetensors').stat().st_size
+    print(f'\nmemory, language model of 370m, bfloat16: load, pack, {TOKENS} tokens, 8 more')
+    print(f'{"MB":36}{"peak":>10}{"of weights":>12}')
+    print(f'  {"weights in the file":34}{weights / 1e6:10.0f}{1:12.2f}')
+    for name, size in peak.sizes.items():
+        print(f'  {name:34}{size / 1e6:10.0f}{size / weights:12.2f}')
+
+
+class PeakMemory(threading.Thread):
+    """Samples how much memory this process takes while the context lasts, as Linux counts it."""
+
+    FIELDS: ClassVar = {'RssAnon': 'allocated', 'RssFile': 'mapped from files, reclaimable'}
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.sizes = dict.fromkeys(self.FIELDS.values(), 0)
+        self._before = self._read()
+        self._end = threading.Event()
+
+    def __enter__(self) -> PeakMemory:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end.set()
+        self.join()
+
+    def run(self) -> None:
+        """Keep the largest sample of each kind until the context ends."""
+        while not self._end.wait(0.002):
+            for name, size in self._read().items():
+                self.sizes[name] = max(self.sizes[name], size - self._before[name])
+
+    def _read(self) -> dict[str, int]:
+        lines = (x.split() for x in Path('/proc/self/status').read_text().splitlines())
+        kept = {x[0].rstrip(':'): int(x[1]) * 1024 for x in lines if x[0].startswith('Rss')}
+        return {name: kept[field] for field, name in self.FIELDS.items()}
+
+
+TABLES: dict[str, Callable[[int], None]] = {
+    'layer': layer,
+    'body': body,
+    'lengths': lengths,
+    'streaming': streaming,
+    'memory': memory,
+    'training': training,
+}
 
 
 def main() -> None:
-    """Print one row per case: milliseconds of each backend, and the reference's over the last's."""
-    parser = argparse.ArgumentParser(description='Time the Mamba backends on this machine.')
-    parser.add_argument('--threads', type=int, default=1, help='threads of torch and the kernels')
-    parser.add_argument('--repeats', type=int, default=10, help='runs per case; the best counts')
+    """Print every table."""
+    parser = argparse.ArgumentParser(description='Time the Mamba core on this machine.')
+    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    parser.add_argument('--repeats', type=int, default=12, help='turns of the shorter cases')
+    parser.add_argument('--only', choices=TABLES, help='one table, not all of them')
+    parser.add_argument('--measure-memory', type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    backends = available_backends()
-    print(f'{cpu_name()}, {options.threads} thread(s), torch {torch.__version__}')
-    print(f'{"(b, l, d, n), ms":58}', *(f'{name:>10}' for name in backends), f'{"ratio":>7}')
-    for rows in zip(*(cases(name) for name in backends), strict=True):
-        times = [best_ms(run, options.repeats) for _, run in rows]
-        columns = ' '.join(f'{value:10.3f}' for value in times)
-        print(f'{rows[0][0]:58} {columns} {times[0] / times[-1]:6.1f}x')
+    if options.measure_memory:
+        measure_memory(options.measure_memory)
+        return
+    print(machine(options.threads))
+    for name, table in TABLES.items():
+        if options.only in (None, name):
+            table(options.repeats)
 
 
 if __name__ == '__main__':

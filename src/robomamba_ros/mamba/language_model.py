@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.mamba.backbone import MambaBackbone, MambaConfig
+from robomamba_ros.mamba.packing import Packable, pack, packed
 from robomamba_ros.mamba.scan.dispatch import AUTO
 from robomamba_ros.mamba.state import MambaState
 
@@ -42,7 +43,7 @@ class LanguageModelConfig:
             )
 
 
-class MambaLanguageModel(nn.Module):
+class MambaLanguageModel(nn.Module, Packable):
     """Predicts the next token from tokens and a recurrent state (Gu and Dao 2023, section 4.2)."""
 
     def __init__(self, config: LanguageModelConfig, *, backend: str = AUTO) -> None:
@@ -52,6 +53,7 @@ class MambaLanguageModel(nn.Module):
         self.embedding = nn.Embedding(config.vocab_rows, width)
         self.backbone = MambaBackbone(config.backbone, backend=backend)
         self.lm_head = None if config.tied else nn.Linear(width, config.vocab_rows, bias=False)
+        self._tied_head: nn.Module | None = None
 
     def forward(self, tokens: Tensor, state: MambaState | None = None) -> tuple[Tensor, MambaState]:
         """Continue from `state` (empty where None) with tokens (b, l >= 1), int64.
@@ -64,6 +66,12 @@ class MambaLanguageModel(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits of each next token (..., vocab_size) from hidden (..., d_model)."""
-        head = self.embedding if self.lm_head is None else self.lm_head
-        # Rows that only pad the vocabulary are no tokens.
-        return F.linear(hidden, head.weight)[..., : self.config.vocab_size]
+        head = self.lm_head or self._tied_head
+        logits: Tensor = F.linear(hidden, self.embedding.weight) if head is None else head(hidden)
+        return logits[..., : self.config.vocab_size]
+
+    def pack(self) -> None:
+        """Lay out the weights for inference on the CPU; a tied head becomes a copy of its own."""
+        if self.lm_head is None:
+            self._tied_head = packed(self.embedding.weight)
+        pack(self)
