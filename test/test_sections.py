@@ -1,5 +1,7 @@
 """A YAML file is read with every error at once, each naming the key and what is allowed."""
 
+import math
+
 import pytest
 
 from robomamba_ros.errors import ConfigError
@@ -35,3 +37,27 @@ def test_refuses_with_every_error_in_one_message():
     refuse('the file', [])
     with pytest.raises(ConfigError, match=r'(?s)the file has 2 error\(s\):\n  - one\n  - two'):
         refuse('the file', ['one', 'two'])
+
+
+def test_numbers_are_finite_unless_an_end_may_be_missing():
+    errors: list[str] = []
+    root = Section({'ends': [-math.inf, 2], 'nan': [0.0, math.nan]}, '', errors, ('ends', 'nan'))
+    assert root.numbers('ends', 2, infinite=True) == [-math.inf, 2.0]
+    assert not errors
+    root.numbers('ends', 2)
+    root.numbers('nan', 2, infinite=True)
+    assert errors == [
+        'ends: found [-inf, 2], allowed: a list of 2 finite numbers',
+        'nan: found [0.0, nan], allowed: a list of 2 numbers, -.inf or .inf',
+    ]
+
+
+def test_a_choice_that_is_almost_right_is_pointed_out():
+    errors: list[str] = []
+    root = Section({'kind': 'twst', 'part': 7}, '', errors, ('kind', 'part'))
+    root.choice('kind', ('twist', 'target_pose'))
+    root.choice('part', ('arm', 'base'))
+    assert errors == [
+        "kind: found 'twst', allowed: twist, target_pose; did you mean 'twist'?",
+        'part: found 7, allowed: arm, base',
+    ]

@@ -78,9 +78,7 @@ class Section:
             return
         self._values = value
         for unknown in (str(name) for name in value if name not in allowed):
-            close = difflib.get_close_matches(unknown, allowed, n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else ''
-            self.error(unknown, 'an unknown key', f'{", ".join(allowed)}{hint}')
+            self.error(unknown, 'an unknown key', _listed(allowed, unknown))
 
     def error(self, key: str, found: str, allowed: str) -> None:
         """Note one error: where, what was found, what is allowed."""
@@ -126,15 +124,19 @@ class Section:
         """Return a finite number above 0, in `unit`."""
         return self._read(key, f'a number above 0 [{unit}]', _as_positive, 1.0)
 
-    def numbers(self, key: str, length: int) -> list[float]:
-        """Return a list of `length` finite numbers."""
+    def numbers(self, key: str, length: int, *, infinite: bool = False) -> list[float]:
+        """Return a list of `length` numbers, which may be -.inf or .inf where `infinite`."""
 
         def convert(value: object) -> list[float] | None:
-            numbers = [_as_number(entry) for entry in _as_list(value) or []]
-            known = [number for number in numbers if number is not None]
+            numbers = [
+                entry if infinite and entry in (math.inf, -math.inf) else _as_number(entry)
+                for entry in _as_list(value) or []
+            ]
+            known = [float(number) for number in numbers if number is not None]
             return known if len(known) == len(numbers) == length else None
 
-        return self._read(key, f'a list of {length} finite numbers', convert, [0.0] * length)
+        kind = 'numbers, -.inf or .inf' if infinite else 'finite numbers'
+        return self._read(key, f'a list of {length} {kind}', convert, [0.0] * length)
 
     def flag(self, key: str) -> bool:
         """Return true or false."""
@@ -162,9 +164,8 @@ class Section:
 
     def choice(self, key: str, choices: Sequence[str]) -> str:
         """Return one of `choices`."""
-        return self._read(
-            key, ', '.join(choices), lambda value: str(value) if value in choices else None, ''
-        )
+        allowed = _listed(choices, self._values.get(key))
+        return self._read(key, allowed, lambda value: str(value) if value in choices else None, '')
 
     def _read(
         self,
@@ -182,6 +183,12 @@ class Section:
 
     def _path(self, key: str) -> str:
         return '.'.join(part for part in (self._key, key) if part) or 'the file'
+
+
+def _listed(choices: Sequence[str], found: object) -> str:
+    """Return the choices in words, with the one that `found` may have been meant to be."""
+    close = difflib.get_close_matches(str(found), choices, n=1)
+    return ', '.join(choices) + (f"; did you mean '{close[0]}'?" if close else '')
 
 
 def _show(value: object) -> str:
