@@ -18,6 +18,7 @@ POLICY = [
     'numba>=0.60,<1',
     'opencv-python-headless>=4.9,<6',
 ]
+KINEMATICS = ['pin>=3,<5']
 SIM = ['mujoco>=3.2,<4', 'metaworld>=3,<4', 'opencv-python-headless>=4.9,<6']
 TRAIN = [*POLICY, *SIM, 'tqdm>=4.66,<5']
 # rclpy needs a middleware and does not pull one.
@@ -29,6 +30,9 @@ ROS = [
 ]
 DEV = [
     *TRAIN,
+    *KINEMATICS,
+    # URDFs of real arms for the tests, and no code.
+    'example-robot-data>=6,<7',
     *ROS,
     'pytest>=8.3,<10',
     'hypothesis>=6.100,<7',
@@ -72,7 +76,14 @@ setup(
     ],
     zip_safe=False,
     install_requires=['numpy>=1.26,<3', 'pyyaml>=6,<7', 'transforms3d>=0.4.2,<1'],
-    extras_require={'policy': POLICY, 'sim': SIM, 'train': TRAIN, 'ros': ROS, 'dev': DEV},
+    extras_require={
+        'policy': POLICY,
+        'kinematics': KINEMATICS,
+        'sim': SIM,
+        'train': TRAIN,
+        'ros': ROS,
+        'dev': DEV,
+    },
     entry_points={
         'console_scripts': [
             f'robomamba = {NAME}.cli.main:main',

@@ -43,6 +43,8 @@ LAUNCH = ('launch', 'launch_ros')
 ROBOT_SIDE = ('nodes.controller_node', 'nodes.conversions', 'actions', 'robots', 'control')
 ROBOT_SIDE += ('bringup',)
 BASE_INSTALL = ('numpy', 'yaml', 'transforms3d')
+# Optional there: an arm whose controllers take poses needs none of it.
+ROBOT_EXTRAS = ('pinocchio',)
 
 # An optional package is touched in one place, so that one message says how to install it.
 ONE_PLACE = {
@@ -53,6 +55,7 @@ ONE_PLACE = {
     'mujoco': 'simulation',
     'metaworld': 'simulation',
     'gymnasium': 'simulation',
+    'pinocchio': 'robots.kinematics',
     'tf2_ros': 'nodes',
     'cv_bridge': 'nodes.conversions',
     'tokenizers': 'language',
@@ -61,6 +64,7 @@ ONE_PLACE = {
 LOWER_FLOORS = ('errors', 'types', 'sections', 'resources', 'spatial', 'robots', 'actions')
 LOWER_FLOORS += ('control', 'policies.base', 'bringup')
 ABSENT_ON_A_ROBOT = ('torch', 'safetensors', 'tokenizers', 'numba', 'cv2', 'mujoco', 'metaworld')
+ABSENT_ON_A_ROBOT += ROBOT_EXTRAS
 
 
 @dataclass(frozen=True)
@@ -221,7 +225,7 @@ def test_launch_is_left_to_the_launch_files(imports: Imports) -> None:
 @pytest.mark.parametrize('part', ROBOT_SIDE)
 def test_robot_side_needs_the_base_installation_only(imports: Imports, part: str) -> None:
     assert imports.inside(part)
-    allowed = {*sys.stdlib_module_names, *BASE_INSTALL, ROOT}
+    allowed = {*sys.stdlib_module_names, *BASE_INSTALL, *ROBOT_EXTRAS, ROOT}
     extra = {
         f'{module}: {each}'
         for module in imports.inside(part)

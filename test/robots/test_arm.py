@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from robomamba_ros.resources import share_directory
 from robomamba_ros.robots.arm import load_arm
 
 ARMS = share_directory() / 'config' / 'arms'
+GUIDE = Path(__file__).parents[2] / 'docs' / 'adding_an_arm.md'
 
 
-def write(folder: Path, change) -> str:
-    document = yaml.safe_load((ARMS / 'sawyer_sim.yaml').read_text())
+def write(folder: Path, change, arm: str = 'sawyer_sim') -> str:
+    document = yaml.safe_load((ARMS / f'{arm}.yaml').read_text())
     change(document)
     path = folder / 'arm.yaml'
     path.write_text(yaml.safe_dump(document, sort_keys=False))
@@ -26,6 +28,79 @@ def write(folder: Path, change) -> str:
 @pytest.mark.parametrize('path', sorted(ARMS.glob('*.yaml')), ids=lambda path: path.stem)
 def test_every_shipped_contract_loads(path):
     assert load_arm(str(path)).name == path.stem
+
+
+def test_the_example_of_the_guide_loads_and_has_every_key(tmp_path):
+    examples = re.findall(r'```yaml\n(.*?)```', GUIDE.read_text(), re.DOTALL)
+    path = tmp_path / 'my_arm.yaml'
+    path.write_text(examples[0])
+    arm = load_arm(str(path))
+    assert arm.urdf.topic == 'robot_description'
+    assert [joint.name for joint in arm.joints_of('arm')] == ['joint1', 'joint2']
+    assert (arm.joints[0].jerk, arm.joints[0].rest, arm.joints[2].jerk) == (50.0, 0.0, None)
+    assert arm.cameras[0].base_T_camera.position.tolist() == [1.2, 0.0, 0.6]
+    assert arm.cameras[0].info_topic == 'front/camera_info'
+    assert (arm.cartesian.jerk, arm.cartesian.rotation_jerk) == (20.0, 40.0)
+    assert arm.output('arm').lead_s == 0.03
+    assert arm.output('gripper').max_effort == 20.0
+    assert arm.output('base') is None
+
+
+def test_the_second_example_of_the_guide_adds_a_base_to_the_first(tmp_path):
+    first, second = (
+        yaml.safe_load(text)
+        for text in re.findall(r'```yaml\n(.*?)```', GUIDE.read_text(), re.DOTALL)
+    )
+    document = {**first, 'frames': second['frames']}
+    document['inputs'] |= second['inputs']
+    for key in ('joints', 'outputs'):
+        document[key] += second[key]
+    path = tmp_path / 'mobile.yaml'
+    path.write_text(yaml.safe_dump(document))
+    arm = load_arm(str(path))
+    assert [joint.name for joint in arm.joints_of('base')] == ['odom_x', 'odom_y', 'odom_t']
+    assert arm.inputs['odometry'] == 'omni_base_controller/wheel_odom'
+
+
+@pytest.mark.parametrize(
+    'name', [path.stem for path in sorted(ARMS.glob('*.yaml')) if path.stem != 'sawyer_sim']
+)
+def test_contracts_for_hardware_limit_jerk_and_move_slowly(name):
+    arm = load_arm(name)
+    assert all(joint.jerk is not None for joint in arm.joints)
+    assert arm.cartesian.jerk is not None
+    assert arm.cartesian.rotation_jerk is not None
+    assert arm.cartesian.velocity <= 0.5
+
+
+def test_the_hsr_has_the_eleven_joints_of_anolevla():
+    arm = load_arm('hsr')
+    assert [len(arm.joints_of(part)) for part in ('base', 'arm', 'head')] == [3, 5, 2]
+    assert arm.gripper.joint == 'hand_motor_joint'
+    assert arm.joints[0].position == (-np.inf, np.inf)
+    assert arm.joints[0].rest is None
+    assert arm.joints[3].rest == 0.2
+    assert {out.part: (out.kind, out.topic) for out in arm.outputs} == {
+        'arm': ('joint_trajectory', 'arm_trajectory_controller/joint_trajectory'),
+        'head': ('joint_trajectory', 'head_trajectory_controller/joint_trajectory'),
+        'gripper': ('joint_trajectory', 'gripper_controller/joint_trajectory'),
+        'base': ('twist', 'omni_base_controller/cmd_vel'),
+    }
+    assert not arm.output('base').stamped
+
+
+def test_the_pose_computed_from_the_joints_ages_as_they_do():
+    arm = load_arm('ur5e')
+    assert 'ee_pose' not in arm.inputs
+    assert arm.ee_pose_budget_s == arm.joint_states_budget_s == 0.1
+    assert load_arm('sawyer_sim').ee_pose_budget_s == 0.25
+
+
+def test_a_urdf_beside_the_contract_is_found_from_anywhere(tmp_path):
+    path = write(tmp_path, lambda document: document.update(urdf={'file': 'urdf/sawyer.urdf'}))
+    assert load_arm(path).urdf.file == str(tmp_path / 'urdf/sawyer.urdf')
+    path = write(tmp_path, lambda document: document.update(urdf={'file': 'package://a/b.urdf'}))
+    assert load_arm(path).urdf.file == 'package://a/b.urdf'
 
 
 def test_sawyer_sim_says_what_the_simulator_needs():
@@ -105,6 +180,86 @@ def test_a_wrong_value_is_refused(tmp_path, section, key, value, expected):
     path = write(tmp_path, lambda document: document[section].update({key: value}))
     with pytest.raises(ConfigError, match=expected):
         load_arm(path)
+
+
+@pytest.mark.parametrize(
+    ('change', 'expected'),
+    [
+        (
+            lambda d: d['outputs'].pop(3),
+            'outputs: found none for the part base, allowed: one for each part with joints',
+        ),
+        (
+            lambda d: [joint.pop('part', None) for joint in d['joints'][-2:]],
+            'outputs: found one for the part head, allowed: parts that have joints',
+        ),
+        (
+            lambda d: d['joints'].pop(0),
+            'joints: found 2 of the part base, allowed: 3: along x, along y, about z',
+        ),
+        (
+            lambda d: d['inputs'].pop('odometry'),
+            r'inputs.odometry: found nothing, with joints of the part base',
+        ),
+        (
+            lambda d: d.pop('urdf'),
+            'inputs.ee_pose: found nothing, allowed: a topic, or else `urdf`',
+        ),
+        (
+            lambda d: d['urdf'].update(file='hsr.urdf'),
+            'urdf: found both or neither, allowed: either file or topic',
+        ),
+        (
+            lambda d: d['joints'][0].update(part='bas'),
+            "joints.0..part: found 'bas', allowed: arm, base, head; did you mean 'base'?",
+        ),
+        (
+            lambda d: d['joints'][3].update(rest=0.7),
+            r'joints.3..rest: found 0.7, allowed: within position \[0.0, 0.69\]',
+        ),
+        (
+            lambda d: d['joints'][3].update(position=[0.0, float('nan')]),
+            r'joints.3..position: found \[0.0, nan\], allowed: a list of 2 numbers, -.inf or .inf',
+        ),
+        (
+            lambda d: d['joints'][3].update(jerk=-1.0),
+            r'joints.3..jerk: found -1.0, allowed: a number above 0 \[rad/s\^3 or m/s\^3\]',
+        ),
+        (
+            lambda d: d['outputs'][0].update(stamped=True),
+            'outputs.0..stamped: found it with the kind joint_trajectory, allowed: only with the k',
+        ),
+        (
+            lambda d: d['outputs'][3].pop('stamped'),
+            'outputs.3..stamped: found nothing, allowed: true or false',
+        ),
+        (
+            lambda d: d['outputs'][2].update(kind='gripper_comand'),
+            "did you mean 'gripper_command'?",
+        ),
+        (
+            lambda d: d['outputs'][2].update(kind='gripper_command', lead_s=0.1),
+            r'outputs.2..lead_s: found it with the kind gripper_command.*\n.*max_effort: found not',
+        ),
+        (
+            lambda d: d['outputs'].append({**d['outputs'][0], 'topic': 'other'}),
+            "outputs: found 'arm' more than once",
+        ),
+        (
+            lambda d: d['cameras'][0].update(
+                base_T_camera={'position': [0, 0, 0], 'quaternion': [0, 0, 0, 2]}
+            ),
+            r'base_T_camera.quaternion: found \[0.0, 0.0, 0.0, 2.0\], allowed: x, y, z, w of leng',
+        ),
+        (
+            lambda d: d['cameras'][0].update(depth_topic='a b'),
+            "cameras.0..depth_topic: found 'a b', allowed: the name of a topic",
+        ),
+    ],
+)
+def test_a_part_that_does_not_fit_the_others_is_refused(tmp_path, change, expected):
+    with pytest.raises(ConfigError, match=expected):
+        load_arm(write(tmp_path, change, 'hsr'))
 
 
 def test_a_name_given_twice_is_refused(tmp_path):

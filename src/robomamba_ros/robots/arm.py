@@ -1,27 +1,37 @@
 """The arm contract: everything the stack must know about an arm, read from one YAML file.
 
-Adding an arm needs a file in config/arms/ and no code. Knows nothing about ROS or policies.
+Adding an arm needs a file in config/arms/ and no code; docs/adding_an_arm.md explains each key.
+Knows nothing about ROS or policies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from robomamba_ros.errors import ObservationError
 from robomamba_ros.resources import find_file
+from robomamba_ros.robots.parts import (
+    OUTPUT_KINDS,
+    PARTS,
+    Camera,
+    CartesianLimits,
+    Gripper,
+    Joint,
+    Output,
+    UrdfSource,
+    Workspace,
+)
 from robomamba_ros.sections import Section, read_yaml, refuse
-from robomamba_ros.types import NANOSECONDS, Float64Array
+from robomamba_ros.types import NANOSECONDS, Pose
+
+__all__ = ['ArmContract', 'Camera', 'CartesianLimits', 'Workspace', 'load_arm']
 
 ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8')
 TRANSPORTS = ('raw', 'compressed')
-STREAMS = ('joint_states', 'ee_pose')
-OUTPUT_KINDS: Mapping[str, tuple[str, ...]] = {
-    'arm': ('joint_trajectory', 'forward_position', 'target_pose', 'twist'),
-    'gripper': ('joint_state', 'joint_trajectory', 'forward_position'),
-    'base': ('twist', 'joint_trajectory'),
-}
 
 _NAME = ('a name of letters, digits, _, - and .', r'[A-Za-z_][\w.-]*')
 _FRAME = ('a frame without a leading /', r'[^/\s]\S*')
@@ -29,97 +39,45 @@ _TOPIC = ('the name of a topic', r'(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*')
 
 
 @dataclass(frozen=True)
-class JointLimit:
-    """One joint: position (lower, upper) [rad or m], velocity, acceleration and, if known, jerk."""
-
-    name: str
-    position: tuple[float, float]
-    velocity: float
-    acceleration: float
-    jerk: float | None
-
-
-@dataclass(frozen=True)
-class Gripper:
-    """The gripper's joint and its positions [rad or m] at opening 1 and at opening 0."""
-
-    joint: str
-    open_position: float
-    closed_position: float
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A camera: its topic, how its pixels come, and the age at which an image is too old [s]."""
-
-    name: str
-    topic: str
-    encoding: str
-    transport: str
-    budget_s: float
-    required: bool
-
-
-@dataclass(frozen=True)
-class CartesianLimits:
-    """Limits of the commanded end-effector pose, on the norms of its two velocities.
-
-    velocity [m/s], acceleration and stop_deceleration [m/s^2], and the same for the rotation in
-    [rad/s] and [rad/s^2]. A stop uses the stop decelerations, everything else the accelerations.
-    """
-
-    velocity: float
-    acceleration: float
-    stop_deceleration: float
-    rotation_velocity: float
-    rotation_acceleration: float
-    rotation_stop_deceleration: float
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """The box that commanded positions stay in: corners lower and upper (3,) [m], base frame."""
-
-    lower: Float64Array
-    upper: Float64Array
-
-    def clip(self, position: Float64Array) -> Float64Array:
-        """Return the point of the box nearest to `position` (3,)."""
-        return np.clip(position, self.lower, self.upper)
-
-
-@dataclass(frozen=True)
-class Output:
-    """Where commands go: the part of the robot, the kind of its controller, and the topic."""
-
-    part: str
-    kind: str
-    topic: str
-
-
-@dataclass(frozen=True)
 class ArmContract:
-    """An arm, validated. `inputs` maps each of STREAMS to its topic; joints are in order."""
+    """An arm, validated. joints are in order; inputs: topic by stream, budgets_s: age [s]."""
 
     name: str
     base_frame: str
     ee_frame: str
+    urdf: UrdfSource | None
     control_rate_hz: float
-    joints: tuple[JointLimit, ...]
+    joints: tuple[Joint, ...]
     gripper: Gripper
     cameras: tuple[Camera, ...]
     inputs: Mapping[str, str]
-    joint_states_budget_s: float
-    ee_pose_budget_s: float
+    budgets_s: Mapping[str, float]
     cartesian: CartesianLimits
     workspace: Workspace
     outputs: tuple[Output, ...]
-    urdf: str | None
 
     @property
     def period_ns(self) -> int:
         """Control period [ns]."""
         return round(NANOSECONDS / self.control_rate_hz)
+
+    @property
+    def joint_states_budget_s(self) -> float:
+        """Age at which joint states are too old [s]."""
+        return self.budgets_s['joint_states']
+
+    @property
+    def ee_pose_budget_s(self) -> float:
+        """Age at which the pose is too old [s]; a pose computed from joint states ages as they."""
+        return self.budgets_s.get('ee_pose', self.joint_states_budget_s)
+
+    def joints_of(self, *parts: str) -> tuple[Joint, ...]:
+        """Return the joints of `parts`, in the contract's order."""
+        return tuple(joint for joint in self.joints if joint.part in parts)
+
+    def output(self, part: str) -> Output | None:
+        """Return where the commands of a part go."""
+        return next((output for output in self.outputs if output.part == part), None)
 
 
 def load_arm(name_or_path: str) -> ArmContract:
@@ -129,61 +87,97 @@ def load_arm(name_or_path: str) -> ArmContract:
     """
     path = find_file('arms', name_or_path)
     document, errors = read_yaml(path)
-    arm = _read_arm(document, errors)
+    arm = _read_arm(document, path.parent, errors)
     refuse(f'the arm contract {path}', errors)
     return arm
 
 
-def _read_arm(document: object, errors: list[str]) -> ArmContract:
+def _read_arm(document: object, folder: Path, errors: list[str]) -> ArmContract:
     keys = 'name frames control_rate_hz joints gripper cameras inputs cartesian workspace outputs'
     root = Section(document, '', errors, keys.split(), ('urdf',))
     frames = root.section('frames', ('base', 'end_effector'))
-    inputs = root.section('inputs', STREAMS)
-    streams = {name: inputs.section(name, ('topic', 'budget_s')) for name in STREAMS}
+    inputs = root.section('inputs', ('joint_states',), ('ee_pose', 'odometry'))
+    names = ('joint_states', *(key for key in ('ee_pose', 'odometry') if inputs.has(key)))
+    streams = {name: inputs.section(name, ('topic', 'budget_s')) for name in names}
     arm = ArmContract(
         name=root.text('name', *_NAME),
         base_frame=frames.text('base', *_FRAME),
         ee_frame=frames.text('end_effector', *_FRAME),
+        urdf=_read_urdf(root, folder) if root.has('urdf') else None,
         control_rate_hz=root.positive('control_rate_hz', 'Hz'),
-        joints=_read_joints(root),
+        joints=tuple(_read_joint(joint) for joint in root.sections('joints', *_JOINT_KEYS)),
         gripper=_read_gripper(root.section('gripper', _GRIPPER_KEYS)),
-        cameras=_read_cameras(root),
+        cameras=tuple(_read_camera(camera) for camera in root.sections('cameras', *_CAMERA_KEYS)),
         inputs={name: stream.text('topic', *_TOPIC) for name, stream in streams.items()},
-        joint_states_budget_s=streams['joint_states'].positive('budget_s', 's'),
-        ee_pose_budget_s=streams['ee_pose'].positive('budget_s', 's'),
-        cartesian=_read_cartesian(root.section('cartesian', tuple(_CARTESIAN_UNITS))),
+        budgets_s={name: stream.positive('budget_s', 's') for name, stream in streams.items()},
+        cartesian=_read_cartesian(root.section('cartesian', *_CARTESIAN_KEYS)),
         workspace=_read_workspace(root.section('workspace', ('lower', 'upper'))),
-        outputs=_read_outputs(root),
-        urdf=root.text('urdf', 'a path or a package:// address') if root.has('urdf') else None,
+        outputs=tuple(_read_output(output) for output in root.sections('outputs', *_OUTPUT_KEYS)),
     )
+    _check_together(arm, root)
+    return arm
+
+
+def _check_together(arm: ArmContract, root: Section) -> None:
+    """Note what no section can see alone."""
     for key, names in (
         ('joints', [joint.name for joint in arm.joints]),
         ('cameras', [camera.name for camera in arm.cameras]),
+        ('outputs', [output.part for output in arm.outputs]),
         ('outputs', [output.topic for output in arm.outputs]),
     ):
         for name in sorted({name for name in names if name and names.count(name) > 1}):
             root.error(key, f"'{name}' more than once", 'each only once')
-    return arm
+    for part in (*PARTS, 'gripper'):
+        joints = part == 'gripper' or arm.joints_of(part)
+        if joints and arm.output(part) is None:
+            root.error('outputs', f'none for the part {part}', 'one for each part with joints')
+        if not joints and arm.output(part) is not None:
+            root.error('outputs', f'one for the part {part}', 'parts that have joints')
+    base = arm.joints_of('base')
+    if base and len(base) != 3:
+        root.error('joints', f'{len(base)} of the part base', '3: along x, along y, about z')
+    if bool(base) != ('odometry' in arm.inputs):
+        found = 'nothing, with joints' if base else 'a topic, without a joint'
+        root.error('inputs.odometry', f'{found} of the part base', 'a topic for a mobile base')
+    if 'ee_pose' not in arm.inputs and arm.urdf is None:
+        allowed = 'a topic, or else `urdf`, from which the pose is computed'
+        root.error('inputs.ee_pose', 'nothing', allowed)
 
 
-def _read_joints(root: Section) -> tuple[JointLimit, ...]:
-    joints = []
-    for joint in root.sections(
-        'joints', ('name', 'position', 'velocity', 'acceleration'), ('jerk',)
-    ):
-        lower, upper = joint.numbers('position', 2)
-        if lower >= upper and joint.clean:
-            joint.error('position', str([lower, upper]), '[lower, upper] with lower < upper')
-        joints.append(
-            JointLimit(
-                joint.text('name', *_NAME),
-                (lower, upper),
-                joint.positive('velocity', 'rad/s or m/s'),
-                joint.positive('acceleration', 'rad/s^2 or m/s^2'),
-                joint.positive('jerk', 'rad/s^3 or m/s^3') if joint.has('jerk') else None,
-            )
-        )
-    return tuple(joints)
+def _read_urdf(root: Section, folder: Path) -> UrdfSource:
+    section = root.section('urdf', (), ('file', 'topic'))
+    if section.has('file') == section.has('topic'):
+        section.error('', 'both or neither', 'either file or topic')
+    if section.has('topic'):
+        return UrdfSource(None, section.text('topic', *_TOPIC))
+    if not section.has('file'):
+        return UrdfSource(None, None)
+    file = section.text('file', 'a path, from the folder of this contract, or a package:// address')
+    return UrdfSource(file if file.startswith('package://') else str(folder / file), None)
+
+
+_JOINT_KEYS = (('name', 'position', 'velocity', 'acceleration'), ('part', 'jerk', 'rest'))
+
+
+def _read_joint(joint: Section) -> Joint:
+    lower, upper = joint.numbers('position', 2, infinite=True)
+    if lower >= upper and joint.clean:
+        joint.error('position', str([lower, upper]), '[lower, upper] with lower < upper')
+    rest = joint.number('rest') if joint.has('rest') else None
+    if rest is None and np.isfinite([lower, upper]).all():
+        rest = (lower + upper) / 2.0
+    elif rest is not None and joint.clean and not lower <= rest <= upper:
+        joint.error('rest', str(rest), f'within position {[lower, upper]}')
+    return Joint(
+        joint.text('name', *_NAME),
+        joint.choice('part', PARTS) if joint.has('part') else 'arm',
+        (lower, upper),
+        joint.positive('velocity', 'rad/s or m/s'),
+        joint.positive('acceleration', 'rad/s^2 or m/s^2'),
+        joint.positive('jerk', 'rad/s^3 or m/s^3') if joint.has('jerk') else None,
+        rest,
+    )
 
 
 _GRIPPER_KEYS = ('joint', 'open_position', 'closed_position')
@@ -200,22 +194,40 @@ def _read_gripper(section: Section) -> Gripper:
     return gripper
 
 
-def _read_cameras(root: Section) -> tuple[Camera, ...]:
-    keys = ('name', 'topic', 'encoding', 'budget_s', 'required')
-    return tuple(
-        Camera(
-            camera.text('name', *_NAME),
-            camera.text('topic', *_TOPIC),
-            camera.choice('encoding', ENCODINGS),
-            camera.choice('transport', TRANSPORTS) if camera.has('transport') else 'raw',
-            camera.positive('budget_s', 's'),
-            camera.flag('required'),
-        )
-        for camera in root.sections('cameras', keys, ('transport',))
+_CAMERA_KEYS = (
+    ('name', 'topic', 'encoding', 'budget_s', 'required'),
+    ('transport', 'depth_topic', 'info_topic', 'base_T_camera'),
+)
+
+
+def _read_camera(camera: Section) -> Camera:
+    def topic(key: str) -> str | None:
+        return camera.text(key, *_TOPIC) if camera.has(key) else None
+
+    return Camera(
+        camera.text('name', *_NAME),
+        camera.text('topic', *_TOPIC),
+        camera.choice('encoding', ENCODINGS),
+        camera.choice('transport', TRANSPORTS) if camera.has('transport') else 'raw',
+        camera.positive('budget_s', 's'),
+        camera.flag('required'),
+        topic('depth_topic'),
+        topic('info_topic'),
+        _read_pose(camera) if camera.has('base_T_camera') else None,
     )
 
 
-_CARTESIAN_UNITS = {
+def _read_pose(camera: Section) -> Pose | None:
+    section = camera.section('base_T_camera', ('position', 'quaternion'))
+    position, quaternion = section.numbers('position', 3), section.numbers('quaternion', 4)
+    try:
+        return Pose(np.array(position), np.array(quaternion)) if section.clean else None
+    except ObservationError:
+        section.error('quaternion', str(quaternion), 'x, y, z, w of length 1')
+        return None
+
+
+_UNITS = {
     'velocity': 'm/s',
     'acceleration': 'm/s^2',
     'stop_deceleration': 'm/s^2',
@@ -223,10 +235,13 @@ _CARTESIAN_UNITS = {
     'rotation_acceleration': 'rad/s^2',
     'rotation_stop_deceleration': 'rad/s^2',
 }
+_JERK_UNITS = {'jerk': 'm/s^3', 'rotation_jerk': 'rad/s^3'}
+_CARTESIAN_KEYS = (tuple(_UNITS), tuple(_JERK_UNITS))
 
 
 def _read_cartesian(section: Section) -> CartesianLimits:
-    values = {key: section.positive(key, unit) for key, unit in _CARTESIAN_UNITS.items()}
+    given = {key: unit for key, unit in _JERK_UNITS.items() if section.has(key)}
+    values = {key: section.positive(key, unit) for key, unit in {**_UNITS, **given}.items()}
     for prefix in ('', 'rotation_') if section.clean else ():
         stop, acceleration = f'{prefix}stop_deceleration', f'{prefix}acceleration'
         if values[stop] > values[acceleration]:
@@ -241,10 +256,23 @@ def _read_workspace(section: Section) -> Workspace:
     return Workspace(lower, upper)
 
 
-def _read_outputs(root: Section) -> tuple[Output, ...]:
-    outputs = []
-    for output in root.sections('outputs', ('part', 'kind', 'topic')):
-        part = output.choice('part', tuple(OUTPUT_KINDS))
-        kind = output.choice('kind', OUTPUT_KINDS[part]) if part else ''
-        outputs.append(Output(part, kind, output.text('topic', *_TOPIC)))
-    return tuple(outputs)
+# The options of each kind of controller; those of a kind that has none are not allowed.
+_OPTIONS = {'lead_s': 'joint_trajectory', 'stamped': 'twist', 'max_effort': 'gripper_command'}
+_OUTPUT_KEYS = (('part', 'kind', 'topic'), tuple(_OPTIONS))
+
+
+def _read_output(output: Section) -> Output:
+    part = output.choice('part', tuple(OUTPUT_KINDS))
+    kind = output.choice('kind', OUTPUT_KINDS[part]) if part else ''
+    for option, of_kind in _OPTIONS.items():
+        if output.has(option) and kind and kind != of_kind:
+            output.error(option, f'it with the kind {kind}', f'only with the kind {of_kind}')
+    lead = kind == 'joint_trajectory' and output.has('lead_s')
+    return Output(
+        part,
+        kind,
+        output.text('topic', *_TOPIC),
+        output.positive('lead_s', 's') if lead else None,
+        output.flag('stamped') if kind == 'twist' else False,
+        output.positive('max_effort', 'N or Nm') if kind == 'gripper_command' else None,
+    )

@@ -1,0 +1,243 @@
+"""Forward and inverse kinematics of the arm of a contract, on Pinocchio.
+
+Knows nothing about ROS, trajectories or accelerations: a call is one configuration or one step.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from robomamba_ros.errors import ActionError, BackendError, ObservationError
+from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.bounded import bounded_minimum
+from robomamba_ros.robots.urdf import chain_urdf, read_urdf
+from robomamba_ros.types import Float64Array, Pose
+
+# What a turn weighs beside a way, where both cannot be had [m/rad].
+_TURN = 0.1
+# solve(): where a pose counts as reached [m, with turns weighted].
+_TOLERANCE = 1e-6
+# solve() damps in proportion to the squared error (Sugihara 2011): short steps where the error
+# cannot be removed, full ones near the target.
+_DAMPING = 0.1
+_LEAST_DAMPING = 1e-12
+# solve(): the most a joint changes in one iteration [rad or m], the number of tries, and the
+# iterations in which the error has to be halved.
+_TRUST = 1.0
+_TRIES = 40
+_PATIENCE = 10
+# step(): the squared speed at full joint speed [m^2/s^2] below which the tip counts as still, and
+# the time in which free motion drifts to rest [s].
+_LOST_SPEED = 1e-6
+_REST_TIME = 1.0
+
+
+@dataclass(frozen=True)
+class JointSolution:
+    """Joint positions (n,) and what they leave to the target: a way [m] and a turn [rad]."""
+
+    joints: Float64Array
+    position_error: float
+    rotation_error: float
+
+    @property
+    def reached(self) -> bool:
+        """Whether the target is met to 1e-6 m and 1e-5 rad."""
+        return self.position_error < _TOLERANCE and self.rotation_error < _TOLERANCE / _TURN
+
+
+class Kinematics:
+    """The chain from the base to the end-effector frame: the joints of the parts base and arm.
+
+    names: those joints from base to tip; every array of joints has this order. lower, upper
+    [rad or m], velocity [rad/s or m/s]: limits of the contract, (n,). urdf: its text; None reads
+    the file that the contract names. One object serves one thread.
+
+    Raises ConfigError where contract and URDF do not fit, BackendError without Pinocchio.
+    """
+
+    def __init__(self, arm: ArmContract, urdf: str | None = None) -> None:
+        self._pin = _import_pinocchio()
+        self._name, self._base_frame = arm.name, arm.base_frame
+        chain = chain_urdf(arm, read_urdf(arm) if urdf is None else urdf)
+        self._model = self._pin.buildModelFromXML(chain)
+        self._data = self._model.createData()
+        self.names: tuple[str, ...] = tuple(self._model.names)[1:]
+        known = {joint.name: joint for joint in arm.joints}
+        joints = [known[name] for name in self.names]
+        self.lower = np.array([joint.position[0] for joint in joints])
+        self.upper = np.array([joint.position[1] for joint in joints])
+        self.velocity = np.array([joint.velocity for joint in joints])
+        self._rest = np.array([np.nan if j.rest is None else j.rest for j in joints])
+        link = self._pin.FrameType.BODY
+        base, self._tip = (
+            self._model.getFrameId(frame, link) for frame in (arm.base_frame, arm.ee_frame)
+        )
+        self._pin.framesForwardKinematics(self._model, self._data, np.zeros(len(joints)))
+        # Nothing moves between the base frame and the root.
+        self._root_T_base = self._data.oMf[base].copy()
+        self._base_T_root = self._root_T_base.inverse()
+
+    def forward(self, joints: Float64Array) -> Pose:
+        """Return base_T_ee at `joints` (n,); raises ObservationError on another number of them."""
+        self._pin.framesForwardKinematics(self._model, self._data, self._checked(joints))
+        vector = self._pin.SE3ToXYZQUAT(self._base_T_root * self._data.oMf[self._tip])
+        return Pose(vector[:3], vector[3:])
+
+    def jacobian(self, joints: Float64Array) -> Float64Array:
+        """Return (6, n): end-effector velocity per joint velocity, linear above angular, base axes.
+
+        The point that moves is the origin of the end-effector frame.
+        """
+        in_root = self._jacobian_in_root(self._checked(joints))
+        rotation = self._base_T_root.rotation
+        return np.vstack([rotation @ in_root[:3], rotation @ in_root[3:]])
+
+    def step(self, joints: Float64Array, target: Pose, period_s: float) -> JointSolution:
+        """Return the joints one period on, as near to `target` as their limits let them come.
+
+        No joint leaves its positions or exceeds its velocity; one that starts outside only comes
+        back. Each joint does its share of what it can do. Where a singularity asks for more than
+        that, the arm lags behind the target. What the target leaves free drifts to rest.
+        """
+        here, goal = self._checked(joints), self._in_root(target)
+        room = self.velocity * period_s
+        # The unknowns are the times [s] that the joints would run at full speed.
+        low = np.clip(self.lower - here, -room, 0.0) / self.velocity
+        high = np.clip(self.upper - here, 0.0, room) / self.velocity
+        error, jacobian = self._linearized(here, goal)
+        A = jacobian * self.velocity
+        # An error that stays bends the problem by error * curvature; with half of that as damping
+        # steps settle at the edge of the reach instead of hopping across it.
+        curvature = np.max(np.linalg.norm(A, axis=0) * self.velocity)
+        damping = 0.5 * float(np.linalg.norm(error) * curvature)
+        x = _damped_solution(A, error, damping, low, high)
+        drift = self._drift(A, here, period_s)
+        x += _largest_share(x, drift, low, high) * drift
+        there = here + x * self.velocity
+        there = np.clip(there, np.minimum(self.lower, here), np.maximum(self.upper, here))
+        return self._solution(there, goal)
+
+    def solve(self, target: Pose, start: Float64Array) -> JointSolution:
+        """Return joints within their limits that reach `target` to 1e-6 m and 1e-5 rad.
+
+        Begins at `start` (n,) and goes on from other places around it, the same every time. The
+        answer may be far from `start`: it is a goal to plan to, not a command. Raises ActionError
+        with what is left to the target where no try arrives.
+        """
+        goal = self._in_root(target)
+        joints = start = np.clip(self._checked(start), self.lower, self.upper)
+        random = np.random.default_rng(0)
+        low = np.maximum(self.lower, start - np.pi)
+        high = np.minimum(self.upper, start + np.pi)
+        found: list[JointSolution] = []
+        for _ in range(_TRIES):
+            found.append(self._descend(joints, goal))
+            if found[-1].reached:
+                return found[-1]
+            joints = random.uniform(low, high)
+        best = min(found, key=lambda each: each.position_error + _TURN * each.rotation_error)
+        raise ActionError(
+            f"arm '{self._name}' cannot reach position {np.round(target.position, 4).tolist()} m, "
+            f'quaternion {np.round(target.quaternion, 4).tolist()} in {self._base_frame}: the '
+            f'nearest found is {best.position_error:.4g} m and {best.rotation_error:.4g} rad away'
+        )
+
+    def _descend(self, joints: Float64Array, goal: Any) -> JointSolution:
+        """Return where steps of Levenberg-Marquardt within the joint limits arrive or stall."""
+        checked = np.inf
+        for iteration in itertools.count():
+            error, jacobian = self._linearized(joints, goal)
+            distance = float(np.linalg.norm(error))
+            if distance < _TOLERANCE:
+                break
+            if iteration % _PATIENCE == 0:
+                if distance > 0.5 * checked:
+                    break
+                checked = distance
+            low = np.maximum(self.lower - joints, -_TRUST)
+            high = np.minimum(self.upper - joints, _TRUST)
+            x = _damped_solution(jacobian, error, _DAMPING * distance**2, low, high)
+            joints = np.clip(joints + x, self.lower, self.upper)
+        return self._solution(joints, goal)
+
+    def _linearized(self, joints: Float64Array, goal: Any) -> tuple[Float64Array, Float64Array]:
+        """Return what is left to `goal` (6,) and the Jacobian (6, n), turns weighted, root axes."""
+        jacobian = self._jacobian_in_root(joints)
+        error = self._error(goal)
+        jacobian[3:] *= _TURN
+        error[3:] *= _TURN
+        return error, jacobian
+
+    def _jacobian_in_root(self, joints: Float64Array) -> Float64Array:
+        axes = self._pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
+        jacobian: Float64Array = self._pin.computeFrameJacobian(
+            self._model, self._data, joints, self._tip, axes
+        )
+        return jacobian
+
+    def _error(self, goal: Any) -> Float64Array:
+        """Return translation and rotation vector from the last computed pose to `goal` (6,)."""
+        tip = self._data.oMf[self._tip]
+        turn = self._pin.log3(goal.rotation @ tip.rotation.T)
+        return np.concatenate([goal.translation - tip.translation, turn])
+
+    def _solution(self, joints: Float64Array, goal: Any) -> JointSolution:
+        self._pin.framesForwardKinematics(self._model, self._data, joints)
+        error = self._error(goal)
+        return JointSolution(
+            joints, float(np.linalg.norm(error[:3])), float(np.linalg.norm(error[3:]))
+        )
+
+    def _drift(self, A: Float64Array, joints: Float64Array, period_s: float) -> Float64Array:
+        """Return the part of the way to rest, within one period, that leaves the tip in place."""
+        wanted = np.nan_to_num(self._rest - joints) * (period_s / _REST_TIME) / self.velocity
+        seen = np.linalg.solve(A @ A.T + _LOST_SPEED * np.eye(6), A @ wanted)
+        unseen: Float64Array = wanted - A.T @ seen
+        return unseen
+
+    def _in_root(self, target: Pose) -> Any:
+        vector = np.concatenate([target.position, target.quaternion])
+        return self._root_T_base * self._pin.XYZQUATToSE3(vector)
+
+    def _checked(self, joints: Float64Array) -> Float64Array:
+        joints = np.asarray(joints, dtype=np.float64)
+        if joints.shape != self.lower.shape or not np.isfinite(joints).all():
+            raise ObservationError(
+                f"the kinematics of arm '{self._name}' needs {len(self.names)} finite joint "
+                f'positions ({", ".join(self.names)}), got {joints.tolist()}'
+            )
+        return joints
+
+
+def _damped_solution(
+    A: Float64Array, error: Float64Array, damping: float, low: Float64Array, high: Float64Array
+) -> Float64Array:
+    """Return the x in [low, high] that minimises |A x - error|^2 + damping |x|^2."""
+    H = A.T @ A
+    H[np.diag_indices_from(H)] += damping + _LEAST_DAMPING
+    return bounded_minimum(H, A.T @ error, low, high)
+
+
+def _largest_share(
+    x: Float64Array, change: Float64Array, low: Float64Array, high: Float64Array
+) -> float:
+    """Return the largest s in 0..1 for which x + s * change is within the bounds."""
+    room = np.where(change > 0.0, high - x, low - x)
+    moving = np.abs(change) > 0.0
+    return float(np.clip(np.min(room[moving] / change[moving], initial=1.0), 0.0, 1.0))
+
+
+def _import_pinocchio() -> Any:
+    try:
+        return importlib.import_module('pinocchio')
+    except ImportError as error:
+        raise BackendError(
+            f'kinematics needs Pinocchio, which cannot be imported ({error}); install it with '
+            "`pip install 'robomamba_ros[kinematics]'` or `pip install pin`"
+        ) from error

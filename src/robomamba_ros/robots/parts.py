@@ -1,0 +1,122 @@
+"""What an arm contract is made of: joints, gripper, cameras, limits, outputs, as plain values.
+
+Knows nothing about YAML, ROS or policies; robots/arm.py reads these from a file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from robomamba_ros.types import Float64Array, Pose
+
+
+@dataclass(frozen=True)
+class Joint:
+    """One joint and its limits [rad or m, and per s, s^2, s^3]; `jerk` None is no limit.
+
+    part: one of PARTS. position: (lower, upper), infinite where the joint has no end. rest: where
+    a redundant arm prefers the joint to be, None for no preference.
+    """
+
+    name: str
+    part: str
+    position: tuple[float, float]
+    velocity: float
+    acceleration: float
+    jerk: float | None
+    rest: float | None
+
+
+@dataclass(frozen=True)
+class Gripper:
+    """The gripper's joint and its positions [rad or m] at opening 1 and at opening 0."""
+
+    joint: str
+    open_position: float
+    closed_position: float
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera: its topic, how its pixels come, and the age at which an image is too old [s].
+
+    depth_topic, info_topic: depth image registered to the colour image, and CameraInfo.
+    base_T_camera: pose of the optical frame of a camera that does not move with the arm.
+    """
+
+    name: str
+    topic: str
+    encoding: str
+    transport: str
+    budget_s: float
+    required: bool
+    depth_topic: str | None = None
+    info_topic: str | None = None
+    base_T_camera: Pose | None = None  # noqa: N815
+
+
+@dataclass(frozen=True)
+class CartesianLimits:
+    """Limits of the commanded end-effector pose, on the norms of its two velocities.
+
+    velocity [m/s], acceleration and stop_deceleration [m/s^2], jerk [m/s^3], and the same for the
+    rotation in rad; a jerk of None is no limit. A stop uses the stop decelerations, everything
+    else the accelerations.
+    """
+
+    velocity: float
+    acceleration: float
+    stop_deceleration: float
+    rotation_velocity: float
+    rotation_acceleration: float
+    rotation_stop_deceleration: float
+    jerk: float | None = None
+    rotation_jerk: float | None = None
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The box that commanded positions stay in: corners lower and upper (3,) [m], base frame."""
+
+    lower: Float64Array
+    upper: Float64Array
+
+    def clip(self, position: Float64Array) -> Float64Array:
+        """Return the point of the box nearest to `position` (3,)."""
+        return np.clip(position, self.lower, self.upper)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where commands go: the part of the robot, the kind of its controller, and the topic.
+
+    lead_s: how far ahead of now the point of a joint_trajectory lies [s], None for one control
+    period. stamped: whether a twist is a TwistStamped. max_effort: of a gripper_command [N or Nm].
+    """
+
+    part: str
+    kind: str
+    topic: str
+    lead_s: float | None = None
+    stamped: bool = False
+    max_effort: float | None = None
+
+
+@dataclass(frozen=True)
+class UrdfSource:
+    """Where the URDF comes from: a `file` (path or package://) or a std_msgs/String `topic`."""
+
+    file: str | None
+    topic: str | None
+
+
+# The parts that joints belong to; the gripper has a section of its own.
+PARTS = ('arm', 'base', 'head')
+OUTPUT_KINDS = {
+    'arm': ('joint_trajectory', 'forward_position', 'target_pose', 'twist'),
+    'base': ('twist', 'joint_trajectory'),
+    'head': ('joint_trajectory', 'forward_position'),
+    'gripper': ('joint_state', 'gripper_command', 'joint_trajectory', 'forward_position'),
+}

@@ -1,0 +1,114 @@
+"""Shipped contracts on the URDFs of real arms, which the package example-robot-data carries."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, files
+
+import numpy as np
+import pytest
+import yaml
+
+from robomamba_ros.resources import share_directory
+from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.spatial.transforms import move_in_base, rotation_matrix
+
+
+def urdf(name: str) -> str:
+    try:
+        found = [path for path in files('example-robot-data') or () if path.name == name]
+    except PackageNotFoundError:
+        pytest.skip('example-robot-data is not installed: pip install example-robot-data')
+    return found[0].locate().read_text()
+
+
+# A UR5 has the joints and frames of a UR5e.
+ARMS = {'franka_panda': 'panda.urdf', 'ur5e': 'ur5_robot.urdf', 'so101': 'so101.urdf'}
+
+
+@pytest.fixture(params=ARMS)
+def kinematics(request) -> Kinematics:
+    return Kinematics(load_arm(request.param), urdf(ARMS[request.param]))
+
+
+def rest(name: str) -> np.ndarray:
+    return np.array([joint.rest for joint in load_arm(name).joints])
+
+
+@pytest.mark.parametrize(
+    ('name', 'joints', 'position'),
+    [
+        # Flange at 0.107 m behind the wrist's 0.088 m offset, the hand's tip 0.1034 m further:
+        # x = 0.088, z = 0.333 + 0.316 + 0.384 - 0.107 - 0.1034 (Franka's DH parameters).
+        ('franka_panda', [0.0] * 7, [0.088, 0.0, 0.8226]),
+        # x = -a2 - a3 = 0.425 + 0.39225, y = d4 + d6 = 0.10915 + 0.0823, z = d1 - d5 =
+        # 0.089159 - 0.09465 (UR5's DH parameters); the frame `base` is turned by pi.
+        ('ur5e', [0.0] * 6, [-0.81725, -0.19145, -0.005491]),
+    ],
+)
+def test_real_arms_stand_where_their_makers_parameters_say(name, joints, position):
+    arm = Kinematics(load_arm(name), urdf(ARMS[name]))
+    np.testing.assert_allclose(arm.forward(np.array(joints)).position, position, atol=1e-5)
+
+
+def test_a_thousand_reachable_poses_of_a_real_arm_are_reached(kinematics):
+    random = np.random.default_rng(0)
+    middle = np.clip(np.zeros(len(kinematics.names)), kinematics.lower, kinematics.upper)
+    for _ in range(1000):
+        target = kinematics.forward(random.uniform(kinematics.lower, kinematics.upper))
+        found = kinematics.solve(target, middle).joints
+        assert (kinematics.lower <= found).all()
+        assert (found <= kinematics.upper).all()
+        pose = kinematics.forward(found)
+        turn = rotation_matrix(pose.quaternion).T @ rotation_matrix(target.quaternion)
+        assert np.linalg.norm(pose.position - target.position) < 1e-5
+        # The skew part of a small turn is its rotation vector.
+        assert np.abs(turn - turn.T).max() / 2 < 1e-4
+        assert np.trace(turn) > 2.9
+
+
+@pytest.mark.parametrize('name', ['franka_panda', 'ur5e'])
+def test_a_real_arm_follows_at_the_speed_of_its_contract(name):
+    arm = load_arm(name)
+    kinematics = Kinematics(arm, urdf(ARMS[name]))
+    joints, period = rest(name), arm.period_ns / 1e9
+    start = kinematics.forward(joints)
+    for tick in range(1, 41):
+        way = np.array([0.0, arm.cartesian.velocity, 0.0]) * period * tick
+        step = kinematics.step(joints, move_in_base(start, way, np.zeros(3)), period)
+        assert (np.abs(step.joints - joints) <= kinematics.velocity * period * (1 + 1e-9)).all()
+        joints = step.joints
+        assert step.position_error < 2e-3
+        assert step.rotation_error < 0.02
+
+
+def test_a_real_mobile_manipulator_needs_no_code(tmp_path):
+    # TIAGo: its URDF begins at base_footprint; here it drives like an omnidirectional base.
+    text = (share_directory() / 'config' / 'arms' / 'hsr.yaml').read_text()
+    document = yaml.safe_load(text)
+    limits = {
+        'torso_lift_joint': (0.0, 0.35, 0.07),
+        'arm_1_joint': (0.0, 2.748, 2.7),
+        'arm_2_joint': (-1.57, 1.09, 3.66),
+        'arm_3_joint': (-3.534, 1.57, 4.58),
+        'arm_4_joint': (-0.392, 2.356, 4.58),
+        'arm_5_joint': (-2.094, 2.094, 1.95),
+        'arm_6_joint': (-1.413, 1.413, 1.76),
+        'arm_7_joint': (-2.094, 2.094, 1.76),
+    }
+    document['joints'] = document['joints'][:3] + [
+        {'name': name, 'position': [lower, upper], 'velocity': velocity, 'acceleration': 1.0}
+        for name, (lower, upper, velocity) in limits.items()
+    ]
+    document['outputs'] = [out for out in document['outputs'] if out['part'] != 'head']
+    document['frames']['end_effector'] = 'arm_tool_link'
+    path = tmp_path / 'tiago.yaml'
+    path.write_text(yaml.safe_dump(document))
+    arm = Kinematics(load_arm(str(path)), urdf('tiago_no_hand.urdf'))
+    assert arm.names == ('odom_x', 'odom_y', 'odom_t', *limits)
+    joints = np.array([0.0, 0.0, 0.0, 0.1, 1.0, 0.2, -1.0, 1.0, 0.1, 0.2, 0.3])
+    start = arm.forward(joints)
+    moved = arm.forward(joints + np.eye(11)[0])
+    np.testing.assert_allclose(moved.position - start.position, [1.0, 0.0, 0.0], atol=1e-12)
+    target = move_in_base(start, np.array([1.0, 2.0, 0.0]), np.array([0.0, 0.0, 1.0]))
+    assert arm.solve(target, joints).reached
