@@ -28,7 +28,7 @@ NEXT, TASKS, FIRST = 0, 1, 2
 SLOTS = 64
 
 # Below so many multiply-adds waking a thread takes longer than the work.
-SERIAL = 100_000
+SERIAL = 20_000
 
 # numba knows no bfloat16: kernels take its bits.
 _BITS = {torch.bfloat16: np.uint16(0), torch.float32: np.float32(0), torch.float64: np.float64(0)}

@@ -95,6 +95,13 @@ class _SelectiveScan(torch.autograd.Function):
         )
 
 
+def _channels(given: Tensor | None, state: Tensor) -> Tensor:
+    """Return a number per channel in the type of the state, zeros where none is given."""
+    if given is None:
+        return state.new_zeros(state.shape[1])
+    return given.to(state.dtype).contiguous()
+
+
 def selective_scan(
     u: Tensor,
     delta: Tensor,
@@ -115,7 +122,6 @@ def selective_scan(
     real, dtype = initial_state.dtype, u.dtype
     half = all(x is None or x.dtype == torch.bfloat16 for x in (u, delta, B, C, z))
     io = torch.bfloat16 if half else real
-    zeros = initial_state.new_zeros(u.shape[2])
     inputs = _Inputs(
         u=u.to(io),
         delta=delta.to(io),
@@ -123,8 +129,8 @@ def selective_scan(
         C=C.to(io),
         z=None if z is None else z.to(io),
         A=A.to(real).t().contiguous(),
-        D=zeros if D is None else D.to(real).contiguous(),
-        bias=zeros if delta_bias is None else delta_bias.to(real).contiguous(),
+        D=_channels(D, initial_state),
+        bias=_channels(delta_bias, initial_state),
         use_softplus=delta_softplus,
         # In memory the channels run fastest: (b, n, d). A state that comes back is not copied.
         initial=initial_state.transpose(1, 2).contiguous(),
