@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robomamba_ros.mamba.block import Block, MambaConfig
+from robomamba_ros.mamba.norm import RMSNorm
 from robomamba_ros.mamba.scan.dispatch import AUTO
 from robomamba_ros.mamba.state import MambaState
 
@@ -22,7 +23,7 @@ class MambaBackbone(nn.Module):
         super().__init__()
         self.config = config
         self.layers = nn.ModuleList(Block(config, backend) for _ in range(config.n_layer))
-        self.norm_f = nn.RMSNorm(config.d_model, eps=config.norm_epsilon)
+        self.norm_f = RMSNorm(config.d_model, config.norm_epsilon, backend)
 
     def forward(
         self, inputs_embeds: Tensor, state: MambaState | None = None
@@ -34,14 +35,13 @@ class MambaBackbone(nn.Module):
         single steps give the same answer. Raises ValueError where embeddings or state do not fit.
         """
         self._check(inputs_embeds, state)
-        weight = self.norm_f.weight
         # The stream sums what all layers say: in 16 bits it would lose what the last ones add.
-        hidden = inputs_embeds.to(torch.promote_types(weight.dtype, torch.float32))
+        hidden = inputs_embeds.to(torch.promote_types(self.norm_f.weight.dtype, torch.float32))
         new_layers = []
         for index, layer in enumerate(self.layers):
             hidden, new_layer = layer(hidden, None if state is None else state.layers[index])
             new_layers.append(new_layer)
-        return self.norm_f(hidden.to(weight.dtype)), MambaState(tuple(new_layers))
+        return self.norm_f(hidden), MambaState(tuple(new_layers))
 
     def _check(self, inputs_embeds: Tensor, state: MambaState | None) -> None:
         shape = tuple(inputs_embeds.shape)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.mamba.conv import causal_conv1d
+from robomamba_ros.mamba.norm import RMSNorm
 from robomamba_ros.mamba.packing import Packable, pack
 from robomamba_ros.mamba.scan import selective_scan
 from robomamba_ros.mamba.state import LayerState
@@ -163,10 +164,10 @@ class Block(nn.Module):
 
     def __init__(self, config: MambaConfig, backend: str) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(config.d_model, eps=config.norm_epsilon)
+        self.norm = RMSNorm(config.d_model, config.norm_epsilon, backend)
         self.mixer = Mixer(config, backend)
 
     def forward(self, hidden: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
         """Return hidden (b, l, d_model) after this layer, and the layer's new state."""
-        mixed, new_state = self.mixer(self.norm(hidden.to(self.norm.weight.dtype)), state)
+        mixed, new_state = self.mixer(self.norm(hidden), state)
         return hidden + mixed, new_state

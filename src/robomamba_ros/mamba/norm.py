@@ -1,0 +1,32 @@
+"""RMSNorm of a residual stream that has more precision than the weights.
+
+Knows nothing about what the stream holds.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from robomamba_ros.mamba.scan.dispatch import CPU, resolve_backend
+
+
+class RMSNorm(nn.Module):
+    """x / sqrt(mean(x^2) + epsilon) * weight, computed in the type of the stream."""
+
+    def __init__(self, width: int, epsilon: float, backend: str) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+        self.backend = backend
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x (..., d), float32 or float64, normed: (..., d) in the type of the weight."""
+        weight = self.weight
+        differentiate = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+        if not differentiate and resolve_backend(self.backend, x.device) == CPU:
+            from robomamba_ros.mamba.kernels import norm
+
+            return norm.rms_norm(x, weight.to(x.dtype), self.epsilon, weight.dtype)
+        return F.rms_norm(x, x.shape[-1:], weight.to(x.dtype), self.epsilon).to(weight.dtype)
