@@ -144,6 +144,14 @@ def test_a_joint_beyond_its_end_only_comes_back(seven):
         joints = after
 
 
+def test_a_joint_beyond_its_end_is_not_thrown_back(seven):
+    joints = np.full(7, 0.5)
+    joints[1] = seven.lower[1] - 0.1
+    step = seven.step(joints, seven.forward(joints), PERIOD)
+    assert np.abs(step.joints - joints).max() < 0.1 * 2.0 * PERIOD
+    assert step.position_error < 1e-3
+
+
 @pytest.mark.parametrize(
     ('name', 'joints'),
     [
