@@ -1,9 +1,12 @@
 """Text through a byte-level tokenizer and back, in pieces that are never half a character."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from robomamba_ros.errors import CheckpointError
 from robomamba_ros.language.text import END, TextTokenizer
@@ -11,23 +14,17 @@ from robomamba_ros.language.text import END, TextTokenizer
 CORPUS = ['the drawer is open, grüße an 机器人 und 🤖', 'the robot opens the drawer']
 
 
-def make_library_tokenizer(vocabulary=400):
-    """Return a tokenizer of GPT-NeoX's kind: byte-level BPE, an end token, runs of blanks."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=[END],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    tokenizer.add_tokens([AddedToken('   ', normalized=True, special=False)])
-    return tokenizer
+def make_library_tokenizer(folder):
+    """Return a tokenizer of GPT-NeoX's kind as the library reads it: with runs of blanks."""
+    path = folder / 'tokenizer.json'
+    TextTokenizer.train(CORPUS, 400).save(path)
+    library = Tokenizer.from_file(str(path))
+    library.add_tokens([AddedToken('   ', normalized=True, special=False)])
+    return library
 
 
-LIBRARY = make_library_tokenizer()
+with TemporaryDirectory() as scratch:
+    LIBRARY = make_library_tokenizer(Path(scratch))
 TOKENIZER = TextTokenizer(LIBRARY)
 IDS = st.lists(st.integers(0, TOKENIZER.vocabulary - 1), max_size=40)
 

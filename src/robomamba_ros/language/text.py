@@ -9,7 +9,7 @@ import codecs
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from robomamba_ros.errors import CheckpointError
 
@@ -32,6 +32,21 @@ class TextTokenizer:
             if token.special
         }
         self.end = int(end)
+
+    @classmethod
+    def train(cls, corpus: Iterable[str], vocabulary: int) -> TextTokenizer:
+        """Return a tokenizer of GPT-NeoX's kind fitted to texts; the end token has the id 0."""
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary,
+            special_tokens=[END],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(corpus, trainer)
+        return cls(tokenizer)
 
     @classmethod
     def load(cls, path: Path) -> TextTokenizer:
