@@ -18,6 +18,8 @@ POLICY = [
     'numba>=0.60,<1',
     'opencv-python-headless>=4.9,<6',
 ]
+# The authors' kernels are built against the torch that is installed: docs/mamba.md has the command.
+CUDA = [*POLICY, 'triton>=3.6,<4']
 KINEMATICS = ['pin>=3,<5']
 SIM = ['mujoco>=3.2,<4', 'metaworld>=3,<4', 'opencv-python-headless>=4.9,<6']
 TRAIN = [*POLICY, *SIM, 'tqdm>=4.66,<5']
@@ -34,6 +36,9 @@ DEV = [
     # URDFs of real arms for the tests, and no code.
     'example-robot-data>=6,<7',
     *ROS,
+    # From 3.7 on its interpreter, in which the tests run without a GPU, takes any NumPy.
+    'triton>=3.7,<4',
+    'transformers>=5,<6',
     'pytest>=8.3,<10',
     'hypothesis>=6.100,<7',
     'ruff~=0.17.5',
@@ -78,6 +83,7 @@ setup(
     install_requires=['numpy>=1.26,<3', 'pyyaml>=6,<7', 'transforms3d>=0.4.2,<1'],
     extras_require={
         'policy': POLICY,
+        'cuda': CUDA,
         'kinematics': KINEMATICS,
         'sim': SIM,
         'train': TRAIN,

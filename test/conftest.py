@@ -6,3 +6,10 @@ import os
 os.environ.setdefault('MUJOCO_GL', 'egl')
 # One thread: on two cores a busy neighbour makes OpenMP threads wait for each other.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+import torch
+
+# Without CUDA, Triton's kernels are tested in its interpreter, on CPU tensors. Triton reads this
+# when it is imported, and other packages import it too.
+if not torch.cuda.is_available():
+    os.environ.setdefault('TRITON_INTERPRET', '1')

@@ -49,7 +49,7 @@ ROBOT_EXTRAS = ('pinocchio',)
 # An optional package is touched in one place, so that one message says how to install it.
 ONE_PLACE = {
     'numba': 'mamba',
-    'triton': 'mamba.scan',
+    'triton': 'mamba.triton',
     'mamba_ssm': 'mamba.scan',
     'causal_conv1d': 'mamba.scan',
     'mujoco': 'simulation',

@@ -5,11 +5,13 @@ Knows nothing about blocks or state containers: the carried inputs come in and g
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from robomamba_ros.mamba.scan.dispatch import AUTO, CPU, resolve_backend
+from robomamba_ros.mamba.scan.dispatch import AUTO, CPU, MAMBA_SSM, TRITON, resolve_backend
 
 
 def causal_conv1d(
@@ -40,13 +42,24 @@ def causal_conv1d(
         raise ValueError(
             f'the state of the convolution is {tuple(initial_state.shape)}, expected {carried}'
         )
-    run = _reference
-    if resolve_backend(backend, x.device) == CPU:
-        from robomamba_ros.mamba.kernels import conv
-
-        run = conv.causal_conv1d
     with torch.autocast(x.device.type, enabled=False):
-        return run(x, weight, bias, initial_state.to(dtype))
+        return _load(resolve_backend(backend, x.device))(x, weight, bias, initial_state.to(dtype))
+
+
+def _load(backend: str) -> Callable[..., tuple[Tensor, Tensor]]:
+    if backend == CPU:
+        from robomamba_ros.mamba.kernels import conv as cpu
+
+        return cpu.causal_conv1d
+    if backend == TRITON:
+        from robomamba_ros.mamba.triton import conv as triton
+
+        return triton.causal_conv1d
+    if backend == MAMBA_SSM:
+        from robomamba_ros.mamba.scan import mamba_ssm
+
+        return mamba_ssm.causal_conv1d
+    return _reference
 
 
 def _reference(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,34 +17,70 @@ from robomamba_ros.mamba.scan import reference
 AUTO = 'auto'
 REFERENCE = 'reference'
 CPU = 'cpu'
-_INSTALL = {CPU: ('numba', 'pip install numba')}
+TRITON = 'triton'
+MAMBA_SSM = 'mamba_ssm'
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What a compiled backend needs: a type of device, modules, and the command that gets them."""
+
+    device: str
+    modules: tuple[str, ...]
+    command: str
+
+
+# The faster one last. mamba_ssm leaves its kernels for Mamba-1 out unless told to build them.
+_COMPILED = {
+    CPU: _Needs('cpu', ('numba',), 'pip install numba'),
+    MAMBA_SSM: _Needs(
+        'cuda',
+        ('mamba_ssm', 'selective_scan_cuda', 'causal_conv1d'),
+        'MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-build-isolation mamba-ssm causal-conv1d',
+    ),
+    TRITON: _Needs('cuda', ('triton',), 'pip install triton'),
+}
 
 
 @functools.cache
-def available_backends() -> tuple[str, ...]:
-    """Return the names of the backends whose dependencies are installed, the reference first."""
-    optional = (name for name, (module, _) in _INSTALL.items() if importlib.util.find_spec(module))
-    return (REFERENCE, *optional)
+def available_backends(device: torch.device | str = 'cpu') -> tuple[str, ...]:
+    """Return the backends that are installed and run on `device`: reference first, fastest last."""
+    kind = torch.device(device).type
+    compiled = (name for name, needs in _COMPILED.items() if needs.device == kind)
+    return (REFERENCE, *(name for name in compiled if not _missing(name)))
 
 
+@functools.cache
 def resolve_backend(backend: str, device: torch.device) -> str:
     """Return the backend that runs on `device`: the one named, or for 'auto' the fastest there.
 
     Raises BackendError where the named backend is unknown, not installed, or cannot use `device`.
     """
-    on_cpu = device.type == 'cpu'
     if backend == AUTO:
-        return CPU if on_cpu and CPU in available_backends() else REFERENCE
-    if backend not in (REFERENCE, *_INSTALL):
-        raise BackendError(unknown_name('scan backend', backend, (AUTO, REFERENCE, *_INSTALL)))
-    if backend not in available_backends():
-        module, command = _INSTALL[backend]
-        raise BackendError(f"the scan backend '{backend}' needs {module}: {command}")
-    if backend == CPU and not on_cpu:
+        return available_backends(device)[-1]
+    if backend == REFERENCE:
+        return REFERENCE
+    if backend not in _COMPILED:
+        raise BackendError(unknown_name('scan backend', backend, (AUTO, REFERENCE, *_COMPILED)))
+    if missing := _missing(backend):
+        command = _COMPILED[backend].command
+        raise BackendError(f"the scan backend '{backend}' needs {', '.join(missing)}: {command}")
+    needed = _COMPILED[backend].device
+    if device.type != needed and not (backend == TRITON and _interpreted()):
         raise BackendError(
-            f"the scan backend '{backend}' needs CPU tensors, got {device}; use '{AUTO}'"
+            f"the scan backend '{backend}' needs {needed.upper()} tensors, got {device}; use "
+            f"'{AUTO}'"
         )
     return backend
+
+
+def _missing(backend: str) -> list[str]:
+    return [name for name in _COMPILED[backend].modules if not importlib.util.find_spec(name)]
+
+
+def _interpreted() -> bool:
+    # Triton then runs its kernels on any device, as NumPy: for tests and for debugging.
+    return os.environ.get('TRITON_INTERPRET') == '1'
 
 
 def selective_scan(
@@ -69,12 +107,14 @@ def selective_scan(
     not fit, BackendError for the backend. Source: Gu and Dao 2023, algorithm 2.
     """
     _check_shapes(u, delta, A, B, C, D, z, delta_bias, initial_state)
+    name = resolve_backend(backend, u.device)
     dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
-    if initial_state is None:
+    if initial_state is not None:
+        initial_state = initial_state.to(dtype)
+    elif name != MAMBA_SSM:  # whose kernels start at zero by themselves, and from there alone
         initial_state = u.new_zeros((u.shape[0], *A.shape), dtype=dtype)
-    run = _load(resolve_backend(backend, u.device))
     with torch.autocast(u.device.type, enabled=False):
-        return run(u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state.to(dtype))
+        return _load(name)(u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state)
 
 
 def _load(backend: str) -> Callable[..., tuple[Tensor, Tensor]]:
@@ -82,6 +122,14 @@ def _load(backend: str) -> Callable[..., tuple[Tensor, Tensor]]:
         from robomamba_ros.mamba.scan import cpu
 
         return cpu.selective_scan
+    if backend == TRITON:
+        from robomamba_ros.mamba.scan import triton
+
+        return triton.selective_scan
+    if backend == MAMBA_SSM:
+        from robomamba_ros.mamba.scan import mamba_ssm
+
+        return mamba_ssm.selective_scan
     return reference.selective_scan
 
 

@@ -1,0 +1,1 @@
+"""Triton kernels of scan and convolution; needs triton, so only chosen backends import it."""

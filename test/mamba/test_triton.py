@@ -1,0 +1,154 @@
+"""What the interpreter cannot show: the kernels compile for GPUs, and run inside a CUDA graph."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from robomamba_ros.mamba.backbone import MambaBackbone, MambaConfig
+from robomamba_ros.mamba.conv import causal_conv1d
+from robomamba_ros.mamba.scan import selective_scan
+from robomamba_ros.mamba.state import MambaState
+
+pytest.importorskip('triton', reason='triton is not installed')
+
+# Triton compiles for a GPU that is not there.
+COMPILE = """
+import json
+import sys
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from robomamba_ros.mamba.triton import conv, scan
+
+SIZES = {'use_softplus': True, 'STRETCH': scan.STRETCH, 'STATES': 16, 'CHANNELS': scan.BLOCK}
+TAPS = {'TAPS': 4, 'STATE': 4, 'STEPS': conv.STRETCH, 'CHANNELS': conv.BLOCK}
+# These are read and written in the type of the model, all others in that of the computation.
+MODEL = ('u', 'delta', 'B', 'C', 'z', 'y', 'x', 'weight', 'bias')
+
+
+def compile_for(kernel, constants, architecture, dtype, absent=(), **options):
+    names = [parameter.name for parameter in kernel.params]
+    computed = 'fp64' if dtype == 'fp64' else 'fp32'
+    signature, given = {}, {}
+    for name in names:
+        if name in constants or name in absent:
+            signature[name], given[name] = 'constexpr', constants.get(name)
+        elif names.index(name) < names.index('length'):
+            in_model = name.removeprefix('grad_') in MODEL
+            signature[name] = '*' + (dtype if in_model else computed)
+        else:
+            signature[name] = 'i32'
+    source = ASTSource(kernel, signature, given)
+    target = GPUTarget('cuda', architecture, 32)
+    return triton.compile(source, target=target, options={'enable_fp_fusion': False, **options})
+
+
+shared = []
+for architecture, dtype in ((80, 'bf16'), (90, 'fp32'), (90, 'fp64')):
+    options = ('D', 'z', 'bias') if dtype == 'fp64' else ()
+    inference = (*options, 'checkpoints') if dtype == 'bf16' else options
+    forward = compile_for(scan.forward, SIZES, architecture, dtype, inference, num_warps=1)
+    shared.append(forward.metadata.shared)
+    backward = compile_for(scan.backward, SIZES, architecture, dtype, options, num_warps=1)
+    assert backward.asm['cubin']
+    for kernel in (conv.forward, conv.backward):
+        assert compile_for(kernel, TAPS, architecture, dtype).asm['cubin']
+print(json.dumps(shared))
+"""
+
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+CONFIG = MambaConfig(d_model=24, n_layer=2, d_state=8)
+
+
+def test_every_kernel_compiles_for_gpus_and_the_scan_keeps_its_state_in_registers(tmp_path):
+    environment = {
+        **os.environ,
+        'TRITON_CACHE_DIR': str(tmp_path),
+        'PYTHONPATH': ':'.join(sys.path),
+    }
+    environment.pop('TRITON_INTERPRET', None)
+    done = subprocess.run(
+        [sys.executable, '-W', 'error', '-c', COMPILE],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    # A state that were spread over threads would go through shared memory at every step.
+    assert json.loads(done.stdout) == [0, 0, 0]
+
+
+def make_backbone(backend):
+    torch.manual_seed(0)
+    return MambaBackbone(CONFIG, backend=backend).eval()
+
+
+@torch.no_grad()
+def test_a_backbone_gives_what_the_reference_gives_at_any_cut():
+    embeddings = torch.randn(2, 9, 24, device=DEVICE)
+    expected, last = make_backbone('reference').to(DEVICE)(embeddings)
+    backbone = make_backbone('triton').to(DEVICE)
+    first, state = backbone(embeddings[:, :4])
+    second, state = backbone(embeddings[:, 4:5], state)
+    third, state = backbone(embeddings[:, 5:], state)
+    hidden = torch.cat((first, second, third), 1)
+    torch.testing.assert_close(hidden, expected, rtol=1e-4, atol=1e-4)
+    for found, exact in zip(state.layers, last.layers, strict=True):
+        torch.testing.assert_close(found.ssm, exact.ssm, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(found.conv, exact.conv, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('cut', [1, 16, 23, 60])
+@torch.no_grad()
+def test_scan_and_convolution_give_the_same_bits_at_any_cut(cut):
+    u, delta, z = torch.randn(3, 1, 61, 40, device=DEVICE)
+    B, C = torch.randn(2, 1, 61, 16, device=DEVICE)
+    A, weight = -torch.rand(40, 16, device=DEVICE), torch.randn(40, 4, device=DEVICE)
+    D, bias = torch.randn(2, 40, device=DEVICE)
+
+    def scan(part, state):
+        parts = (u[:, part], delta[:, part], A, B[:, part], C[:, part], D, z[:, part], bias)
+        return selective_scan(*parts, True, state, backend='triton')
+
+    def convolve(part, state):
+        return causal_conv1d(u[:, part], weight, bias, state, backend='triton')
+
+    for run in (scan, convolve):
+        whole, last = run(slice(None), None)
+        first, state = run(slice(None, cut), None)
+        second, final = run(slice(cut, None), state)
+        assert torch.equal(torch.cat((first, second), 1), whole), run.__name__
+        assert torch.equal(final, last), run.__name__
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='a CUDA graph needs CUDA')
+@torch.no_grad()
+def test_a_streamed_step_replays_from_a_cuda_graph():
+    backbone = make_backbone('triton').to('cuda')
+    token = torch.zeros(1, 1, 24, device='cuda')
+    carried = MambaState.empty(CONFIG, 1, device='cuda')
+    tokens = torch.randn(6, 1, 1, 24, device='cuda')
+    expected, state = [], None
+    for each in tokens:
+        hidden, state = backbone(each, state)
+        expected.append(hidden)
+
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        backbone(token, carried)  # compiles what the graph will hold
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        hidden, after = backbone(token, carried)
+        carried.restore(after)
+    carried.reset()
+    for each, exact in zip(tokens, expected, strict=True):
+        token.copy_(each)
+        graph.replay()
+        torch.testing.assert_close(hidden, exact, rtol=1e-5, atol=1e-5)
