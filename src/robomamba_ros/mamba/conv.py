@@ -11,7 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from robomamba_ros.mamba.scan.dispatch import AUTO, CPU, MAMBA_SSM, TRITON, resolve_backend
+from robomamba_ros.mamba.scan.dispatch import (
+    AUTO,
+    CPU,
+    MAMBA_SSM,
+    TRITON,
+    resolve_backend,
+    without_autocast,
+)
 
 
 def causal_conv1d(
@@ -42,7 +49,7 @@ def causal_conv1d(
         raise ValueError(
             f'the state of the convolution is {tuple(initial_state.shape)}, expected {carried}'
         )
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x.device.type):
         return _load(resolve_backend(backend, x.device))(x, weight, bias, initial_state.to(dtype))
 
 

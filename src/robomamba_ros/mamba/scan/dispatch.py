@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -83,6 +84,16 @@ def _interpreted() -> bool:
     return os.environ.get('TRITON_INTERPRET') == '1'
 
 
+def without_autocast(device: str) -> AbstractContextManager[object]:
+    """Return a context in which products keep the type of their inputs, at no cost where they do.
+
+    Entering torch's own context takes as long as a small kernel.
+    """
+    if torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
+
+
 def selective_scan(
     u: Tensor,
     delta: Tensor,
@@ -113,7 +124,7 @@ def selective_scan(
         initial_state = initial_state.to(dtype)
     elif name != MAMBA_SSM:  # whose kernels start at zero by themselves, and from there alone
         initial_state = u.new_zeros((u.shape[0], *A.shape), dtype=dtype)
-    with torch.autocast(u.device.type, enabled=False):
+    with without_autocast(u.device.type):
         return _load(name)(u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state)
 
 
