@@ -21,6 +21,7 @@ POLICY = [
 # The authors' kernels are built against the torch that is installed: docs/mamba.md has the command.
 CUDA = [*POLICY, 'triton>=3.6,<4']
 KINEMATICS = ['pin>=3,<5']
+BAGS = ['rosbags>=0.11.9,<0.12']
 SIM = ['mujoco>=3.2,<4', 'metaworld>=3,<4', 'opencv-python-headless>=4.9,<6']
 TRAIN = [*POLICY, *SIM, 'tqdm>=4.66,<5']
 # rclpy needs a middleware and does not pull one.
@@ -33,6 +34,7 @@ ROS = [
 DEV = [
     *TRAIN,
     *KINEMATICS,
+    *BAGS,
     # URDFs of real arms for the tests, and no code.
     'example-robot-data>=6,<7',
     *ROS,
@@ -85,6 +87,7 @@ setup(
         'policy': POLICY,
         'cuda': CUDA,
         'kinematics': KINEMATICS,
+        'bags': BAGS,
         'sim': SIM,
         'train': TRAIN,
         'ros': ROS,

@@ -59,6 +59,7 @@ ONE_PLACE = {
     'tf2_ros': 'nodes',
     'cv_bridge': 'nodes.conversions',
     'tokenizers': 'language',
+    'rosbags': 'data.bags',
 }
 
 LOWER_FLOORS = ('errors', 'types', 'sections', 'resources', 'spatial', 'robots', 'actions')

@@ -1,0 +1,141 @@
+"""One storage file of a bag: its topics, and its messages as bytes.
+
+A sound file is read by its index, in time order. Of one that is damaged, everything that can be
+read is. Knows nothing about bags of several files, or about what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from rosbags.interfaces import Connection, MessageDefinitionFormat
+from rosbags.rosbag2 import Reader
+
+from robomamba_ros.data.bags.records import Record, StoredTopic
+from robomamba_ros.data.bags.recovery import NO_TIME, Recovered, recover
+from robomamba_ros.errors import DataError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+SUFFIXES = ('.mcap', '.db3')
+COMPRESSED = '.zstd'
+REMEDIES = {
+    '.mcap': '`mcap recover` makes a sound file of it',
+    '.db3': '`sqlite3 OLD .recover | sqlite3 NEW` makes a sound file of it',
+}
+
+
+def is_storage(path: Path) -> bool:
+    """Return whether a file is named as one of a bag's."""
+    name = path.with_suffix('') if path.suffix == COMPRESSED else path
+    return name.suffix in SUFFIXES
+
+
+class StorageFile:
+    """A .mcap or .db3, alone or in .zstd; topics, and the times of its first and last message.
+
+    folder: where a compressed file is unpacked. warn: is told what is damaged, and the remedy.
+    Raises DataError where nothing can be read.
+    """
+
+    def __init__(self, path: Path, folder: Path, warn: Callable[[str], None]) -> None:
+        self._name = path
+        self._warn = warn
+        self._reader: Reader | None = None
+        self._recovered: Recovered | None = None
+        try:
+            self._path = self._unpack(path, folder) if path.suffix == COMPRESSED else path
+            if self._path.stat().st_size == 0:
+                raise DataError(f'{path} is empty: nothing was recorded, or the disk was full')
+        except OSError as error:
+            raise DataError(f'{path} cannot be read: {error.strerror}') from error
+        try:
+            reader = Reader(self._path)
+            reader.open()
+        except Exception as error:  # parsers of damaged bytes raise anything
+            found = self._recover(error)
+            self.topics, self.start_ns, self.end_ns = found.topics, found.start_ns, found.end_ns
+        else:
+            self._reader = reader
+            self.topics = tuple(map(_topic, reader.connections))
+            self.start_ns, self.end_ns = NO_TIME
+            if reader.message_count:
+                self.start_ns, self.end_ns = reader.start_time, reader.end_time - 1
+
+    def _unpack(self, path: Path, folder: Path) -> Path:
+        """Return the file in a .zstd, as far as it goes."""
+        unpacked = folder / path.with_suffix('').name
+        with path.open('rb') as file, unpacked.open('wb') as copy:
+            try:
+                with zstd.open(file, 'rb') as content:
+                    shutil.copyfileobj(content, copy)
+            except (EOFError, zstd.ZstdError) as error:
+                self._warn(f'{path} is damaged: {error}; what could be unpacked of it is read')
+        return unpacked
+
+    def _recover(self, error: Exception) -> Recovered:
+        """Return the file as it is read without its index, once it has shown damage."""
+        if self._recovered is None:
+            try:
+                self._recovered = recover(self._path)
+            except DataError as reason:
+                raise DataError(f'{self._name} cannot be read: {reason} ({error})') from error
+            messages = sum(topic.count for topic in self._recovered.topics)
+            self._warn(
+                f'{self._name} is damaged: {self._recovered.damage or error}; the {messages} '
+                f'messages that could be read of it are used. {REMEDIES[self._path.suffix]}.'
+            )
+        return self._recovered
+
+    def records(self, topics: Collection[str]) -> Iterator[Record]:
+        """Yield the messages of `topics`; in time order where the file is sound."""
+        last_ns, repeats = -1, 0
+        if self._reader is not None:
+            try:
+                for record in _indexed(self._reader, topics):
+                    repeats = repeats + 1 if record.log_ns == last_ns else 1
+                    last_ns = record.log_ns
+                    yield record
+                return
+            except Exception as error:  # parsers of damaged bytes raise anything
+                self._recover(error)
+        assert self._recovered is not None
+        for record in self._recovered.records():
+            if record.topic not in topics or record.log_ns < last_ns:
+                continue
+            if record.log_ns == last_ns and repeats:
+                repeats -= 1
+                continue
+            yield record
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._reader is not None:
+            with suppress(Exception):
+                self._reader.close()
+
+
+def _indexed(reader: Reader, topics: Collection[str]) -> Iterator[Record]:
+    wanted = [connection for connection in reader.connections if connection.topic in topics]
+    if wanted:
+        for connection, log_ns, data in reader.messages(wanted):
+            yield Record(connection.topic, connection.msgtype, log_ns, data)
+
+
+def _topic(connection: Connection) -> StoredTopic:
+    definition = connection.msgdef
+    known = definition.format is not MessageDefinitionFormat.NONE
+    return StoredTopic(
+        connection.topic,
+        connection.msgtype,
+        connection.msgcount,
+        definition.data if known else '',
+        definition.format is MessageDefinitionFormat.IDL,
+    )

@@ -1,0 +1,94 @@
+"""Turns the bytes of a message into its fields, by the definition that was stored with it.
+
+Knows nothing about files. A message is a dataclass with the fields of the ROS message of its type.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+from robomamba_ros.data.bags.records import Record, StoredTopic
+from robomamba_ros.errors import DataError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+# A CDR message begins with 0: this tells one that was compressed by itself.
+ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
+IDL_SEPARATOR = '=' * 80 + '\n'
+
+
+@cache
+def standard_types() -> Typestore:
+    """Return the message types that ROS 2 comes with."""
+    return get_typestore(Stores.ROS2_JAZZY)
+
+
+class MessageTypes:
+    """The message types of a bag: those of its definitions, else those that ROS 2 comes with.
+
+    problems: type -> why its messages cannot be decoded.
+    """
+
+    def __init__(self, topics: Iterable[StoredTopic]) -> None:
+        self._stores: dict[str, Typestore] = {}
+        self.problems: dict[str, str] = {}
+        for topic in topics:
+            if topic.type not in self._stores:
+                self._add(topic)
+
+    def _add(self, topic: StoredTopic) -> None:
+        standard = standard_types()
+        if topic.definition:
+            try:
+                # A store for each, so that two versions of a type do not meet.
+                store = get_typestore(Stores.EMPTY)
+                store.register(_definitions(topic))
+                store.get_msgdef(topic.type)
+                self._stores[topic.type] = store
+                self.problems.pop(topic.type, None)
+                return
+            except Exception as error:  # grammar and code generation raise errors of many kinds
+                reason = f'its stored definition cannot be used ({error})'
+        else:
+            reason = 'the bag stores no definition of it and it is none that ROS 2 comes with'
+        if topic.type in standard.fielddefs:
+            self._stores[topic.type] = standard
+        else:
+            self.problems[topic.type] = (
+                f"messages of type '{topic.type}' cannot be decoded: {reason}. Record with ROS 2 "
+                'Iron or newer, which stores definitions'
+            )
+
+    def decode(self, record: Record) -> Any:
+        """Return a message; raises DataError where its bytes are not one of its type."""
+        store = self._stores.get(record.type)
+        if store is None:
+            raise DataError(self.problems[record.type])
+        try:
+            data = record.data
+            if data[:4] == ZSTD_MAGIC:
+                data = zstd.decompress(data)
+            return store.deserialize_cdr(data, record.type)
+        except Exception as error:  # decoding damaged bytes raises errors of many kinds
+            raise DataError(f"a message of type '{record.type}' cannot be decoded: {error}") from (
+                error
+            )
+
+
+def _definitions(topic: StoredTopic) -> dict[str, Any]:
+    if not topic.idl:
+        return dict(get_types_from_msg(topic.definition, topic.type))
+    types: dict[str, Any] = {}
+    parts = topic.definition.split(IDL_SEPARATOR)
+    for part in parts[1:]:
+        types.update(get_types_from_idl(part.split('\n', 1)[1]))
+    return types if len(parts) > 1 else dict(get_types_from_idl(topic.definition))
