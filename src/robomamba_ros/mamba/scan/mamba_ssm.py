@@ -35,9 +35,9 @@ def selective_scan(
 
     Raises BackendError for float64, which the kernels do not have.
     """
+    _refuse_float64(u)
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 
-    _refuse_float64(u)
     arguments = (u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state)
     return scan_from_any_state(selective_scan_fn, *arguments)
 
@@ -49,8 +49,6 @@ def causal_conv1d(
 
     Raises BackendError for float64 and for numbers of taps that the kernels do not have.
     """
-    from causal_conv1d import causal_conv1d_fn
-
     _refuse_float64(x)
     taps = weight.shape[1]
     if taps not in TAPS:
@@ -58,6 +56,8 @@ def causal_conv1d(
             f"the backend 'mamba_ssm' convolves with {TAPS} taps, got {taps}; use 'triton' or "
             "'reference'"
         )
+    from causal_conv1d import causal_conv1d_fn
+
     window = torch.cat((initial_state, x.float()), dim=1)
     shift = None if bias is None else bias.float()
     y = causal_conv1d_fn(
