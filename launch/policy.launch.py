@@ -6,12 +6,16 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 
 from robomamba_ros.bringup import PolicyOptions, policy_graph
+from robomamba_ros.policies.base import LoadOptions
 
 ARGUMENTS = {
     'checkpoint': ('', 'directory of the policy, or its name in models/'),
     'arm': ('sawyer_sim', 'arm contract: a name in config/arms, or the path of a YAML file'),
     'instruction': ('', 'what to do; the topic `instruction` changes it'),
     'device': ('cpu', 'where the policy runs: cpu, cuda'),
+    'dtype': ('float32', 'type that the large parts of the policy compute in, or bfloat16'),
+    'cache': ('none', 'what is kept between inferences: none, prefix, stream'),
+    'threads': ('1', 'CPU threads of an inference'),
     'execute_steps': ('0', 'actions before the next inference; 0: as the policy was evaluated'),
     'crossfade_steps': ('0', 'steps over which a new chunk takes over'),
     'enabled': ('false', 'move at once, without waiting for controller_node/enable'),
@@ -26,7 +30,7 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         checkpoint=given['checkpoint'],
         arm=given['arm'],
         instruction=given['instruction'],
-        device=given['device'],
+        load=LoadOptions(given['device'], given['dtype'], given['cache'], int(given['threads'])),
         execute_steps=int(given['execute_steps']),
         crossfade_steps=int(given['crossfade_steps']),
         enabled=given['enabled'].lower() == 'true',

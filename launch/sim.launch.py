@@ -6,6 +6,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 
 from robomamba_ros.bringup import PolicyOptions, SimOptions, sim_graph
+from robomamba_ros.policies.base import LoadOptions
 
 ARGUMENTS = {
     'checkpoint': ('', 'directory of the policy, or its name in models/'),
@@ -14,6 +15,9 @@ ARGUMENTS = {
     'mode': ('realtime', 'realtime, or lockstep: simulated time waits for every command'),
     'instruction': ('', "what to do; the default is the task's own"),
     'device': ('cpu', 'where the policy runs: cpu, cuda'),
+    'dtype': ('float32', 'type that the large parts of the policy compute in, or bfloat16'),
+    'cache': ('none', 'what is kept between inferences: none, prefix, stream'),
+    'threads': ('1', 'CPU threads of an inference'),
     'execute_steps': ('0', 'actions before the next inference; 0: as the policy was evaluated'),
     'namespace': ('', 'namespace of the nodes'),
 }
@@ -25,7 +29,7 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     options = PolicyOptions(
         checkpoint=given['checkpoint'],
         instruction=given['instruction'],
-        device=given['device'],
+        load=LoadOptions(given['device'], given['dtype'], given['cache'], int(given['threads'])),
         mode=given['mode'],
         execute_steps=int(given['execute_steps']),
         enabled=True,

@@ -8,12 +8,12 @@ import yaml
 from robomamba_ros.bringup import (
     PolicyOptions,
     SimOptions,
-    checkpoint_directory,
     policy_graph,
     sim_graph,
 )
 from robomamba_ros.errors import CheckpointError, ConfigError
-from robomamba_ros.resources import share_directory
+from robomamba_ros.policies.base import LoadOptions
+from robomamba_ros.resources import checkpoint_directory, share_directory
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def checkpoint(tmp_path: Path) -> str:
     folder = tmp_path / 'tiny'
     folder.mkdir()
     (folder / 'config.yaml').write_text(
-        yaml.safe_dump({'execute_steps': 7, 'crop': {'source': 90}})
+        yaml.safe_dump({'execute_steps': 7, 'cameras': [{'name': 'corner2', 'height': 90}]})
     )
     return str(folder)
 
@@ -50,6 +50,9 @@ def test_a_policy_graph_is_a_policy_and_a_controller(checkpoint: str) -> None:
         'use_sim_time': False,
         'checkpoint': checkpoint,
         'device': 'cpu',
+        'dtype': 'float32',
+        'cache': 'none',
+        'threads': 1,
         'instruction': 'Open it',
     }
     assert controller.parameters['enabled'] is False
@@ -87,6 +90,19 @@ def test_the_simulation_gives_the_instruction_where_nobody_else_does(
     sim, _, policy = sim_graph(options, SimOptions('push'))
     assert sim.parameters['announce_instruction'] is announced
     assert policy.parameters['instruction'] == instruction
+
+
+def test_a_policy_without_cameras_leaves_the_simulated_one_as_it_is() -> None:
+    sim, _, policy = sim_graph(PolicyOptions('hold'), SimOptions('push'))
+    assert 'camera_size' not in sim.parameters
+    assert policy.parameters['checkpoint'] == str(share_directory() / 'models/hold')
+
+
+def test_how_a_policy_runs_reaches_its_node(checkpoint: str) -> None:
+    load = LoadOptions('cuda:1', 'bfloat16', 'stream', 4)
+    policy, _ = policy_graph(PolicyOptions(checkpoint, load=load))
+    names = ('device', 'dtype', 'cache', 'threads')
+    assert [policy.parameters[name] for name in names] == ['cuda:1', 'bfloat16', 'stream', 4]
 
 
 def test_steps_given_by_the_user_win(checkpoint: str) -> None:

@@ -7,14 +7,15 @@ names that the nodes use. Knows nothing about rclpy, launch or torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from robomamba_ros.errors import CheckpointError, ConfigError, unknown_name
-from robomamba_ros.resources import share_directory
+from robomamba_ros.policies.base import LoadOptions
+from robomamba_ros.resources import checkpoint_directory
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.types import MODES
 
@@ -35,14 +36,15 @@ class NodeSpec:
 class PolicyOptions:
     """A policy on an arm.
 
-    checkpoint: directory, or name in models/. arm: name in config/arms or path. execute_steps: 0
-    means as the policy was evaluated. enabled: whether the arm moves without waiting for ~/enable.
+    checkpoint: directory, or name in models/. arm: name in config/arms or path. load: how the
+    policy runs. execute_steps: 0 means as the policy was evaluated. enabled: whether the arm moves
+    without waiting for ~/enable.
     """
 
     checkpoint: str
     arm: str = 'sawyer_sim'
     instruction: str = ''
-    device: str = 'cpu'
+    load: LoadOptions = field(default_factory=LoadOptions)
     mode: str = 'realtime'
     execute_steps: int = 0
     crossfade_steps: int = 0
@@ -76,7 +78,7 @@ def policy_graph(options: PolicyOptions, *, simulated_time: bool = False) -> tup
     }
     policy = {
         'checkpoint': str(directory),
-        'device': options.device,
+        **asdict(options.load),
         'instruction': options.instruction,
     }
     controller = {'crossfade_steps': options.crossfade_steps, 'enabled': options.enabled}
@@ -112,7 +114,7 @@ def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
         # In lockstep the policy waits for an image at every inference.
         'camera_steps': policy.parameters['execute_steps'],
         'announce_instruction': not options.instruction,
-        'camera_size': int(checkpoint_value(directory, 'crop', 'source')),
+        **_camera_size(directory),
     }
     robot = NodeSpec(
         'sim_node',
@@ -123,21 +125,6 @@ def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
         controller.remappings,
     )
     return (robot, controller, policy)
-
-
-def checkpoint_directory(name: str) -> Path:
-    """Return `name` where it is a directory, else models/<name>; raises CheckpointError."""
-    given = Path(name)
-    if name and given.is_dir():
-        return given
-    models = share_directory() / 'models'
-    known = sorted(path.parent.name for path in models.glob('*/config.yaml'))
-    if name in known:
-        return models / name
-    raise CheckpointError(
-        f"there is no directory '{name}', and models/ has: {', '.join(known) or 'none'}; give the "
-        'directory of a checkpoint or one of these'
-    )
 
 
 def checkpoint_value(directory: Path, *keys: str) -> Any:
@@ -153,6 +140,12 @@ def checkpoint_value(directory: Path, *keys: str) -> Any:
             'directory of a checkpoint'
         ) from error
     return value
+
+
+def _camera_size(directory: Path) -> dict[str, int]:
+    """Return the parameter that fits the simulated camera to what a policy sees, if it sees."""
+    cameras = checkpoint_value(directory).get('cameras')
+    return {'camera_size': int(cameras[0]['height'])} if cameras else {}
 
 
 def _input_topics(arm: ArmContract) -> dict[str, str]:

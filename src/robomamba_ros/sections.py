@@ -82,8 +82,12 @@ class Section:
 
     def error(self, key: str, found: str, allowed: str) -> None:
         """Note one error: where, what was found, what is allowed."""
+        self.problem(key, f'found {found}, allowed: {allowed}')
+
+    def problem(self, key: str, text: str) -> None:
+        """Note one error in words of its own."""
         self.clean = False
-        self._errors.append(f'{self._path(key)}: found {found}, allowed: {allowed}')
+        self._errors.append(f'{self._path(key)}: {text}')
 
     def has(self, key: str) -> bool:
         """Return whether an optional key is given."""
@@ -95,10 +99,17 @@ class Section:
         return Section(value, self._path(key), self._errors, required, optional)
 
     def sections(
-        self, key: str, required: Sequence[str], optional: Sequence[str] = ()
+        self,
+        key: str,
+        required: Sequence[str],
+        optional: Sequence[str] = (),
+        *,
+        empty: bool = False,
     ) -> list[Section]:
-        """Return the mappings of the list under `key`, at least one."""
+        """Return the mappings of the list under `key`; at least one, unless it may be `empty`."""
         stand_in: list[object] = []
+        if empty and self._values.get(key) == []:
+            return []
         entries = self._read(key, 'a list with at least one entry', _as_list, stand_in)
         return [
             Section(entry, f'{self._path(key)}[{index}]', self._errors, required, optional)

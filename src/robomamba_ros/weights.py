@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,45 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from robomamba_ros.errors import CheckpointError
 
 WEIGHTS, INDEX, PICKLE = 'model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin'
+
+
+# Methods that must do what they say: initialisers draw until they like what they drew.
+_DONE = ('requires_grad_', 'normal_', 'uniform_')
+
+
+class _WriteNothing(TorchFunctionMode):
+    """Leaves out initialisers, and what changes tensors in place: PyTorch ends its name with _."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        name = getattr(func, '__name__', '')
+        initialiser = getattr(func, '__module__', '') == 'torch.nn.init'
+        in_place = name.endswith('_') and not name.startswith('_') and name not in _DONE
+        if initialiser or in_place:
+            return kwargs['tensor'] if kwargs and 'tensor' in kwargs else args[0]
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def uninitialised() -> Iterator[None]:
+    """Make modules without filling their weights, which are about to be read.
+
+    Memory that nobody writes to is not taken from the machine. The device `meta` would do the same
+    but imports torch's compiler, and with it triton where that is installed: seconds, and a crash
+    in a process that has loaded Mesa's LLVM to render in software.
+    """
+    with _WriteNothing():
+        yield
 
 
 def read_weights(folder: Path) -> tuple[Path, dict[str, Tensor]]:
@@ -89,9 +125,9 @@ def read_json(path: Path, owner: str) -> dict[str, Any]:
 def fit_weights(
     module: nn.Module, found: Mapping[str, Tensor], source: str, described_in: str
 ) -> None:
-    """Put `found` into a module, which may have been made on the device `meta`.
+    """Put `found` into a module in the place of its tensors, in the types that they have.
 
-    Keeps the type of `found`. Raises CheckpointError with every missing, extra and mis-shaped
+    Raises CheckpointError with every missing, extra and mis-shaped
     tensor at once; `source` and `described_in` name in it the file and where the sizes come from.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}

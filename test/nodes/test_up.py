@@ -14,42 +14,42 @@ from diagnostic_msgs.msg import DiagnosticArray
 
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.nodes import qos
-from robomamba_ros.policies.anolevla import AnoleVLA, AnoleVLAConfig
+from robomamba_ros.policies.anolevla.checkpoint import save
+from robomamba_ros.policies.anolevla.config import read_config
+from robomamba_ros.policies.anolevla.network import AnoleVLA
 from robomamba_ros.policies.normalization import Affine, Normalization
-from robomamba_ros.policies.registry import save_anolevla
-from robomamba_ros.types import ActionSpace
-from robomamba_ros.vision.preprocess import CropResize
 
 SOURCE = Path(__file__).parents[2] / 'src'
+
+
+POLICY = """
+policy: anolevla
+cameras: [{name: corner2, height: 64, width: 64}]
+state_names: [ee_x, ee_y, ee_z, gripper]
+action_space: ee_delta
+action_names: [ee_dx, ee_dy, ee_dz, gripper]
+horizon: 50
+dt_ns: 12500000
+execute_steps: 10
+vision: {keypoints: {image_size: 32, keypoints: 4, d_condition: 8}}
+language: {vocabulary: 300, length: 16}
+backbone: {d_model: 32, n_layer: 2, d_state: 4}
+"""
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> str:
     """A network of random weights, small enough for a test."""
+    folder = tmp_path / 'tiny'
+    folder.mkdir()
+    (folder / 'config.yaml').write_text(POLICY)
+    config = read_config(folder / 'config.yaml', 'tiny')
     tokenizer = InstructionTokenizer.train(['Open a drawer'], vocabulary=300, length=16)
-    config = AnoleVLAConfig(
-        cameras=('corner2',),
-        crop=CropResize(source=64, left=0, top=0, side=64, target=32),
-        state_names=('ee_x', 'ee_y', 'ee_z', 'gripper'),
-        action_space=ActionSpace.EE_DELTA,
-        action_names=('ee_dx', 'ee_dy', 'ee_dz', 'gripper'),
-        horizon=50,
-        dt_ns=12_500_000,
-        execute_steps=10,
-        vocabulary=tokenizer.vocabulary,
-        instruction_length=16,
-        d_model=32,
-        n_layer=2,
-        d_state=4,
-        keypoints=4,
-        d_condition=8,
-    )
     torch.manual_seed(0)
     unit = Affine((0.0,) * 4, (1.0,) * 4)
     action = Affine((0.0, 0.0, 0.0, 0.5), (0.005, 0.005, 0.005, 0.5))
     scales = Normalization(state=unit, delta_state=unit, action=action)
-    folder = tmp_path / 'tiny'
-    save_anolevla(folder, config, AnoleVLA(config).state_dict(), tokenizer, scales)
+    save(folder, config, AnoleVLA(config).state_dict(), tokenizer, scales)
     return str(folder)
 
 

@@ -1,5 +1,9 @@
-"""AnoleVLA behind the Policy contract, and its checkpoint directory."""
+"""AnoleVLA: its sequence, its units, its stream, and what it refuses to be made of."""
 
+from __future__ import annotations
+
+import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -8,186 +12,288 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from robomamba_ros.errors import (
-    BackendError,
-    CheckpointError,
-    ConfigError,
-    ObservationError,
-)
+from robomamba_ros.errors import BackendError, CheckpointError, ConfigError, ObservationError
 from robomamba_ros.language.tokenizer import InstructionTokenizer
-from robomamba_ros.policies.anolevla import TOKEN_ORDER, AnoleVLA, AnoleVLAConfig
-from robomamba_ros.policies.normalization import Affine, Normalization
-from robomamba_ros.policies.registry import CONFIG, WEIGHTS, load_policy, save_anolevla
-from robomamba_ros.types import ActionSpace, Observation
-from robomamba_ros.vision.preprocess import CropResize
-
-WORDS = ('Open a drawer', 'Push the puck to a goal')
-ACTION = Affine(offset=(0.0, 0.0, 0.0, 0.5), scale=(0.01, 0.01, 0.01, 0.5))
-
-
-def small_config(**changes):
-    config = AnoleVLAConfig(
-        cameras=('front',),
-        crop=CropResize(source=64, left=0, top=0, side=64, target=32),
-        state_names=('ee_x', 'ee_y', 'ee_z', 'gripper'),
-        action_space=ActionSpace.EE_DELTA,
-        action_names=('ee_dx', 'ee_dy', 'ee_dz', 'gripper'),
-        horizon=50,
-        dt_ns=12_500_000,
-        execute_steps=10,
-        vocabulary=300,
-        instruction_length=16,
-        d_model=32,
-        n_layer=2,
-        d_state=4,
-        keypoints=4,
-        d_condition=8,
-    )
-    return replace(config, **changes)
-
-
-def write_checkpoint(folder, **changes):
-    torch.manual_seed(0)
-    tokenizer = InstructionTokenizer.train(WORDS, vocabulary=300, length=16)
-    config = small_config(vocabulary=tokenizer.vocabulary, **changes)
-    network = AnoleVLA(config)
-    unit = Affine(offset=(0.0,) * 4, scale=(1.0,) * 4)
-    scales = Normalization(state=unit, delta_state=unit, action=ACTION)
-    save_anolevla(folder, config, network.state_dict(), tokenizer, scales)
-    return network
+from robomamba_ros.policies.anolevla.config import TOKEN_ORDER, read_config, write_config
+from robomamba_ros.policies.anolevla.network import images_to_tensor
+from robomamba_ros.policies.base import fake_observation
+from robomamba_ros.policies.normalization import Normalization
+from robomamba_ros.policies.registry import load_policy
+from robomamba_ros.resources import share_directory
 
 
 @pytest.fixture
-def checkpoint(tmp_path):
-    folder = tmp_path / 'small'
-    write_checkpoint(folder)
-    return folder
+def small(tmp_path, write_anolevla, documents):
+    return write_anolevla(tmp_path / 'small', documents['small']), tmp_path / 'small'
 
 
-def observe(**changes):
-    rng = np.random.default_rng(0)
-    observation = Observation(
-        stamp_ns=7_000,
-        images={'front': rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)},
-        state=np.array([0.0, 0.6, 0.2, 1.0], np.float32),
-        previous_state=np.array([0.0, 0.59, 0.2, 1.0], np.float32),
-        instruction=WORDS[0],
+@pytest.fixture
+def paper(tmp_path, write_anolevla, documents):
+    pytest.importorskip('transformers', reason='SigLIP needs transformers')
+    return write_anolevla(tmp_path / 'paper', documents['paper']), tmp_path / 'paper'
+
+
+def observe(spec, seed=0, **changes):
+    seen = fake_observation(spec, seed)
+    return replace(seen, previous_state=fake_observation(spec, seed + 99).state, **changes)
+
+
+def network_inputs(network, folder, seen):
+    """What the network is to get for an observation, put together from its parts."""
+    config = network.config
+    scales = Normalization.load(folder / 'normalization.json')
+    tokenizer = InstructionTokenizer.load(folder / 'tokenizer.json', config.language.length)
+    images = [
+        crop(seen.images[camera.name])
+        for camera, crop in zip(config.spec.cameras, config.crops, strict=True)
+    ]
+    return (
+        images_to_tensor(torch.from_numpy(np.stack(images)))[None],
+        torch.from_numpy(scales.state.normalize(seen.state))[None],
+        torch.from_numpy(scales.delta_state.normalize(seen.state - seen.previous_state))[None],
+        torch.from_numpy(tokenizer.encode(seen.instruction))[None],
     )
-    return replace(observation, **changes)
 
 
-def test_one_forward_pass_gives_a_chunk_in_physical_units(checkpoint):
-    chunk = load_policy(checkpoint).infer(observe())
-    assert chunk.actions.shape == (50, 4)
-    assert chunk.stamp_ns == 7_000
-    assert chunk.end_ns == 7_000 + 50 * 12_500_000
-    # An untrained head gives small numbers around 0 on the unit scale.
-    assert np.abs(chunk.actions[:, :3]).max() < 0.05
-    assert np.abs(chunk.channel('gripper') - 0.5).max() < 1.0
+@pytest.mark.parametrize('kind', ['small', 'paper'])
+def test_a_chunk_is_the_networks_output_in_physical_units(request, kind):
+    network, folder = request.getfixturevalue(kind)
+    network.eval()
+    seen = observe(network.config.spec)
+    with torch.no_grad():
+        unit_scale = network(*network_inputs(network, folder, seen)).actions[0].numpy()
+    expected = Normalization.load(folder / 'normalization.json').action.restore(unit_scale)
+    chunk = load_policy(folder).infer(seen)
+    np.testing.assert_allclose(chunk.actions, expected, rtol=1e-4, atol=1e-5)
+    assert unit_scale.std() > 0.01
 
 
-def test_the_same_observation_gives_the_same_chunk_also_after_others(checkpoint):
-    policy = load_policy(checkpoint)
-    first = policy.infer(observe())
-    policy.infer(observe(instruction=WORDS[1]))
-    policy.reset()
-    assert np.array_equal(policy.infer(observe()).actions, first.actions)
+def test_the_sequence_is_the_papers(paper):
+    network, folder = paper
+    config = network.config
+    assert config.tokens == {'state': 1, 'delta_state': 1, 'vision': 3 * 4, 'language': 16}
+    images, state, delta_state, words = network_inputs(network, folder, observe(config.spec))
+    prefix, sequence, _ = network.tokens(images, state, delta_state, words)
+    assert prefix is None
+    assert sequence.shape == (1, 30, 32)
+    assert torch.equal(sequence[:, 0], network.state(state))
+    assert torch.equal(sequence[:, 1], network.delta_state(delta_state))
+    for number in range(3):
+        seen = network.vision.tower(images[:, number]).last_hidden_state
+        found = sequence[:, 2 + 4 * number : 6 + 4 * number]
+        torch.testing.assert_close(found, network.vision.project(seen))
+    assert torch.equal(sequence[:, 14:], network.project(network.language(words)))
+    hidden, _ = network.backbone(sequence)
+    output = network(images, state, delta_state, words)
+    assert torch.equal(output.actions.flatten(1), network.head(hidden[:, -1]))
+    assert output.localization is None
 
 
-@pytest.mark.parametrize(
-    'change',
-    [
-        {'instruction': WORDS[1]},
-        {'images': {'front': np.zeros((64, 64, 3), np.uint8)}},
-        {'state': np.array([0.1, 0.6, 0.2, 1.0], np.float32)},
-        {'previous_state': np.array([0.0, 0.6, 0.2, 1.0], np.float32)},
-    ],
-    ids=lambda change: next(iter(change)),
-)
-def test_every_input_reaches_the_action_head(checkpoint, change):
-    policy = load_policy(checkpoint)
-    # The image encoder starts as an identity around its blocks; any weights will do here.
-    before = policy.infer(observe()).actions
-    assert not np.array_equal(policy.infer(observe(**change)).actions, before)
+@pytest.mark.parametrize('kind', ['small', 'paper'])
+def test_every_input_reaches_the_action_head(request, kind):
+    _, folder = request.getfixturevalue(kind)
+    policy = load_policy(folder)
+    seen = observe(policy.spec)
+    before = policy.infer(seen).actions
+    changes = [
+        {'instruction': 'push the puck'},
+        {'state': seen.state + np.float32(0.1)},
+        {'previous_state': seen.state},
+    ]
+    changes += [
+        {'images': {**seen.images, camera.name: np.zeros_like(seen.images[camera.name])}}
+        for camera in policy.spec.cameras
+    ]
+    for change in changes:
+        assert not np.array_equal(policy.infer(replace(seen, **change)).actions, before), change
 
 
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        ({'images': {}}, "needs the camera 'front'; present: none"),
-        (
-            {'images': {'front': np.zeros((48, 64, 3), np.uint8)}},
-            r"camera 'front' gives \(48, 64, 3\)",
-        ),
-        ({'images': {'front': np.zeros((64, 64, 3), np.float32)}}, 'uint8 RGB'),
-        ({'state': np.zeros(3, np.float32)}, 'needs the 4 channels ee_x, ee_y'),
-        ({'state': np.array([0, np.nan, 0, 0], np.float32)}, "channel 'ee_y' is not finite"),
-        ({'instruction': 'really ' * 20}, 'Say it in fewer words'),
-    ],
-)
-def test_refuses_what_it_cannot_use_by_name(checkpoint, change, message):
-    with pytest.raises(ObservationError, match=message):
-        load_policy(checkpoint).infer(observe(**change))
+def test_only_the_crop_of_an_image_is_seen(paper):
+    _, folder = paper
+    policy = load_policy(folder)
+    seen = observe(policy.spec)
+    image = seen.images['head'].copy()
+    image[40:], image[:, :8] = 0, 0
+    outside = replace(seen, images={**seen.images, 'head': image})
+    assert np.array_equal(policy.infer(outside).actions, policy.infer(seen).actions)
 
 
-def test_the_token_order_is_configuration(tmp_path):
-    write_checkpoint(tmp_path / 'language_first', token_order=('language', *TOKEN_ORDER[:3]))
-    write_checkpoint(tmp_path / 'paper')
-    a, b = (load_policy(tmp_path / name).infer(observe()) for name in ('language_first', 'paper'))
-    assert not np.array_equal(a.actions, b.actions)
-    with pytest.raises(ConfigError, match='must hold each of'):
-        small_config(token_order=('state', 'vision', 'language', 'language'))
+def test_the_token_order_is_configuration(tmp_path, write_anolevla, documents):
+    results = []
+    for order in (TOKEN_ORDER, ('language', *TOKEN_ORDER[:3])):
+        folder = tmp_path / order[0]
+        write_anolevla(folder, {**documents['small'], 'token_order': list(order)})
+        policy = load_policy(folder)
+        results.append(policy.infer(observe(policy.spec)).actions)
+    assert not np.array_equal(*results)
 
 
-def test_names_what_a_directory_lacks(tmp_path, checkpoint):
-    (checkpoint / WEIGHTS).unlink()
-    with pytest.raises(CheckpointError, match=r'lacks model\.safetensors'):
-        load_policy(checkpoint)
-    with pytest.raises(CheckpointError, match='is not a checkpoint'):
-        load_policy(tmp_path / 'nowhere')
+@pytest.mark.parametrize('first', ['state', 'language'])
+def test_a_stream_is_one_pass_over_all_that_was_seen(tmp_path, write_anolevla, documents, first):
+    order = [first, *(name for name in TOKEN_ORDER if name != first)]
+    folder = tmp_path / first
+    network = write_anolevla(folder, {**documents['small'], 'token_order': order}).eval()
+    policy = load_policy(folder, cache='stream')
+    action = Normalization.load(folder / 'normalization.json').action
+    sequence, said = [], None
+    for tick, words in enumerate(['open it', 'open it', 'push it', 'push it']):
+        seen = observe(policy.spec, tick, instruction=words)
+        prefix, rest, _ = network.tokens(*network_inputs(network, folder, seen))
+        # The instruction is read once, and again where it changes.
+        sequence += [prefix] if prefix is not None and words != said else []
+        sequence.append(rest)
+        said = words
+        with torch.no_grad():
+            hidden, _ = network.backbone(torch.cat(sequence, dim=1))
+            expected = action.restore(network.actions(hidden)[0].numpy())
+        streamed = policy.infer(seen).actions
+        np.testing.assert_allclose(streamed, expected, rtol=0, atol=1e-5)
+    single = load_policy(folder).infer(seen).actions
+    assert np.abs(streamed - single).max() > 1e-3
 
 
-def test_names_every_tensor_that_does_not_fit_at_once(checkpoint):
-    weights = load_file(checkpoint / WEIGHTS)
+def test_only_large_weights_are_rounded_to_bfloat16(paper):
+    network, _ = paper
+    network.compute_in(torch.bfloat16)
+    exact = {name for name, p in network.named_parameters() if p.dtype == torch.float32}
+    assert {'state.weight', 'head.bias', 'backbone.layers.1.mixer.A_log'} <= exact
+    for name in ('vision.tower.post_layernorm.weight', 'backbone.layers.0.mixer.in_proj.weight'):
+        assert name not in exact
+    for name in ('language.weight', 'project.weight', 'backbone.norm_f.weight'):
+        assert name not in exact
+
+
+def test_an_instruction_that_is_too_long_is_refused(small):
+    policy = load_policy(small[1])
+    with pytest.raises(ObservationError, match='Say it in fewer words'):
+        policy.infer(observe(policy.spec, instruction='really ' * 20))
+
+
+def test_names_every_tensor_that_does_not_fit_at_once(small):
+    path = small[1] / 'model.safetensors'
+    weights = load_file(path)
     weights['head.weight'] = weights['head.weight'][:-1].clone()
     del weights['head.bias']
     weights['extra'] = torch.zeros(1)
-    save_file(weights, checkpoint / WEIGHTS)
+    save_file(weights, path)
     with pytest.raises(CheckpointError) as caught:
-        load_policy(checkpoint)
+        load_policy(path.parent)
     message = str(caught.value)
     assert 'head.weight: shape (199, 32), expected (200, 32)' in message
     assert 'head.bias: missing' in message
     assert 'extra: not part of this model' in message
 
 
-def test_refuses_truncated_weights(checkpoint):
-    path = checkpoint / WEIGHTS
+def test_refuses_truncated_weights(small):
+    path = small[1] / 'model.safetensors'
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match='cannot be read'):
-        load_policy(checkpoint)
+        load_policy(path.parent)
+
+
+def test_refuses_a_tokenizer_with_more_tokens_than_the_embedding_has_rows(small):
+    many = [f'{number:x}' for number in range(2000)]
+    tokenizer = InstructionTokenizer.train(many, vocabulary=301, length=16)
+    tokenizer.save(small[1] / 'tokenizer.json')
+    with pytest.raises(CheckpointError, match=r'language\.vocabulary of config\.yaml'):
+        load_policy(small[1])
 
 
 @pytest.mark.parametrize(
-    ('key', 'value', 'message'),
+    ('change', 'message'),
     [
-        ('horizn', 50, "Did you mean 'horizon'"),
-        ('action_space', 'ee_dleta', 'ee_dleta'),
-        ('policy', 'anole', "Did you mean 'anolevla'"),
-        ('crop', {'source': 64}, 'does not describe'),
+        ({'action': {'offset': [0] * 3, 'scale': [1] * 3}}, 'the 4 channels ee_dx, ee_dy'),
+        ({'state': {'offset': [0] * 4, 'scale': [1, 0, 1, 1]}}, 'scales that are 0'),
     ],
 )
-def test_refuses_a_wrong_configuration_by_key(checkpoint, key, value, message):
-    raw = yaml.safe_load((checkpoint / CONFIG).read_text())
-    raw[key] = value
-    (checkpoint / CONFIG).write_text(yaml.safe_dump(raw))
+def test_refuses_scales_that_are_not_those_of_its_channels(small, change, message):
+    path = small[1] / 'normalization.json'
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(CheckpointError, match=message):
-        load_policy(checkpoint)
+        load_policy(small[1])
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason='this machine has a GPU')
-def test_a_device_that_is_not_there_is_refused_not_replaced(checkpoint):
-    with pytest.raises(BackendError, match="'cuda' was asked for"):
-        load_policy(checkpoint, device='cuda')
+def test_names_every_error_of_a_configuration_at_once(tmp_path, documents):
+    document = {
+        **documents['small'],
+        'cameras': [{'name': 'front', 'height': 64, 'width': 'wide', 'lefft': 50}],
+        'action_names': ['ee_dx', 'ee_forward'],
+        'execute_steps': 51,
+        'vision': {'siglip2': {'image_size': 32, 'patch_size': 15, 'hiden_size': 3}},
+        'language': {'vocabulary': 300, 'length': 16, 'project': 'yes please'},
+        'backbone': {'d_model': 32},
+        'token_order': ['state', 'vision', 'language'],
+    }
+    path = tmp_path / 'config.yaml'
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(ConfigError) as caught:
+        read_config(path, 'wrong')
+    for part in (
+        "cameras[0].width: found 'wide', allowed: a whole number from 1 [px]",
+        'cameras[0].lefft: found an unknown key',
+        'vision.siglip2.hiden_size: found an unknown key, allowed: image_size',
+        "did you mean 'hidden_size'?",
+        'vision.siglip2: image_size 32 is no multiple of patch_size 15',
+        "language.project: found 'yes please', allowed: true or false",
+        'backbone.n_layer: found nothing, allowed: a whole number from 1',
+        'token_order: found',
+    ):
+        assert part in str(caught.value), part
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'execute_steps': 51}, 'execute_steps: found 51, allowed: 1..50, the horizon'),
+        ({'action_names': ['ee_dx', 'ee_forward']}, 'action_names: found .*ee_forward'),
+        ({'action_names': []}, 'action_names: found .*, allowed: at least one channel'),
+        ({'action_space': 'ee_pose'}, 'allowed: all of ee_x, .* ee_qw'),
+        ({'action_space': 'velocity'}, "action_space: found 'velocity', allowed: ee_delta"),
+        ({'state_names': ['ee_x', 'ee_x']}, 'state_names: .*each once'),
+        (
+            {'cameras': [{'name': 'front', 'height': 64, 'width': 64, 'left': 50, 'side': 32}]},
+            r'cameras\[0\]: image crop \(left 50, top 0, side 32\) to 32 px does not fit',
+        ),
+        ({'cameras': [{'name': 'front', 'height': 16, 'width': 16}]}, 'side of at least 32 px'),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(tmp_path, documents, change, message):
+    path = tmp_path / 'config.yaml'
+    path.write_text(yaml.safe_dump({**documents['small'], **change}))
+    with pytest.raises(ConfigError, match=message):
+        read_config(path, 'wrong')
+
+
+@pytest.mark.parametrize('vision', [{}, {'siglip2': {}, 'keypoints': {}}, {'resnet': {}}])
+def test_a_policy_sees_in_one_way(tmp_path, documents, vision):
+    path = tmp_path / 'config.yaml'
+    path.write_text(yaml.safe_dump({**documents['small'], 'vision': vision}))
+    with pytest.raises(ConfigError, match=r'vision.*allowed: .*keypoints, siglip2'):
+        read_config(path, 'blind')
+
+
+CONFIGS = [
+    *sorted((share_directory() / 'config/policies').glob('anolevla*.yaml')),
+    share_directory() / 'models/anolevla-mt10/config.yaml',
+]
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: f'{path.parent.name}/{path.stem}')
+def test_a_configuration_survives_writing(path, tmp_path):
+    config = read_config(path, 'name')
+    write_config(config, tmp_path / 'config.yaml')
+    assert read_config(tmp_path / 'config.yaml', 'name') == config
+
+
+def test_without_transformers_it_says_how_to_install_it(paper, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'transformers', None)
+    with pytest.raises(BackendError, match=r"pip install 'robomamba_ros\[vlm\]'"):
+        load_policy(paper[1])
+
+
+def test_a_device_that_is_not_there_is_refused_not_replaced(small):
+    if not torch.cuda.is_available():
+        with pytest.raises(BackendError, match="'cuda' was asked for"):
+            load_policy(small[1], device='cuda')
     with pytest.raises(BackendError, match="'gpu' is not a device"):
-        load_policy(checkpoint, device='gpu')
+        load_policy(small[1], device='gpu')

@@ -53,8 +53,27 @@ def data(tmp_path_factory):
     return folder
 
 
+POLICY = '''
+policy: anolevla
+cameras: [{name: any, height: 32, width: 32}]
+state_names: [ee_x]
+action_space: ee_delta
+action_names: [ee_dx]
+horizon: 50
+dt_ns: 1
+execute_steps: 10
+vision: {keypoints: {image_size: 32, keypoints: 4}}
+language: {vocabulary: 300, length: 16}
+backbone: {d_model: 32, n_layer: 1, d_state: 4}
+'''
+
+
 def settings(data, output, **changes):
+    policy = output / 'small.yaml'
+    policy.parent.mkdir(exist_ok=True)
+    policy.write_text(POLICY)
     config = TrainConfig(
+        policy=str(policy),
         data=str(data),
         output=str(output),
         stage1_steps=3,
@@ -64,11 +83,6 @@ def settings(data, output, **changes):
         save_every=100,
         bfloat16=False,
         threads=1,
-        d_model=32,
-        n_layer=1,
-        d_state=4,
-        keypoints=4,
-        vocabulary=300,
         # The made-up data does not say where anything is.
         localization_weight=0.0,
     )
@@ -77,7 +91,7 @@ def settings(data, output, **changes):
 
 def test_overfits_a_few_samples_through_the_saved_checkpoint(data, tmp_path):
     config = settings(
-        data, tmp_path, stage1_steps=200, stage2_steps=50, batch_size=8, ema_decay=0.9
+        data, tmp_path, stage1_steps=200, stage2_steps=50, batch_size=8, ema_decay=0.9, seed=1
     )
     history = list(Trainer(config).run())
     assert history[0].losses['velocity'] > 0.3
@@ -124,6 +138,14 @@ def test_the_second_stage_turns_the_acceleration_loss_on(data, tmp_path):
     assert torch.equal(one.network.head.weight, same.network.head.weight)
 
 
+def test_refuses_data_whose_images_the_policy_does_not_read(data, tmp_path):
+    config = settings(data, tmp_path)
+    path = tmp_path / 'small.yaml'
+    path.write_text(path.read_text().replace('image_size: 32', 'image_size: 16'))
+    with pytest.raises(ConfigError, match=r"images of 32 px, policy '.*' reads 16 px"):
+        Trainer(config)
+
+
 def test_emphasis_draws_an_instruction_more_often(data, tmp_path):
     meta, shards = open_shards(data)
     trainer = Trainer(settings(data, tmp_path))
@@ -148,13 +170,13 @@ def test_the_learning_rate_warms_up_and_falls_to_its_end(data, tmp_path):
 
 def test_names_every_wrong_setting_at_once(tmp_path):
     path = tmp_path / 'run.yaml'
-    path.write_text('output: out\nbatch_sise: 4\nlearning_rate: 1e-3\nd_model: -2\n')
+    path.write_text('output: out\nbatch_sise: 4\nlearning_rate: 1e-3\nthreads: -2\n')
     with pytest.raises(ConfigError) as caught:
-        load_train_config(path, parse_settings(['n_layer=two', 'emphasis={go: often}']))
+        load_train_config(path, parse_settings(['batch_size=two', 'emphasis={go: often}']))
     message = str(caught.value)
-    for part in ("Did you mean 'batch_size'", 'data: missing', 'write 1.0e-3', 'd_model: -2'):
+    for part in ("Did you mean 'batch_size'", 'data: missing', 'write 1.0e-3', 'threads: -2'):
         assert part in message
-    assert "n_layer: 'two' is not int" in message
+    assert "batch_size: 'two' is not int" in message
     assert "go: 'often' is not float" in message
 
 

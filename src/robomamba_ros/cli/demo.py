@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from robomamba_ros.nodes.run_recorder import RunRecorder
     from robomamba_ros.nodes.simulated_graph import simulated_graph
     from robomamba_ros.nodes.timed_policy import TimedPolicy
-    from robomamba_ros.policies.base import Policy
+    from robomamba_ros.policies.base import LoadOptions, Policy
     from robomamba_ros.simulation.metaworld import CAMERA
 
     output: Path = args.output
@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
     policies: list[TimedPolicy] = []
     recorders: list[RunRecorder] = []
 
-    def load(directory: Path, device: str, threads: int) -> Policy:
-        policies.append(TimedPolicy(load_checkpoint(directory, device, threads)))
+    def load(directory: Path, options: LoadOptions) -> Policy:
+        policies.append(TimedPolicy(load_checkpoint(directory, options)))
         return policies[0]
 
     def recorder() -> RunRecorder:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robomamba_ros.bringup import checkpoint_directory
 from robomamba_ros.cli.collect import MT10_TASKS
+from robomamba_ros.cli.load_options import add_load_options, load_options
 from robomamba_ros.errors import ConfigError, SimulationError, unknown_name
+from robomamba_ros.resources import checkpoint_directory
 
 if TYPE_CHECKING:
     from robomamba_ros.evaluation.metaworld import EvaluationConfig, TaskResult
@@ -39,6 +40,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         '--latency-steps', type=int, default=0, help='control periods an inference takes'
     )
+    add_load_options(parser)
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1)
     parser.add_argument('--output', type=Path, help='write the results there as JSON')
     parser.set_defaults(run=run)
@@ -66,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
         episodes=args.episodes,
         execute_steps=args.execute_steps,
         latency_steps=args.latency_steps,
+        load=load_options(args),
     )
     results = {}
     with tqdm(total=len(config.tasks), unit='task') as bar:
@@ -96,6 +99,7 @@ def _through_graph(config: EvaluationConfig) -> Iterator[TaskResult]:
     options = PolicyOptions(
         config.policy,
         arm=config.arm,
+        load=config.load,
         mode='lockstep',
         execute_steps=config.execute_steps,
         enabled=True,

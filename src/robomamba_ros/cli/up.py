@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from robomamba_ros.bringup import PolicyOptions, SimOptions, policy_graph, sim_graph
+from robomamba_ros.cli.load_options import add_load_options, load_options
 from robomamba_ros.types import MODES
 
 
@@ -31,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         '--mode', choices=MODES, default='realtime', help='lockstep needs --sim (%(default)s)'
     )
-    parser.add_argument('--device', default='cpu', help='where the policy runs (%(default)s)')
+    add_load_options(parser)
     parser.add_argument(
         '--execute-steps',
         type=int,
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         checkpoint=args.policy,
         arm=args.arm,
         instruction=args.instruction,
-        device=args.device,
+        load=load_options(args),
         mode=args.mode,
         execute_steps=args.execute_steps,
         enabled=args.enable or args.sim is not None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from robomamba_ros.data.collect import FIRST_SEED
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.evaluation.rollout import Episode, run_episode
 from robomamba_ros.evaluation.statistics import SuccessRate
+from robomamba_ros.policies.base import LoadOptions
 
 # Seeds of evaluation; collection uses seeds from FIRST_SEED on.
 EVALUATION_SEED = 5_000
@@ -31,6 +32,7 @@ class EvaluationConfig:
     latency_steps: int = 0
     first_seed: int = EVALUATION_SEED
     arm: str = 'sawyer_sim'
+    load: LoadOptions = field(default_factory=LoadOptions)
 
     def __post_init__(self) -> None:
         if self.first_seed + self.episodes > FIRST_SEED:
@@ -64,9 +66,10 @@ def _run_task(job: tuple[EvaluationConfig, str]) -> TaskResult:
     from robomamba_ros.robots.arm import load_arm
     from robomamba_ros.simulation.metaworld import MetaWorldSim
 
-    policy = load_policy(config.policy)
+    policy = load_policy(config.policy, **asdict(config.load))
     arm = load_arm(config.arm)
-    sim = MetaWorldSim(task, 0, camera_size=policy.spec.cameras[0].height)
+    size = max((camera.height for camera in policy.spec.cameras), default=224)
+    sim = MetaWorldSim(task, 0, camera_size=size)
     episodes = [
         run_episode(
             sim,

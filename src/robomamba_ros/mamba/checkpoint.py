@@ -17,7 +17,7 @@ from robomamba_ros.errors import CheckpointError, ConfigError
 from robomamba_ros.mamba.backbone import MambaConfig
 from robomamba_ros.mamba.language_model import LanguageModelConfig, MambaLanguageModel
 from robomamba_ros.mamba.scan.dispatch import AUTO
-from robomamba_ros.weights import read_json, read_weights
+from robomamba_ros.weights import read_json, read_weights, uninitialised
 
 CONFIG = 'config.json'
 EMBEDDING, HEAD = 'embedding.weight', 'lm_head.weight'  # of this package's model
@@ -42,7 +42,7 @@ def load_language_model(
     """
     folder = Path(directory)
     config, embedding = read_config(folder / CONFIG)
-    with torch.device('meta'):  # sizes only: the values are those of the file
+    with uninitialised():
         model = MambaLanguageModel(config, backend=backend)
     path, found = read_weights(folder)
     names = {name: _published(name, embedding) for name in model.state_dict()}

@@ -17,6 +17,7 @@ from rcl_interfaces.msg import (
 )
 
 from robomamba_ros.errors import ConfigError, unknown_name
+from robomamba_ros.policies.base import CACHES, DTYPES
 from robomamba_ros.types import MODES
 
 # Given to every node by ROS 2 itself.
@@ -93,6 +94,19 @@ POLICY = (
     AUTOSTART,
     EXECUTE_STEPS,
     ParameterSpec('device', 'cpu', 'where the policy runs: cpu, cuda, cuda:0, ...'),
+    ParameterSpec(
+        'dtype',
+        'float32',
+        'type that the large parts compute in: bfloat16 is faster for large policies',
+        choices=DTYPES,
+    ),
+    ParameterSpec(
+        'cache',
+        'none',
+        'what is kept from one inference to the next: prefix, the state after constant tokens; '
+        'stream, the state of the whole episode',
+        choices=CACHES,
+    ),
     ParameterSpec(
         'threads',
         1,

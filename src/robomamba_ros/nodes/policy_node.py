@@ -9,13 +9,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from nav_msgs.msg import Path as PathMessage
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
-from robomamba_ros.bringup import checkpoint_directory
 from robomamba_ros.control.metrics import LatencyWindow
 from robomamba_ros.control.policy_loop import InferenceThread, PolicyLoop
 from robomamba_ros.errors import BackendError, RoboMambaError
@@ -27,14 +27,15 @@ from robomamba_ros.nodes.lifecycle import ManagedNode
 from robomamba_ros.nodes.parameters import POLICY
 from robomamba_ros.nodes.policy_inputs import PolicyInputs
 from robomamba_ros.nodes.timed_policy import TimedPolicy
-from robomamba_ros.policies.base import Policy
+from robomamba_ros.policies.base import LoadOptions, Policy
+from robomamba_ros.resources import checkpoint_directory
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import ActionChunk
 
-LoadPolicy = Callable[[Path, str, int], Policy]
+LoadPolicy = Callable[[Path, LoadOptions], Policy]
 
 
-def load_checkpoint(directory: Path, device: str, threads: int) -> Policy:
+def load_checkpoint(directory: Path, options: LoadOptions) -> Policy:
     """Return the policy of a checkpoint; raises CheckpointError, BackendError."""
     try:
         # Imported here, so that a missing torch is one line and not a traceback at start.
@@ -43,13 +44,13 @@ def load_checkpoint(directory: Path, device: str, threads: int) -> Policy:
         raise BackendError(
             f"the policy node needs the package '{error.name}': pip install 'robomamba_ros[policy]'"
         ) from error
-    return load_policy(directory, device=device, threads=threads)
+    return load_policy(directory, **asdict(options))
 
 
 class PolicyNode(ManagedNode):
     """Infers chunks; publishes `action_chunk`, `joint_chunk`, `predicted_path`.
 
-    load: makes the policy of a checkpoint directory on a device with a number of CPU threads.
+    load: makes the policy of a checkpoint directory, running as the parameters say.
     realtime: inference has a thread of its own, so that no callback waits for it. lockstep: infers
     in the callback that completes the observation, because simulated time waits anyway.
     """
@@ -65,8 +66,10 @@ class PolicyNode(ManagedNode):
         """Load the arm and the policy, warm up, connect."""
         self._arm = arm = load_arm(parameters['arm'])
         directory = checkpoint_directory(parameters['checkpoint'])
-        loaded = self._load(directory, parameters['device'], parameters['threads'])
-        self._policy = TimedPolicy(loaded)
+        options = LoadOptions(
+            **{field.name: parameters[field.name] for field in fields(LoadOptions)}
+        )
+        self._policy = TimedPolicy(self._load(directory, options))
         spec = self._policy.spec
         self._policy.warm_up()
         self._enabled = False

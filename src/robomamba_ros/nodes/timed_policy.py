@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
-
 from robomamba_ros.control.metrics import LatencyWindow
-from robomamba_ros.policies.base import Policy, PolicySpec
-from robomamba_ros.types import EE_POSE_NAMES, ActionChunk, Observation
+from robomamba_ros.policies.base import Policy, PolicySpec, fake_observation
+from robomamba_ros.types import ActionChunk, Observation
 
 
 class TimedPolicy:
@@ -39,17 +37,3 @@ class TimedPolicy:
         """Infer once on made-up inputs: the first inference compiles and allocates."""
         self.infer(fake_observation(self.spec))
         self.reset()
-
-
-def fake_observation(spec: PolicySpec) -> Observation:
-    """Return an observation of the right shapes: black images, the arm at the origin."""
-    names = spec.state_names
-    # A quaternion of zeros would be no rotation.
-    state = np.array([float(name == EE_POSE_NAMES[6]) for name in names], dtype=np.float32)
-    return Observation(
-        stamp_ns=0,
-        images={c.name: np.zeros((c.height, c.width, 3), dtype=np.uint8) for c in spec.cameras},
-        state=state,
-        previous_state=state,
-        instruction='warm up',
-    )

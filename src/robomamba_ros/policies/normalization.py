@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from robomamba_ros.errors import CheckpointError
+from robomamba_ros.policies.base import PolicySpec
 from robomamba_ros.types import Float32Array
 
 
@@ -51,6 +52,11 @@ def _float32(values: tuple[float, ...]) -> Float32Array:
     return np.asarray(values, dtype=np.float32)
 
 
+def identity(channels: int) -> Affine:
+    """Return the scales that change nothing."""
+    return Affine((0.0,) * channels, (1.0,) * channels)
+
+
 @dataclass(frozen=True)
 class Normalization:
     """The scales of a policy: state, delta state (one action step), action."""
@@ -58,6 +64,22 @@ class Normalization:
     state: Affine
     delta_state: Affine
     action: Affine
+
+    def check(self, spec: PolicySpec, path: Path) -> None:
+        """Raise CheckpointError where the scales are not those of the channels of `spec`."""
+        for label, affine, names in (
+            ('state', self.state, spec.state_names),
+            ('delta_state', self.delta_state, spec.state_names),
+            ('action', self.action, spec.action_names),
+        ):
+            values = (*affine.offset, *affine.scale)
+            if len(affine.offset) != len(names) or len(affine.scale) != len(names):
+                raise CheckpointError(
+                    f'{path}: {label} has {len(affine.offset)} offsets and {len(affine.scale)} '
+                    f'scales, the policy has the {len(names)} channels {", ".join(names)}'
+                )
+            if not np.isfinite(values).all() or 0.0 in affine.scale:
+                raise CheckpointError(f'{path}: {label} has scales that are 0 or not finite')
 
     def save(self, path: Path) -> None:
         """Write normalization.json."""

@@ -1,138 +1,80 @@
-"""Checkpoint directories: `load_policy` turns one into a policy, `save_anolevla` writes one.
+"""The kinds of policies: `load_policy` turns a checkpoint directory into one of them.
 
-A directory holds config.yaml, model.safetensors, tokenizer.json and normalization.json. Weights
-are read from safetensors only; nothing in a checkpoint is ever executed.
+A kind is a module with `load` and `describe`, imported when a checkpoint of it is met, so that a
+policy without weights needs no torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from robomamba_ros.errors import BackendError, CheckpointError, ConfigError, unknown_name
-from robomamba_ros.language.tokenizer import InstructionTokenizer
-from robomamba_ros.policies.anolevla import AnoleVLA, AnoleVLAConfig, AnoleVLAPolicy
-from robomamba_ros.policies.base import Policy
-from robomamba_ros.policies.normalization import Normalization
-from robomamba_ros.types import ActionSpace
-from robomamba_ros.vision.preprocess import CropResize
+from robomamba_ros.errors import CheckpointError, ConfigError, unknown_name
+from robomamba_ros.policies.base import LoadOptions, Policy
+from robomamba_ros.policies.description import Description
+from robomamba_ros.resources import checkpoint_directory, find_file
 
-CONFIG, WEIGHTS = 'config.yaml', 'model.safetensors'
-TOKENIZER, NORMALIZATION = 'tokenizer.json', 'normalization.json'
+CONFIG = 'config.yaml'
+# The value of `policy` in config.yaml, and the module that knows this kind.
+KINDS = {
+    'anolevla': 'robomamba_ros.policies.anolevla.checkpoint',
+    'scripted': 'robomamba_ros.policies.scripted',
+}
 
 
-def load_policy(directory: str | Path, *, device: str = 'cpu', threads: int = 1) -> Policy:
-    """Return the policy in a checkpoint directory, ready on `device`.
+def load_policy(
+    directory: str | Path,
+    *,
+    device: str = 'cpu',
+    dtype: str = 'float32',
+    cache: str = 'none',
+    threads: int = 1,
+) -> Policy:
+    """Return the policy in a checkpoint directory or of a name in models/; see LoadOptions.
 
-    threads: CPU threads of PyTorch, in this whole process. One is right for small policies: OpenMP
-    threads that wait for a busy core make an inference many times longer.
-
-    Raises CheckpointError with everything that does not fit, BackendError for a missing device.
+    Raises CheckpointError and ConfigError with everything that does not fit, BackendError for a
+    device or package that is missing.
     """
-    folder = Path(directory)
-    missing = [
-        name
-        for name in (CONFIG, WEIGHTS, TOKENIZER, NORMALIZATION)
-        if not (folder / name).is_file()
-    ]
-    if missing:
-        raise CheckpointError(
-            f"'{folder}' is not a checkpoint: it lacks {', '.join(missing)}. Give a directory "
-            'written by robomamba train, or one under models/.'
-        )
-    torch.set_num_threads(threads)
-    place = _device(device)
-    config = _read_config(folder / CONFIG)
-    network = AnoleVLA(config)
-    load_weights(network, folder / WEIGHTS)
-    tokenizer = InstructionTokenizer.load(folder / TOKENIZER, config.instruction_length)
-    if tokenizer.vocabulary != config.vocabulary:
-        raise CheckpointError(
-            f'{folder / TOKENIZER} has {tokenizer.vocabulary} tokens, {CONFIG} says '
-            f'{config.vocabulary}'
-        )
-    normalization = Normalization.load(folder / NORMALIZATION)
-    return AnoleVLAPolicy(network, tokenizer, normalization, name=folder.name, device=place)
+    options = LoadOptions(device, dtype, cache, threads)
+    folder = checkpoint_directory(str(directory))
+    policy: Policy = _kind(folder / CONFIG).load(folder, options)
+    return policy
 
 
-def save_anolevla(
-    folder: Path,
-    config: AnoleVLAConfig,
-    weights: Mapping[str, torch.Tensor],
-    tokenizer: InstructionTokenizer,
-    normalization: Normalization,
-) -> None:
-    """Write a checkpoint directory that load_policy reads."""
-    folder.mkdir(parents=True, exist_ok=True)
-    raw: dict[str, Any] = {'policy': 'anolevla', **asdict(config)}
-    raw['action_space'] = config.action_space.value
-    for key, value in raw.items():
-        if isinstance(value, tuple):
-            raw[key] = list(value)
-    (folder / CONFIG).write_text(yaml.safe_dump(raw, sort_keys=False), encoding='utf-8')
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
-    tokenizer.save(folder / TOKENIZER)
-    normalization.save(folder / NORMALIZATION)
+def describe_policy(name: str) -> Description:
+    """Return what a policy is and costs: a checkpoint, or a file of config/policies.
+
+    Raises CheckpointError and ConfigError.
+    """
+    path = _config_file(name)
+    description: Description = _kind(path).describe(path)
+    return description
 
 
-def load_weights(network: torch.nn.Module, path: Path) -> None:
-    """Load safetensors into `network`; names every missing, extra and mis-shaped tensor at once."""
+def _config_file(name: str) -> Path:
     try:
-        found = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f'{path} cannot be read ({error}); copy it again') from error
-    expected = network.state_dict()
-    problems = [f'{name}: missing' for name in expected if name not in found]
-    problems += [f'{name}: not part of this model' for name in found if name not in expected]
-    problems += [
-        f'{name}: shape {tuple(found[name].shape)}, expected {tuple(expected[name].shape)}'
-        for name in expected
-        if name in found and found[name].shape != expected[name].shape
-    ]
-    if problems:
-        raise CheckpointError(f'{path} does not fit its {CONFIG}:\n  ' + '\n  '.join(problems))
-    network.load_state_dict(found)
+        return checkpoint_directory(name) / CONFIG
+    except CheckpointError as no_checkpoint:
+        try:
+            return find_file('policies', name)
+        except ConfigError as no_file:
+            raise ConfigError(f'{no_checkpoint}; {no_file}') from no_file
 
 
-def _read_config(path: Path) -> AnoleVLAConfig:
+def _kind(path: Path) -> Any:
     try:
-        raw = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except yaml.YAMLError as error:
+        document = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"'{path.parent}' is not a checkpoint: it lacks {path.name}. Give a directory written "
+            'by robomamba train or assemble, or one under models/.'
+        ) from error
+    except (OSError, yaml.YAMLError) as error:
         raise CheckpointError(f'{path} is not valid YAML: {error}') from error
-    if not isinstance(raw, dict):
-        raise CheckpointError(f'{path} must hold keys and values')
-    kind = raw.pop('policy', 'none')
-    if kind != 'anolevla':
-        raise CheckpointError(f'{path}: {unknown_name("policy", str(kind), ["anolevla"])}')
-    valid = {f.name for f in fields(AnoleVLAConfig)}
-    wrong = [unknown_name('key', key, valid) for key in raw if key not in valid]
-    if wrong:
-        raise CheckpointError(f'{path}: ' + ' '.join(wrong))
-    try:
-        raw['crop'] = CropResize(**raw['crop'])
-        raw['action_space'] = ActionSpace(raw['action_space'])
-        for key in ('cameras', 'state_names', 'action_names', 'token_order'):
-            raw[key] = tuple(raw[key])
-        return AnoleVLAConfig(**raw)
-    except (KeyError, TypeError, ValueError, ConfigError) as error:
-        raise CheckpointError(f'{path} does not describe an AnoleVLA policy: {error}') from error
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise BackendError(f"'{name}' is not a device; give cpu, cuda or cuda:N") from error
-    if device.type == 'cuda' and not torch.cuda.is_available():
-        raise BackendError(
-            f"the device '{name}' was asked for and this PyTorch ({torch.__version__}) sees no "
-            'GPU; install a CUDA build of torch or give device cpu'
-        )
-    return device
+    kind = document.get('policy') if isinstance(document, dict) else None
+    if kind not in KINDS:
+        raise CheckpointError(f'{path}: {unknown_name("policy", str(kind), KINDS)}')
+    return import_module(KINDS[kind])

@@ -13,7 +13,7 @@ from torch import Tensor
 from robomamba_ros.data.demonstrations import DatasetMeta
 from robomamba_ros.errors import ConfigError, unknown_name
 from robomamba_ros.language.tokenizer import InstructionTokenizer
-from robomamba_ros.policies.anolevla import images_to_tensor
+from robomamba_ros.policies.anolevla.network import images_to_tensor
 from robomamba_ros.policies.normalization import Affine, Normalization
 
 

@@ -17,8 +17,9 @@ class TrainConfig:
     """What a run does; config/training/*.yaml holds one of these.
 
     acceleration_weight is the paper's lambda_acc (not stated there); localization_weight 0 turns
-    the localisation loss off. threads: CPU threads to use. emphasis: how much more often than
-    others an instruction is drawn.
+    the localisation loss off. threads: CPU threads to use. policy: a file of config/policies by
+    name, or a path; its cameras, state and actions give way to those of the data. emphasis: how
+    much more often than others an instruction is drawn.
     """
 
     data: str
@@ -38,13 +39,7 @@ class TrainConfig:
     seed: int = 0
     threads: int = 2
     save_every: int = 500
-    execute_steps: int = 10
-    d_model: int = 256
-    n_layer: int = 3
-    d_state: int = 16
-    keypoints: int = 32
-    instruction_length: int = 16
-    vocabulary: int = 512
+    policy: str = 'anolevla-small'
     emphasis: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -10,18 +10,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from robomamba_ros.data.demonstrations import DatasetMeta, open_shards
-from robomamba_ros.errors import CheckpointError, RoboMambaError
+from robomamba_ros.errors import CheckpointError, ConfigError, RoboMambaError
 from robomamba_ros.language.tokenizer import InstructionTokenizer
-from robomamba_ros.policies.anolevla import AnoleVLA, AnoleVLAConfig
+from robomamba_ros.policies.anolevla.checkpoint import save
+from robomamba_ros.policies.anolevla.config import AnoleVLAConfig, read_config
+from robomamba_ros.policies.anolevla.network import AnoleVLA
+from robomamba_ros.policies.base import CameraSpec
+from robomamba_ros.policies.checkpoint import NORMALIZATION
 from robomamba_ros.policies.normalization import Normalization
-from robomamba_ros.policies.registry import NORMALIZATION, save_anolevla
+from robomamba_ros.resources import find_file
 from robomamba_ros.training.batches import Batch, BatchSampler, fit_normalization
 from robomamba_ros.training.config import TrainConfig
 from robomamba_ros.training.losses import acceleration_loss, localization_loss, velocity_loss
@@ -48,8 +52,10 @@ class Trainer:
         self.config = config
         self.folder = Path(config.output)
         meta, shards = open_shards(Path(config.data))
+        template = read_config(find_file('policies', config.policy), config.policy)
+        words = template.language
         self.tokenizer = InstructionTokenizer.train(
-            meta.instructions, config.vocabulary, config.instruction_length
+            meta.instructions, words.vocabulary, words.length
         )
         # A run that goes on keeps its scales, even where the data set has grown since.
         scales = self.folder / 'checkpoint' / NORMALIZATION
@@ -58,7 +64,7 @@ class Trainer:
         self._sampler = BatchSampler(
             meta, shards, self.tokenizer, self.normalization, config.seed, config.emphasis
         )
-        self.network = AnoleVLA(network_config(config, meta, self.tokenizer.vocabulary))
+        self.network = AnoleVLA(network_config(template, meta, self.tokenizer.vocabulary))
         self._ema = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self._optimizer = torch.optim.AdamW(
             _decay_groups(self.network, config.weight_decay), lr=config.learning_rate
@@ -87,7 +93,9 @@ class Trainer:
             group['lr'] = learning_rate(config, self.step)
         batch = self._sampler.batch(self.step, config.batch_size)
         losses = self.losses(batch)
-        total = losses['velocity'] + config.localization_weight * losses['localization']
+        total = losses['velocity']
+        if 'localization' in losses:
+            total = total + config.localization_weight * losses['localization']
         if self.step >= config.stage1_steps:
             total = total + config.acceleration_weight * losses['acceleration']
         self._optimizer.zero_grad(set_to_none=True)
@@ -111,13 +119,16 @@ class Trainer:
         with torch.autocast('cpu', torch.bfloat16, enabled=self.config.bfloat16):
             output = self.network(batch.images, batch.state, batch.delta_state, batch.instruction)
         actions = output.actions.float()
-        return {
+        losses = {
             'velocity': velocity_loss(actions, batch.actions, batch.valid),
             'acceleration': acceleration_loss(actions, batch.actions, batch.valid),
-            'localization': localization_loss(
-                output.keypoints.float(), batch.pixels, output.points.float(), batch.points
-            ),
         }
+        if output.localization is not None:
+            keypoints, points = output.localization
+            losses['localization'] = localization_loss(
+                keypoints.float(), batch.pixels, points.float(), batch.points
+            )
+        return losses
 
     def save(self) -> None:
         """Write the training state, then the checkpoint (averaged weights) under checkpoint/."""
@@ -132,7 +143,7 @@ class Trainer:
         partial = self.folder / f'{STATE_FILE}.partial'
         torch.save(state, partial)
         partial.replace(self.folder / STATE_FILE)
-        save_anolevla(
+        save(
             self.folder / 'checkpoint',
             self.network.config,
             self._ema,
@@ -159,23 +170,30 @@ class Trainer:
         self.step = state['step']
 
 
-def network_config(config: TrainConfig, meta: DatasetMeta, vocabulary: int) -> AnoleVLAConfig:
-    """Return the network that fits a data set."""
-    return AnoleVLAConfig(
-        cameras=(meta.camera,),
-        crop=meta.crop,
-        state_names=meta.state_names,
-        action_space=ActionSpace(meta.action_space),
-        action_names=meta.action_names,
-        horizon=meta.horizon,
-        dt_ns=meta.dt_ns,
-        execute_steps=config.execute_steps,
-        vocabulary=vocabulary,
-        instruction_length=config.instruction_length,
-        d_model=config.d_model,
-        n_layer=config.n_layer,
-        d_state=config.d_state,
-        keypoints=config.keypoints,
+def network_config(template: AnoleVLAConfig, meta: DatasetMeta, vocabulary: int) -> AnoleVLAConfig:
+    """Return the network of `template` with what a data set sees, measures and does.
+
+    Raises ConfigError where the data set's images have not the size that the network reads.
+    """
+    if meta.crop.target != template.vision.image_size:
+        raise ConfigError(
+            f"the data set has images of {meta.crop.target} px, policy '{template.spec.name}' "
+            f'reads {template.vision.image_size} px; give another policy or collect other images'
+        )
+    return replace(
+        template,
+        spec=replace(
+            template.spec,
+            cameras=(CameraSpec(meta.camera, meta.crop.height, meta.crop.width),),
+            state_names=meta.state_names,
+            action_space=ActionSpace(meta.action_space),
+            action_names=meta.action_names,
+            horizon=meta.horizon,
+            dt_ns=meta.dt_ns,
+            execute_steps=min(template.spec.execute_steps, meta.horizon),
+        ),
+        crops=(meta.crop,),
+        language=replace(template.language, vocabulary=vocabulary),
     )
 
 

@@ -1,14 +1,76 @@
-"""Image encoders: pixels in, a fixed number of vision tokens out.
+"""The small vision part, for CPUs: images in, keypoint tokens out.
 
-`KeypointEncoder` is the small one for CPUs. Knows nothing about cameras, robots or language models;
-a conditioning vector is just a vector.
+Knows nothing about robots or language models; what conditions it is just vectors.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+
+class Localization(NamedTuple):
+    """Where things are, as the vision part sees it; for the localisation loss.
+
+    keypoints (b, cameras * k, 2) in -1..1 over the image; points (b, 3, 3): object, goal and end
+    effector in the base frame [m].
+    """
+
+    keypoints: Tensor
+    points: Tensor
+
+
+class VisionTokens(NamedTuple):
+    """What a vision part gives: tokens (b, n, d_model), cameras in order, and what it localised."""
+
+    tokens: Tensor
+    localization: Localization | None
+
+
+@dataclass(frozen=True)
+class KeypointConfig:
+    """image_size: side of an image [px]; keypoints: tokens per camera; d_condition: width of the
+    vector by which the instruction modulates the encoder."""
+
+    image_size: int = 96
+    keypoints: int = 32
+    d_condition: int = 128
+
+    @property
+    def tokens(self) -> int:
+        """Vision tokens per camera."""
+        return self.keypoints
+
+
+class KeypointVision(nn.Module):
+    """Keypoint tokens of several cameras, looked for as the instruction says."""
+
+    def __init__(self, config: KeypointConfig, cameras: int, d_model: int) -> None:
+        super().__init__()
+        width = config.d_condition
+        self.condition = nn.Sequential(
+            nn.Linear(d_model, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
+        self.encoder = KeypointEncoder(config.keypoints, width, d_model)
+        self.camera = nn.Parameter(torch.zeros(cameras, 1, d_model))
+        self.keypoint = nn.Parameter(0.02 * torch.randn(config.keypoints, d_model))
+        self.localization = nn.Linear(cameras * config.keypoints * d_model, 9)
+
+    def forward(self, images: Tensor, language: Tensor) -> VisionTokens:
+        """Images (b, cameras, 3, s, s) in -1..1, language (b, N_l, d_model) -> n = cameras * k."""
+        batch, cameras = images.shape[:2]
+        condition = self.condition(language.mean(dim=1))
+        found, keypoints = self.encoder(
+            images.flatten(0, 1), condition.repeat_interleave(cameras, dim=0)
+        )
+        tokens = found.unflatten(0, (batch, cameras)) + self.keypoint + self.camera
+        points = self.localization(functional.silu(tokens.flatten(1))).unflatten(1, (3, 3))
+        where = Localization(keypoints.reshape(batch, -1, 2), points)
+        return VisionTokens(tokens.flatten(1, 2), where)
 
 
 class FilmResidualBlock(nn.Module):

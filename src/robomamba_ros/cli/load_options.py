@@ -1,0 +1,29 @@
+"""The options that say how a policy runs, the same for every verb that runs one."""
+
+from __future__ import annotations
+
+import argparse
+
+from robomamba_ros.policies.base import CACHES, DTYPES, LoadOptions
+
+
+def add_load_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a verb's parser."""
+    parser.add_argument('--device', default='cpu', help='where the policy runs (%(default)s)')
+    parser.add_argument(
+        '--dtype', choices=DTYPES, default='float32', help='type of its large parts (%(default)s)'
+    )
+    parser.add_argument(
+        '--cache',
+        choices=CACHES,
+        default='none',
+        help='what it keeps from one inference to the next (%(default)s)',
+    )
+    parser.add_argument(
+        '--threads', type=int, default=1, help='CPU threads of an inference (%(default)s)'
+    )
+
+
+def load_options(args: argparse.Namespace) -> LoadOptions:
+    """Return the options as given."""
+    return LoadOptions(args.device, args.dtype, args.cache, args.threads)

@@ -1,0 +1,130 @@
+"""AnoleVLA checkpoints: a directory becomes a policy or its description, a network a directory.
+
+Knows nothing about training or the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from robomamba_ros.errors import CheckpointError
+from robomamba_ros.language.tokenizer import InstructionTokenizer
+from robomamba_ros.policies.anolevla.config import (
+    KIND,
+    AnoleVLAConfig,
+    read_config,
+    write_config,
+)
+from robomamba_ros.policies.anolevla.network import AnoleVLA
+from robomamba_ros.policies.anolevla.policy import AnoleVLAPolicy
+from robomamba_ros.policies.base import CACHES, LoadOptions
+from robomamba_ros.policies.checkpoint import (
+    CONFIG,
+    NORMALIZATION,
+    TOKENIZER,
+    WEIGHTS,
+    require_files,
+    torch_device,
+)
+from robomamba_ros.policies.cost import linear_macs, macs, mamba_macs, parameters, state_bytes
+from robomamba_ros.policies.description import Description, Part
+from robomamba_ros.policies.normalization import Normalization
+from robomamba_ros.weights import fit_weights, read_safetensors, uninitialised
+
+
+def load(folder: Path, options: LoadOptions) -> AnoleVLAPolicy:
+    """Return the policy in a checkpoint directory.
+
+    Raises ConfigError and CheckpointError with everything that does not fit, BackendError for a
+    missing device.
+    """
+    require_files(folder, CONFIG, WEIGHTS, TOKENIZER, NORMALIZATION)
+    torch.set_num_threads(options.threads)
+    device = torch_device(options.device)
+    config = read_config(folder / CONFIG, folder.name)
+    tokenizer = InstructionTokenizer.load(folder / TOKENIZER, config.language.length)
+    check_vocabulary(tokenizer, config, folder / TOKENIZER)
+    normalization = Normalization.load(folder / NORMALIZATION)
+    normalization.check(config.spec, folder / NORMALIZATION)
+    with uninitialised():
+        network = AnoleVLA(config)
+    path = folder / WEIGHTS
+    fit_weights(network, read_safetensors(path), str(path), CONFIG)
+    network.compute_in(getattr(torch, options.dtype))
+    network.to(device)
+    if device.type == 'cpu':
+        network.pack()
+    return AnoleVLAPolicy(network, tokenizer, normalization, cache=options.cache)
+
+
+def save(
+    folder: Path,
+    config: AnoleVLAConfig,
+    weights: Mapping[str, Tensor],
+    tokenizer: InstructionTokenizer,
+    normalization: Normalization,
+) -> None:
+    """Write a checkpoint directory that `load` reads, the weights in the types they have."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(config, folder / CONFIG)
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
+    tokenizer.save(folder / TOKENIZER)
+    normalization.save(folder / NORMALIZATION)
+
+
+def check_vocabulary(tokenizer: InstructionTokenizer, config: AnoleVLAConfig, path: Path) -> None:
+    """Raise CheckpointError where the tokenizer has more tokens than the embedding has rows."""
+    if tokenizer.vocabulary > config.language.vocabulary:
+        raise CheckpointError(
+            f'{path} has {tokenizer.vocabulary} tokens, the embedding of the policy has '
+            f'{config.language.vocabulary} rows (language.vocabulary of {CONFIG}); give the '
+            'tokenizer that the policy was trained with'
+        )
+
+
+def describe(path: Path) -> Description:
+    """Return what the policy of a configuration file is and costs; reads no weights."""
+    config = read_config(path, path.parent.name if path.name == CONFIG else path.stem)
+    with uninitialised():
+        network = AnoleVLA(config)
+    images = torch.zeros(1, len(config.spec.cameras), 3, *2 * (config.vision.image_size,))
+    words = torch.zeros(1, config.language.length, config.backbone.d_model)
+    length = sum(config.tokens.values())
+    parts = (
+        Part('vision', parameters(network.vision), macs(network.vision, images, words)),
+        Part(
+            'language',
+            parameters(network.language, network.project),
+            linear_macs(config.language.length, network.project),
+        ),
+        Part(
+            'state',
+            parameters(network.state, network.delta_state),
+            2 * linear_macs(1, network.state),
+        ),
+        Part('backbone', parameters(network.backbone), mamba_macs(config.backbone, length)),
+        Part('head', parameters(network.head), linear_macs(1, network.head)),
+    )
+    total = sum(part.parameters for part in parts)
+    large = sum(parameter.numel() for parameter in network.large())
+    return Description(
+        kind=KIND,
+        spec=config.spec,
+        facts={
+            'image crops': ', '.join(
+                f'{c.side} px at ({c.left}, {c.top}) to {c.target} px' for c in config.crops
+            ),
+            'tokens': f'{", ".join(f"{k} {v}" for k, v in config.tokens.items())}: {length}',
+            'backbone': f'{config.backbone.n_layer} Mamba layers of width '
+            f'{config.backbone.d_model}',
+            'caches': ', '.join(c for c in CACHES if c != 'prefix' or config.constant_prefix),
+        },
+        parts=parts,
+        memory={'float32': 4 * total, 'bfloat16': 4 * total - 2 * large},
+        state_bytes=state_bytes(config.backbone),
+    )

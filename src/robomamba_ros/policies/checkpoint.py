@@ -1,0 +1,39 @@
+"""What checkpoint directories of all kinds of policy have in common.
+
+Knows nothing about what is in the files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from robomamba_ros.errors import BackendError, CheckpointError
+
+CONFIG, WEIGHTS = 'config.yaml', 'model.safetensors'
+TOKENIZER, NORMALIZATION = 'tokenizer.json', 'normalization.json'
+
+
+def require_files(folder: Path, *names: str) -> None:
+    """Raise CheckpointError naming every file that the directory lacks."""
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise CheckpointError(
+            f"'{folder}' is not a whole checkpoint: it lacks {', '.join(missing)}. Give a "
+            'directory written by robomamba train or assemble, or one under models/.'
+        )
+
+
+def torch_device(name: str) -> torch.device:
+    """Return the device called `name`; raises BackendError where this machine has none."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise BackendError(f"'{name}' is not a device; give cpu, cuda or cuda:N") from error
+    if device.type == 'cuda' and not torch.cuda.is_available():
+        raise BackendError(
+            f"the device '{name}' was asked for and this PyTorch ({torch.__version__}) sees no "
+            'GPU; install a CUDA build of torch or give device cpu'
+        )
+    return device

@@ -1,0 +1,191 @@
+"""What every policy promises, held by every kind of policy in the registry."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+
+from robomamba_ros.errors import CheckpointError, ConfigError, ObservationError
+from robomamba_ros.policies.base import CACHES, fake_observation
+from robomamba_ros.policies.registry import KINDS, describe_policy, load_policy
+
+
+def observe(policy, seed=0, **changes):
+    """An observation of its own for every seed, an action step after that of the seed before."""
+    spec = policy.spec
+    seen = fake_observation(spec, seed)
+    before = fake_observation(spec, seed + 1000).state
+    return replace(seen, stamp_ns=seed * spec.dt_ns, previous_state=before, **changes)
+
+
+def infer(policy, *seeds, **changes):
+    return [policy.infer(observe(policy, seed, **changes)).actions for seed in seeds]
+
+
+def equal(first, second):
+    return len(first) == len(second) and all(map(np.array_equal, first, second))
+
+
+@pytest.fixture
+def policy(folder):
+    return load_policy(folder)
+
+
+def test_every_kind_in_the_registry_is_tested_here(kinds):
+    assert kinds == set(KINDS)
+
+
+def test_a_chunk_is_what_the_spec_says(policy, folder):
+    spec = policy.spec
+    seen = observe(policy, 3)
+    chunk = policy.infer(seen)
+    assert spec.name == folder.name
+    assert chunk.actions.shape == (spec.horizon, len(spec.action_names))
+    assert chunk.actions.dtype == np.float32
+    assert (chunk.space, chunk.names) == (spec.action_space, spec.action_names)
+    assert (chunk.stamp_ns, chunk.dt_ns) == (seen.stamp_ns, spec.dt_ns)
+    assert 1 <= spec.execute_steps <= spec.horizon
+
+
+def test_the_same_inputs_give_the_same_bits_in_every_copy(policy, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / folder.name)
+    copy = load_policy(tmp_path / folder.name)
+    assert copy.spec == policy.spec
+    assert equal(infer(policy, 0, 1, 2), infer(copy, 0, 1, 2))
+
+
+def test_reset_forgets_the_episode(policy, case, folder):
+    for cache in case.caches:
+        policy = load_policy(folder, cache=cache)
+        first = infer(policy, 0, 1)
+        infer(policy, 7, instruction='push it away')
+        policy.reset()
+        assert equal(infer(policy, 0, 1), first), cache
+
+
+def test_a_cached_prefix_changes_no_bit(case, folder):
+    policy = load_policy(folder)
+    if 'prefix' not in case.caches:
+        with pytest.raises(ConfigError, match='Orders that begin with language have one'):
+            load_policy(folder, cache='prefix')
+        return
+    cached = load_policy(folder, cache='prefix')
+    for seed, words in enumerate(['open it', 'open it', 'close it', 'open it', 'open it']):
+        expected = infer(policy, seed, instruction=words)
+        assert equal(infer(cached, seed, instruction=words), expected), seed
+
+
+def test_a_stream_starts_like_a_single_pass(case, folder):
+    if 'stream' not in case.caches:
+        with pytest.raises(ConfigError, match='stream'):
+            load_policy(folder, cache='stream')
+        return
+    (single,), (streamed,) = (
+        infer(load_policy(folder, cache=cache), 0) for cache in ('none', 'stream')
+    )
+    np.testing.assert_allclose(streamed, single, rtol=1e-4, atol=1e-5)
+
+
+def test_observations_are_left_as_they_were(policy):
+    seen = observe(policy)
+    copies = [array.copy() for array in (*seen.images.values(), seen.state, seen.previous_state)]
+    policy.infer(seen)
+    assert equal([*seen.images.values(), seen.state, seen.previous_state], copies)
+
+
+def test_bfloat16_gives_nearly_the_same_actions_as_float32(policy, folder):
+    (exact,) = infer(policy, 0)
+    (rounded,) = infer(load_policy(folder, dtype='bfloat16'), 0)
+    assert rounded.dtype == np.float32
+    assert np.abs(rounded - exact).max() <= 0.05 * np.abs(exact).max()
+
+
+def test_a_missing_or_wrong_image_is_refused_by_name(policy):
+    seen = observe(policy)
+    for camera in policy.spec.cameras:
+        others = {name: image for name, image in seen.images.items() if name != camera.name}
+        present = ', '.join(others) or 'none'
+        with pytest.raises(
+            ObservationError, match=f"needs the camera '{camera.name}'; present: {present}"
+        ):
+            policy.infer(replace(seen, images=others))
+        small = others | {camera.name: seen.images[camera.name][:-1]}
+        with pytest.raises(ObservationError, match=rf"'{camera.name}' gives \({camera.height - 1}"):
+            policy.infer(replace(seen, images=small))
+        floating = others | {camera.name: seen.images[camera.name].astype(np.float32)}
+        with pytest.raises(ObservationError, match=r'float32, policy .* uint8 RGB'):
+            policy.infer(replace(seen, images=floating))
+
+
+@pytest.mark.parametrize('label', ['state', 'previous_state'])
+def test_a_wrong_state_is_refused_by_name(policy, label):
+    seen = observe(policy)
+    names = policy.spec.state_names
+    with pytest.raises(ObservationError, match=f'{label} has shape'):
+        policy.infer(replace(seen, **{label: np.zeros(len(names) + 1, np.float32)}))
+    for channel, name in enumerate(names):
+        state = seen.state.copy()
+        state[channel] = np.nan
+        with pytest.raises(ObservationError, match=f"{label} channel '{name}' is not finite"):
+            policy.infer(replace(seen, **{label: state}))
+
+
+def test_what_was_refused_leaves_no_trace(case, folder):
+    for cache in case.caches:
+        policy, other = (load_policy(folder, cache=cache) for _ in range(2))
+        first = infer(policy, 0)
+        wrong = np.full(len(policy.spec.state_names) + 1, np.nan, np.float32)
+        with pytest.raises(ObservationError):
+            policy.infer(observe(policy, 1, state=wrong))
+        assert equal(first + infer(policy, 1), infer(other, 0, 1)), cache
+
+
+@pytest.mark.parametrize(
+    ('option', 'error', 'message'),
+    [
+        ({'dtype': 'float23'}, ConfigError, "unknown dtype 'float23'. Did you mean 'float32'"),
+        ({'cache': 'prefx'}, ConfigError, "unknown cache 'prefx'. Did you mean 'prefix'"),
+        ({'threads': 0}, ConfigError, 'threads is 0; give at least 1'),
+    ],
+)
+def test_an_unknown_way_to_run_is_refused(folder, option, error, message):
+    with pytest.raises(error, match=message):
+        load_policy(folder, **option)
+
+
+def test_its_configuration_is_refused_with_every_error_at_once(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / 'broken')
+    path = tmp_path / 'broken/config.yaml'
+    document = yaml.safe_load(path.read_text())
+    document |= {'horizon': 0, 'execute_steps': 'ten', 'dt_nss': 3}
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(ConfigError) as caught:
+        load_policy(path.parent)
+    for part in ('horizon: found 0', "execute_steps: found 'ten'", "did you mean 'dt_ns'"):
+        assert part in str(caught.value)
+
+
+def test_a_directory_without_its_files_is_refused(folder, tmp_path):
+    for name in sorted(path.name for path in folder.iterdir()):
+        shutil.copytree(folder, tmp_path / name)
+        (tmp_path / name / name).unlink()
+        with pytest.raises(CheckpointError, match=f"'.*{name}' is not a .*checkpoint: it lacks"):
+            load_policy(tmp_path / name)
+
+
+def test_it_can_be_described_without_loading_its_weights(policy, folder):
+    found = describe_policy(str(folder))
+    assert found.spec == policy.spec
+    text = found.text()
+    for word in (*policy.spec.state_names, *policy.spec.action_names, policy.spec.name):
+        assert word in text
+    for camera in policy.spec.cameras:
+        assert f'{camera.name} {camera.width} x {camera.height} px' in text
+
+
+def test_caches_are_those_of_the_contract(case):
+    assert set(case.caches) <= set(CACHES)
