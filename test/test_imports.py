@@ -23,7 +23,7 @@ SOURCE = Path(__file__).parents[1] / 'src'
 # Lowest floor first. A part imports from floors below its own, and from itself.
 FLOORS = (
     ('errors',),
-    ('types', 'sections', 'weights'),
+    ('types', 'sections', 'weights', 'memory'),
     ('resources', 'spatial', 'mamba', 'vision', 'language'),
     ('policies', 'robots', 'simulation'),
     ('actions', 'data', 'bringup'),
