@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from robomamba_ros.actions.limits import PoseLimiter, braking_speed
+from robomamba_ros.actions.limits import PoseLimiter
+from robomamba_ros.actions.pursuit import braking_speed
 from robomamba_ros.robots.arm import CartesianLimits, Workspace, load_arm
 from robomamba_ros.spatial.transforms import (
     move_in_base,
@@ -31,6 +33,7 @@ LIMITS = CartesianLimits(
     rotation_acceleration=6.0,
     rotation_stop_deceleration=2.0,
 )
+JERKY = replace(LIMITS, jerk=30.0, rotation_jerk=60.0)
 BOX = Workspace(np.array([-0.5, -0.5, 0.0]), np.array([0.5, 0.5, 0.6]))
 IDENTITY = np.array([0.0, 0.0, 0.0, 1.0])
 START = Pose(np.array([0.0, 0.0, 0.3]), IDENTITY)
@@ -53,8 +56,8 @@ def limiter(start=START, limits=LIMITS, box=BOX, period=PERIOD):
 
 
 def motion(poses, period=PERIOD):
-    """Return the norms of velocity, acceleration and of both for the rotation, from rest."""
-    poses = [poses[0], poses[0], *poses]
+    """Return the largest norms of velocity, acceleration and jerk, and those of the rotation."""
+    poses = [poses[0]] * 3 + list(poses)
     linear = np.diff([pose.position for pose in poses], axis=0) / period
     angular = np.array(
         [
@@ -66,66 +69,78 @@ def motion(poses, period=PERIOD):
     )
     angular /= period
 
-    def largest(rows):
-        return float(np.linalg.norm(rows, axis=1).max())
+    def largest(rows, order):
+        derivative = np.diff(rows, n=order, axis=0) / period**order
+        return float(np.linalg.norm(derivative, axis=1).max())
 
-    return (
-        largest(linear),
-        largest(np.diff(linear, axis=0)) / period,
-        largest(angular),
-        largest(np.diff(angular, axis=0)) / period,
+    return tuple(largest(rows, order) for rows in (linear, angular) for order in range(3))
+
+
+def within_limits(poses, limits=LIMITS):
+    bounds = (
+        limits.velocity,
+        limits.acceleration,
+        limits.jerk or np.inf,
+        limits.rotation_velocity,
+        limits.rotation_acceleration,
+        limits.rotation_jerk or np.inf,
     )
+    return all(most <= bound + 1e-6 for most, bound in zip(motion(poses), bounds, strict=True))
 
 
-def within_limits(poses):
-    speed, acceleration, turning, turning_change = motion(poses)
-    return (
-        speed <= LIMITS.velocity + 1e-6
-        and acceleration <= LIMITS.acceleration + 1e-6
-        and turning <= LIMITS.rotation_velocity + 1e-6
-        and turning_change <= LIMITS.rotation_acceleration + 1e-5
-    )
+def inside_box(poses):
+    return all((BOX.lower <= p.position).all() and (p.position <= BOX.upper).all() for p in poses)
 
 
+@pytest.mark.parametrize('limits', [LIMITS, JERKY])
 @settings(deadline=None, max_examples=25)
 @given(sequences)
-def test_limits_and_walls_hold_for_any_targets(sequence):
-    follower = limiter()
+def test_limits_and_walls_hold_for_any_targets(limits, sequence):
+    follower = limiter(limits=limits)
     poses = [START, *(follower.follow(target) for target in sequence)]
-    assert within_limits(poses)
-    assert all((BOX.lower <= p.position).all() and (p.position <= BOX.upper).all() for p in poses)
+    assert within_limits(poses, limits)
+    assert inside_box(poses)
 
 
 def test_the_same_jump_violates_the_limits_without_the_limiter():
     target = move_in_base(START, np.array([0.3, 0.0, 0.0]), np.array([0.0, 0.0, 1.0]))
-    follower = limiter()
-    assert within_limits([START, *(follower.follow(target) for _ in range(100))])
+    follower = limiter(limits=JERKY)
+    assert within_limits([START, *(follower.follow(target) for _ in range(100))], JERKY)
     unlimited = motion([START, target, target])
-    assert unlimited == pytest.approx((15.0, 750.0, 50.0, 2500.0))
+    assert unlimited == pytest.approx((15.0, 750.0, 75e3, 50.0, 2500.0, 250e3))
+    follower = limiter()
+    without_jerk = [START, *(follower.follow(target) for _ in range(100))]
+    assert not within_limits(without_jerk, JERKY)
 
 
+@pytest.mark.parametrize('limits', [LIMITS, JERKY])
 @settings(deadline=None, max_examples=25)
 @given(sequences, st.integers(0, 60))
-def test_braking_stays_within_limits_and_walls_until_rest(sequence, count):
-    follower = limiter()
+def test_braking_stays_within_limits_and_walls_until_rest(limits, sequence, count):
+    follower = limiter(limits=limits)
     poses = [START, *(follower.follow(target) for target in sequence[:count])]
     while not follower.at_rest:
         poses.append(follower.brake())
         assert len(poses) < 500
-    assert within_limits(poses)
-    assert all((BOX.lower <= p.position).all() and (p.position <= BOX.upper).all() for p in poses)
+    assert within_limits(poses, limits)
+    assert inside_box(poses)
 
 
 @settings(deadline=None, max_examples=25)
 @given(sequences, targets)
 def test_a_target_that_stands_still_is_met_exactly(sequence, target):
-    follower = limiter()
+    follower, jerky = limiter(), limiter(limits=JERKY)
     for before in sequence:
         follower.follow(before)
-    for _ in range(250):
-        pose = follower.follow(target)
+        jerky.follow(before)
+    for _ in range(300):
+        pose, smooth = follower.follow(target), jerky.follow(target)
     assert pose is target
     assert follower.at_rest
+    assert np.array_equal(smooth.position, target.position)
+    assert smooth.quaternion == pytest.approx(target.quaternion, abs=1e-12)
+    assert jerky.at_rest
+    assert jerky.follow(target) is smooth
 
 
 @settings(deadline=None, max_examples=25)
@@ -181,7 +196,7 @@ def test_limits_and_walls_hold_for_any_flight_at_walls_and_corners(start, direct
     while then_brake and not follower.at_rest:
         poses.append(follower.brake())
     assert within_limits(poses)
-    assert all((BOX.lower <= p.position).all() and (p.position <= BOX.upper).all() for p in poses)
+    assert inside_box(poses)
 
 
 def test_a_corner_can_be_flown_at_on_the_diagonal():
@@ -190,7 +205,7 @@ def test_a_corner_can_be_flown_at_on_the_diagonal():
     poses = [START]
     for i in range(1, 120):
         poses.append(follower.follow(Pose(np.minimum(START.position + i * step, 0.5), IDENTITY)))
-    assert follower.limited is False
+    assert not follower.bites
     assert poses[-1].position == pytest.approx([0.5, 0.5, 0.5])
     follower = limiter(box=Workspace(BOX.lower, np.array([0.5, 0.5, 0.8])))
     poses = [START]
@@ -207,7 +222,7 @@ def test_a_target_that_gathers_more_speed_than_the_limit_is_followed_at_the_limi
     for i in range(1, 40):
         ahead = ahead + np.array([min(0.05 * i, 0.6) * PERIOD, 0.0, 0.0])
         poses.append(follower.follow(Pose(ahead, IDENTITY)))
-        assert follower.limited is (i > 10)
+        assert bool(follower.bites) is (i > 10)
     assert within_limits(poses)
     assert follower.velocity[0] == pytest.approx(LIMITS.velocity)
 
@@ -256,6 +271,35 @@ def test_the_gentle_stop_takes_the_distance_its_deceleration_says():
         pose = follower.brake()
     # v^2 / 2a, less half a period of the first speed: the first period already is slower.
     assert pose.position[0] - start == pytest.approx(0.4**2 / 2 - 0.4 * PERIOD / 2)
+
+
+def test_a_stop_with_a_jerk_limit_takes_the_time_and_the_way_they_say():
+    follower = limiter(start=Pose(np.array([-0.4, 0.0, 0.3]), IDENTITY), limits=JERKY)
+    for i in range(1, 60):
+        follower.follow(Pose(np.array([-0.4 + 0.008 * i, 0.0, 0.3]), IDENTITY))
+    assert follower.velocity[0] == pytest.approx(0.4)
+    start, ticks = follower.pose.position[0], 0
+    while follower.velocity.any():
+        follower.brake()
+        ticks += 1
+    # 2 * 3 / 30 s are 10 periods; the average delays the stop by 4.5 and ends 9 later.
+    assert follower.lag_periods == 4.5
+    assert ticks == 0.4 / 1.0 / PERIOD + 9
+    way = 0.4**2 / 2 - 0.4 * PERIOD / 2 + 0.4 * 4.5 * PERIOD
+    assert follower.pose.position[0] - start == pytest.approx(way)
+
+
+def test_what_bites_is_named():
+    follower = limiter(limits=JERKY)
+    far = Pose(START.position + np.array([0.9, 0.0, 0.0]), IDENTITY)
+    turned = Pose(START.position, quaternion_from_rotation_vector(np.array([0.0, 0.0, 1.0])))
+    assert follower.follow(START) is START
+    assert follower.bites == ()
+    follower.follow(far)
+    assert follower.bites == ('position', 'velocity', 'acceleration', 'jerk')
+    follower = limiter(limits=JERKY)
+    follower.follow(turned)
+    assert follower.bites == ('rotation_velocity', 'rotation_acceleration', 'rotation_jerk')
 
 
 def test_from_outside_the_workspace_it_moves_only_inwards():

@@ -185,7 +185,7 @@ class SetpointLoop:
         reached_ns = now_ns + self._arm.period_ns
         if self._timeline is not None:
             pose = self._limiter.follow((self._fade or self._timeline).pose_at(reached_ns))
-            self.limited_ticks += self._limiter.limited
+            self.limited_ticks += bool(self._limiter.bites)
             opening = self._timeline.gripper_at(now_ns)
             self._gripper = self._gripper if opening is None else opening
         else:
