@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import JointState
 
+from robomamba_ros.data.state_messages import (
+    gripper_opening,
+    nanoseconds,
+    pose_from_stamped,
+    robot_state,
+)
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.nodes.conversions import (
     duration_message,
     gripper_command,
-    gripper_opening,
-    nanoseconds,
-    pose_from_stamped,
     pose_to_stamped,
-    robot_state,
     time_message,
 )
 from robomamba_ros.robots.arm import load_arm

@@ -15,11 +15,11 @@ from scripted_policies import CAMERA_SIZE, GoTo
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
+from robomamba_ros.data.state_messages import nanoseconds
 from robomamba_ros.errors import SimulationError
 from robomamba_ros.evaluation.rollout import run_episode
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.controller_node import ControllerNode
-from robomamba_ros.nodes.conversions import nanoseconds
 from robomamba_ros.nodes.episode_runner import EpisodeRunner
 from robomamba_ros.nodes.policy_node import PolicyNode
 from robomamba_ros.nodes.sim_node import SimNode

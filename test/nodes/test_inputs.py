@@ -10,8 +10,7 @@ from sensor_msgs.msg import Image, JointState
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.camera_input import CameraInput
-from robomamba_ros.nodes.conversions import pose_to_stamped, time_message
-from robomamba_ros.nodes.images import rgb_to_image
+from robomamba_ros.nodes.conversions import pose_to_stamped, rgb_to_image, time_message
 from robomamba_ros.nodes.state_input import StateInput
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import Pose

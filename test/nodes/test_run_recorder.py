@@ -6,8 +6,7 @@ from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.conversions import time_message
-from robomamba_ros.nodes.images import rgb_to_image
+from robomamba_ros.nodes.conversions import rgb_to_image, time_message
 from robomamba_ros.nodes.run_recorder import RunRecorder
 
 MS = 1_000_000

@@ -10,10 +10,9 @@ from typing import Any
 
 from sensor_msgs.msg import CompressedImage, Image
 
-from robomamba_ros.errors import ObservationError
+from robomamba_ros.data.image_messages import camera_to_rgb
+from robomamba_ros.data.state_messages import nanoseconds
 from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.conversions import nanoseconds
-from robomamba_ros.nodes.images import compressed_image_to_rgb, image_to_rgb
 from robomamba_ros.robots.arm import Camera
 from robomamba_ros.types import UInt8Array
 
@@ -36,29 +35,17 @@ class CameraInput:
         self._subscription = node.create_subscription(
             CompressedImage if compressed else Image,
             f'{topic}/compressed' if compressed else topic,
-            self._on_compressed if compressed else self._on_raw,
+            self._on_message,
             qos.camera(mode),
         )
 
-    def _on_raw(self, message: Image) -> None:
-        self._hand_on(message, lambda: self._decode(message))
-
-    def _on_compressed(self, message: CompressedImage) -> None:
-        self._hand_on(message, lambda: compressed_image_to_rgb(message))
-
-    def _hand_on(self, message: Any, decode: Callable[[], UInt8Array]) -> None:
+    def _on_message(self, message: Any) -> None:
         self.count += 1
-        self._on_image(self._camera.name, nanoseconds(message.header.stamp), decode)
 
-    def _decode(self, message: Image) -> UInt8Array:
-        # A policy trained on RGB and fed BGR fails quietly, so a surprise is an error.
-        if message.encoding != self._camera.encoding:
-            raise ObservationError(
-                f"camera '{self._camera.name}' sends {message.encoding}, the arm contract says "
-                f'{self._camera.encoding}; correct `encoding` in the arm file if the camera is '
-                'right'
-            )
-        return image_to_rgb(message)
+        def decode() -> UInt8Array:
+            return camera_to_rgb(message, self._camera)
+
+        self._on_image(self._camera.name, nanoseconds(message.header.stamp), decode)
 
     def destroy(self) -> None:
         """Unsubscribe."""

@@ -18,15 +18,16 @@ from trajectory_msgs.msg import (
     MultiDOFJointTrajectoryPoint,
 )
 
-from robomamba_ros.errors import ActionError, unknown_name
-from robomamba_ros.nodes.conversions import (
-    duration_message,
-    nanoseconds,
-    pose_to_stamped,
-    time_message,
+from robomamba_ros.data.chunk_arrays import (
+    IDENTITY,
+    end_effector_transforms,
+    joint_positions,
+    predicted_poses,
 )
+from robomamba_ros.data.state_messages import nanoseconds
+from robomamba_ros.errors import ActionError, unknown_name
+from robomamba_ros.nodes.conversions import duration_message, pose_to_stamped, time_message
 from robomamba_ros.spatial.transforms import (
-    quaternion_from_rotation_vector,
     quaternion_inverse,
     quaternion_multiply,
     rotation_vector_from_quaternion,
@@ -41,8 +42,6 @@ from robomamba_ros.types import (
     Pose,
 )
 
-IDENTITY = np.array([0.0, 0.0, 0.0, 1.0])
-
 
 def chunk_to_messages(
     chunk: ActionChunk, frame: str
@@ -55,11 +54,10 @@ def chunk_to_messages(
     targets = MultiDOFJointTrajectory(joint_names=[chunk.space.value])
     targets.header.stamp = time_message(chunk.stamp_ns)
     targets.header.frame_id = frame
-    joint_names = [n for n in chunk.names if n not in (*EE_DELTA_NAMES, *EE_POSE_NAMES)]
+    joint_names, positions = joint_positions(chunk)
     joints = JointTrajectory(joint_names=joint_names)
     joints.header = targets.header
-    transforms = _transforms(chunk)
-    positions = _joint_positions(chunk, joint_names)
+    transforms = end_effector_transforms(chunk)
     for i in range(chunk.horizon):
         due = duration_message((i + 1) * chunk.dt_ns)
         target = MultiDOFJointTrajectoryPoint(time_from_start=due)
@@ -119,14 +117,7 @@ def predicted_path(chunk: ActionChunk, anchor: Pose, frame: str) -> Path:
     path = Path()
     path.header.stamp = time_message(chunk.stamp_ns)
     path.header.frame_id = frame
-    transforms = _transforms(chunk)
-    if transforms is None:
-        return path
-    for i, transform in enumerate(transforms):
-        pose = Pose(transform[:3], transform[3:])
-        if chunk.space is ActionSpace.EE_DELTA:
-            turned = quaternion_multiply(pose.quaternion, anchor.quaternion)
-            pose = Pose(anchor.position + pose.position, turned)
+    for i, pose in enumerate(predicted_poses(chunk, anchor)):
         path.poses.append(pose_to_stamped(pose, chunk.stamp_ns + (i + 1) * chunk.dt_ns, frame))
     return path
 
@@ -157,21 +148,6 @@ class ChunkJoiner:
         return messages_to_chunk(targets, joints, self._frame)
 
 
-def displacements(chunk: ActionChunk) -> Float64Array:
-    """Return (H, 7) displacements since the stamp of an ee_delta chunk: metres, quaternion."""
-    steps = np.zeros((chunk.horizon, 6))
-    for column, name in enumerate(EE_DELTA_NAMES):
-        if name in chunk.names:
-            steps[:, column] = chunk.channel(name)
-    result = np.empty((chunk.horizon, 7))
-    result[:, :3] = np.cumsum(steps[:, :3], axis=0)
-    turn = IDENTITY
-    for i, step in enumerate(steps):
-        turn = quaternion_multiply(quaternion_from_rotation_vector(step[3:]), turn)
-        result[i, 3:] = turn
-    return result
-
-
 def _differences(transforms: Float64Array) -> Float64Array:
     """Return (H, 6) displacements within each step; the inverse of `displacements`."""
     steps = np.empty((len(transforms), 6))
@@ -185,28 +161,11 @@ def _differences(transforms: Float64Array) -> Float64Array:
     return steps
 
 
-def _transforms(chunk: ActionChunk) -> Float64Array | None:
-    if chunk.space is ActionSpace.EE_DELTA:
-        return displacements(chunk)
-    if chunk.space is ActionSpace.EE_POSE:
-        return np.stack([chunk.channel(name) for name in EE_POSE_NAMES], axis=1).astype(np.float64)
-    return None
-
-
 def _transform_message(values: Float64Array) -> Transform:
     x, y, z, qx, qy, qz, qw = values.tolist()
     return Transform(
         translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw)
     )
-
-
-def _joint_positions(chunk: ActionChunk, names: list[str]) -> Float64Array:
-    positions = np.empty((chunk.horizon, len(names)))
-    for column, name in enumerate(names):
-        values = chunk.channel(name).astype(np.float64)
-        differs = chunk.space is ActionSpace.JOINT_DELTA and name != GRIPPER_NAME
-        positions[:, column] = np.cumsum(values) if differs else values
-    return positions
 
 
 def _space(names: list[str]) -> ActionSpace:

@@ -18,8 +18,8 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
-from robomamba_ros.nodes.conversions import nanoseconds
-from robomamba_ros.nodes.images import image_to_rgb
+from robomamba_ros.data.image_messages import image_to_rgb
+from robomamba_ros.data.state_messages import nanoseconds
 from robomamba_ros.nodes.simulated_robot import EPISODE_GAP_NS
 from robomamba_ros.types import NANOSECONDS, Float64Array, UInt8Array
 

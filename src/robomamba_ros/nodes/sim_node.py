@@ -16,9 +16,9 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
+from robomamba_ros.data.state_messages import gripper_opening, nanoseconds, pose_from_stamped
 from robomamba_ros.errors import ObservationError, RoboMambaError
 from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.conversions import gripper_opening, nanoseconds, pose_from_stamped
 from robomamba_ros.nodes.diagnostics import Rate
 from robomamba_ros.nodes.host import run
 from robomamba_ros.nodes.parameters import SIM, Parameters

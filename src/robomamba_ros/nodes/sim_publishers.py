@@ -16,9 +16,8 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import String
 
 from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.conversions import pose_to_stamped, time_message
+from robomamba_ros.nodes.conversions import pose_to_stamped, rgb_to_image, time_message
 from robomamba_ros.nodes.diagnostics import OK, Report, status_message
-from robomamba_ros.nodes.images import rgb_to_image
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.simulation.metaworld import CAMERA
 from robomamba_ros.types import RobotState, UInt8Array

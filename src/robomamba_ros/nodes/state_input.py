@@ -8,9 +8,9 @@ from typing import Any
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import JointState
 
+from robomamba_ros.data.state_messages import StateJoiner
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.conversions import nanoseconds, robot_state
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import RobotState
 
@@ -32,38 +32,29 @@ class StateInput:
         on_error: Callable[[ObservationError], None],
     ) -> None:
         self._node = node
-        self._arm = arm
-        self._lockstep = mode == 'lockstep'
         self._on_state = on_state
         self._on_error = on_error
-        self._joints: Any = None
-        self._pose: Any = None
         self.count = 0
+        joiner = StateJoiner(arm, same_stamp=mode == 'lockstep')
+
+        def on_joints(message: JointState) -> None:
+            self._take(joiner.add_joints, message)
+
+        def on_pose(message: PoseStamped) -> None:
+            self._take(joiner.add_pose, message)
+
         profile = qos.state(mode)
         self._subscriptions = [
-            node.create_subscription(JointState, 'joint_states', self._on_joints, profile),
-            node.create_subscription(PoseStamped, 'ee_pose', self._on_pose, profile),
+            node.create_subscription(JointState, 'joint_states', on_joints, profile),
+            node.create_subscription(PoseStamped, 'ee_pose', on_pose, profile),
         ]
 
-    def _on_joints(self, message: JointState) -> None:
-        self._joints = message
-        if self._lockstep:
-            self._join()
-
-    def _on_pose(self, message: PoseStamped) -> None:
-        self._pose = message
-        self._join()
-
-    def _join(self) -> None:
-        joints, pose = self._joints, self._pose
-        if joints is None or pose is None:
-            return
-        if self._lockstep and joints.header.stamp != pose.header.stamp:
-            return
-        self.count += 1
+    def _take(self, add: Callable[[Any], tuple[RobotState, int] | None], message: Any) -> None:
         try:
-            state = robot_state(joints, pose, self._arm)
-            self._on_state(state, nanoseconds(joints.header.stamp))
+            joined = add(message)
+            if joined is not None:
+                self.count += 1
+                self._on_state(*joined)
         except ObservationError as error:
             self._on_error(error)
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
-from robomamba_ros.errors import ObservationError
-from robomamba_ros.nodes.images import (
+from robomamba_ros.data.image_messages import (
     ENCODINGS,
     compressed_image_to_rgb,
     image_to_rgb,
-    rgb_to_image,
 )
+from robomamba_ros.errors import ObservationError
+from robomamba_ros.nodes.conversions import rgb_to_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 

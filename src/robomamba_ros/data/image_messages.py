@@ -1,18 +1,17 @@
-"""Camera messages to and from RGB arrays: the one place that knows encodings and colour order.
+"""RGB arrays from camera messages, live ones of rclpy as well as those read from a bag.
 
-Knows nothing about nodes, topics or torch.
+The one place that knows encodings and the order of colours. Knows nothing about nodes, topics,
+bags or torch.
 """
 
 from __future__ import annotations
 
-from array import array
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import Image
 
 from robomamba_ros.errors import ObservationError
-from robomamba_ros.nodes.conversions import time_message
+from robomamba_ros.robots.arm import Camera
 from robomamba_ros.types import UInt8Array
 
 # Bytes per pixel, and the bytes that are red, green and blue.
@@ -24,6 +23,22 @@ ENCODINGS: dict[str, tuple[int, tuple[int, int, int]]] = {
     'mono8': (1, (0, 0, 0)),
 }
 COMPRESSIONS = ('jpeg', 'jpg', 'png')
+
+
+def camera_to_rgb(message: Any, camera: Camera) -> UInt8Array:
+    """Return a message of a camera of the arm contract, raw or compressed, as RGB.
+
+    Raises ObservationError where it is not what the contract says: a policy trained on RGB and fed
+    BGR fails quietly.
+    """
+    if camera.transport == 'compressed':
+        return compressed_image_to_rgb(message)
+    if message.encoding != camera.encoding:
+        raise ObservationError(
+            f"camera '{camera.name}' sends {message.encoding}, the arm contract says "
+            f'{camera.encoding}; correct `encoding` in the arm file if the camera is right'
+        )
+    return image_to_rgb(message)
 
 
 def image_to_rgb(message: Any) -> UInt8Array:
@@ -69,14 +84,3 @@ def compressed_image_to_rgb(message: Any) -> UInt8Array:
             f"{data.size} bytes of compressed image '{message.format}' cannot be decoded"
         )
     return np.ascontiguousarray(bgr[:, :, ::-1], dtype=np.uint8)
-
-
-def rgb_to_image(image: UInt8Array, stamp_ns: int, frame: str) -> Image:
-    """Return RGB (h, w, 3) uint8 as a sensor_msgs/Image in rgb8."""
-    height, width, _ = image.shape
-    message = Image(height=height, width=width, encoding='rgb8', step=3 * width)
-    message.header.stamp = time_message(stamp_ns)
-    message.header.frame_id = frame
-    # An array is taken as it is; bytes would be checked one by one.
-    message.data = array('B', image.tobytes())
-    return message

@@ -1,0 +1,82 @@
+"""Action chunks as the arrays that their messages carry, live and in bags.
+
+Knows nothing about messages.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from robomamba_ros.spatial.transforms import quaternion_from_rotation_vector, quaternion_multiply
+from robomamba_ros.types import (
+    EE_DELTA_NAMES,
+    EE_POSE_NAMES,
+    GRIPPER_NAME,
+    ActionChunk,
+    ActionSpace,
+    Float64Array,
+    Pose,
+)
+
+IDENTITY = np.array([0.0, 0.0, 0.0, 1.0])
+
+
+def end_effector_transforms(chunk: ActionChunk) -> Float64Array | None:
+    """Return (H, 7) metres and quaternions (x, y, z, w), None for chunks of joint channels.
+
+    ee_delta: displacements since the stamp. ee_pose: absolute.
+    """
+    if chunk.space is ActionSpace.EE_DELTA:
+        return displacements(chunk)
+    if chunk.space is ActionSpace.EE_POSE:
+        return np.stack([chunk.channel(name) for name in EE_POSE_NAMES], axis=1).astype(np.float64)
+    return None
+
+
+def displacements(chunk: ActionChunk) -> Float64Array:
+    """Return (H, 7) displacements since the stamp of an ee_delta chunk: metres, quaternion."""
+    steps = np.zeros((chunk.horizon, 6))
+    for column, name in enumerate(EE_DELTA_NAMES):
+        if name in chunk.names:
+            steps[:, column] = chunk.channel(name)
+    result = np.empty((chunk.horizon, 7))
+    result[:, :3] = np.cumsum(steps[:, :3], axis=0)
+    turn = IDENTITY
+    for i, step in enumerate(steps):
+        turn = quaternion_multiply(quaternion_from_rotation_vector(step[3:]), turn)
+        result[i, 3:] = turn
+    return result
+
+
+def joint_positions(chunk: ActionChunk) -> tuple[list[str], Float64Array]:
+    """Return the names of the joint and gripper channels, and their (H, n) values.
+
+    joint_delta: displacements since the stamp, the gripper excepted.
+    """
+    names = [n for n in chunk.names if n not in (*EE_DELTA_NAMES, *EE_POSE_NAMES)]
+    positions = np.empty((chunk.horizon, len(names)))
+    for column, name in enumerate(names):
+        values = chunk.channel(name).astype(np.float64)
+        differs = chunk.space is ActionSpace.JOINT_DELTA and name != GRIPPER_NAME
+        positions[:, column] = np.cumsum(values) if differs else values
+    return names, positions
+
+
+def predicted_poses(chunk: ActionChunk, anchor: Pose) -> list[Pose]:
+    """Return base_T_ee after each step, from the pose `anchor` at the stamp.
+
+    Chunks of joint channels give none: the end effector's poses follow from kinematics.
+    """
+    transforms = end_effector_transforms(chunk)
+    if transforms is None:
+        return []
+    poses = [Pose(transform[:3], transform[3:]) for transform in transforms]
+    if chunk.space is not ActionSpace.EE_DELTA:
+        return poses
+    return [
+        Pose(
+            anchor.position + pose.position,
+            quaternion_multiply(pose.quaternion, anchor.quaternion),
+        )
+        for pose in poses
+    ]
