@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,20 @@ import pytest
 import torch
 import yaml
 
+from robomamba_ros.language.text import TextTokenizer
 from robomamba_ros.language.tokenizer import InstructionTokenizer
+from robomamba_ros.mamba.backbone import MambaConfig
+from robomamba_ros.mamba.language_model import LanguageModelConfig
 from robomamba_ros.policies.anolevla.checkpoint import save
 from robomamba_ros.policies.anolevla.config import read_config
 from robomamba_ros.policies.anolevla.network import AnoleVLA
+from robomamba_ros.policies.base import CameraSpec
 from robomamba_ros.policies.normalization import Affine, Normalization
+from robomamba_ros.policies.robomamba.checkpoint import save as save_robomamba
+from robomamba_ros.policies.robomamba.config import RoboMambaConfig, VisionConfig
+from robomamba_ros.policies.robomamba.network import RoboMamba
 from robomamba_ros.resources import share_directory
+from robomamba_ros.vision.clip import ClipConfig
 
 WORDS = ('Open a drawer', 'Push the puck to a goal')
 JOINTS = [f'joint_{number}' for number in range(11)]
@@ -95,15 +103,51 @@ def write(folder: Path, document: dict[str, object]) -> AnoleVLA:
     return network
 
 
+def write_robomamba(folder: Path) -> None:
+    """Write a RoboMamba of random weights, whose contact is the middle of every image."""
+    tokenizer = TextTokenizer.train([f'<|user|> {words}\n' for words in WORDS], 300)
+    sizes = ClipConfig(
+        image_size=28,
+        patch_size=7,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+    )
+    config = RoboMambaConfig(
+        name=folder.name,
+        language=LanguageModelConfig(MambaConfig(32, 2, d_state=4), tokenizer.vocabulary, 304),
+        vision=VisionConfig(CameraSpec('front', 48, 64), sizes, connector=40),
+        head=(16, 8),
+    )
+    torch.manual_seed(0)
+    network = RoboMamba(config)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        _, _, second, _, last = network.head.position
+        second.weight.zero_()
+        second.bias.fill_(1.0)
+        last.weight.fill_(0.5 / last.in_features)
+    save_robomamba(folder, config, network.state_dict(), tokenizer)
+
+
 @dataclass(frozen=True)
 class Case:
-    """A policy of a kind: writes a checkpoint into a directory; the caches that it can have."""
+    """A policy of a kind: writes a checkpoint into a directory; the caches that it can have.
+
+    broken: keys that make its config.yaml wrong; said: what the error says of them.
+    """
 
     name: str
     kind: str
     write: Callable[[Path], object]
     caches: tuple[str, ...] = ('none', 'stream')
     needs: tuple[str, ...] = ()
+    broken: Mapping[str, object] = field(
+        default_factory=lambda: {'horizon': 0, 'execute_steps': 'ten', 'dt_nss': 3}
+    )
+    said: tuple[str, ...] = ('horizon: found 0', "execute_steps: found 'ten'", "mean 'dt_ns'")
 
 
 def _shipped(name: str) -> Callable[[Path], object]:
@@ -119,6 +163,15 @@ CASES = (
         caches=('none', 'prefix', 'stream'),
     ),
     Case('paper', 'anolevla', lambda folder: write(folder, PAPER), needs=('transformers',)),
+    Case(
+        'robomamba',
+        'robomamba',
+        write_robomamba,
+        caches=('none', 'prefix'),
+        needs=('transformers',),
+        broken={'head': {'widths': [0.5, 2]}, 'approach': {'contact_m': 'far'}, 'visoin': {}},
+        said=('widths: found [0.5, 2.0]', "contact_m: found 'far'", "mean 'vision'"),
+    ),
     Case('hold', 'scripted', _shipped('hold'), caches=('none', 'prefix', 'stream')),
     Case('scripted', 'scripted', _shipped('scripted'), caches=('none', 'prefix', 'stream')),
 )

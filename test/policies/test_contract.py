@@ -12,6 +12,7 @@ import yaml
 from robomamba_ros.errors import CheckpointError, ConfigError, ObservationError
 from robomamba_ros.policies.base import CACHES, fake_observation
 from robomamba_ros.policies.registry import KINDS, describe_policy, load_policy
+from robomamba_ros.types import EE_POSE_NAMES, PoseTarget
 
 
 def observe(policy, seed=0, **changes):
@@ -22,8 +23,16 @@ def observe(policy, seed=0, **changes):
     return replace(seen, stamp_ns=seed * spec.dt_ns, previous_state=before, **changes)
 
 
+def numbers(found):
+    """The (H, d_a) actions of a chunk; the pose of a target is one action."""
+    if isinstance(found, PoseTarget):
+        pose = np.concatenate([found.pose.position, found.pose.quaternion])
+        return pose[None].astype(np.float32)
+    return found.actions
+
+
 def infer(policy, *seeds, **changes):
-    return [policy.infer(observe(policy, seed, **changes)).actions for seed in seeds]
+    return [numbers(policy.infer(observe(policy, seed, **changes))) for seed in seeds]
 
 
 def equal(first, second):
@@ -39,16 +48,21 @@ def test_every_kind_in_the_registry_is_tested_here(kinds):
     assert kinds == set(KINDS)
 
 
-def test_a_chunk_is_what_the_spec_says(policy, folder):
+def test_what_it_gives_is_what_the_spec_says(policy, folder):
     spec = policy.spec
     seen = observe(policy, 3)
-    chunk = policy.infer(seen)
+    found = policy.infer(seen)
     assert spec.name == folder.name
-    assert chunk.actions.shape == (spec.horizon, len(spec.action_names))
-    assert chunk.actions.dtype == np.float32
-    assert (chunk.space, chunk.names) == (spec.action_space, spec.action_names)
-    assert (chunk.stamp_ns, chunk.dt_ns) == (seen.stamp_ns, spec.dt_ns)
+    assert found.stamp_ns == seen.stamp_ns
+    assert numbers(found).shape == (spec.horizon, len(spec.action_names))
     assert 1 <= spec.execute_steps <= spec.horizon
+    if isinstance(found, PoseTarget):
+        assert found.frame in [camera.name for camera in spec.cameras]
+        assert spec.action_names == EE_POSE_NAMES
+        return
+    assert found.actions.dtype == np.float32
+    assert (found.space, found.names) == (spec.action_space, spec.action_names)
+    assert found.dt_ns == spec.dt_ns
 
 
 def test_the_same_inputs_give_the_same_bits_in_every_copy(policy, folder, tmp_path):
@@ -157,15 +171,15 @@ def test_an_unknown_way_to_run_is_refused(folder, option, error, message):
         load_policy(folder, **option)
 
 
-def test_its_configuration_is_refused_with_every_error_at_once(folder, tmp_path):
+def test_its_configuration_is_refused_with_every_error_at_once(case, folder, tmp_path):
     shutil.copytree(folder, tmp_path / 'broken')
     path = tmp_path / 'broken/config.yaml'
     document = yaml.safe_load(path.read_text())
-    document |= {'horizon': 0, 'execute_steps': 'ten', 'dt_nss': 3}
+    document |= case.broken
     path.write_text(yaml.safe_dump(document))
     with pytest.raises(ConfigError) as caught:
         load_policy(path.parent)
-    for part in ('horizon: found 0', "execute_steps: found 'ten'", "did you mean 'dt_ns'"):
+    for part in case.said:
         assert part in str(caught.value)
 
 

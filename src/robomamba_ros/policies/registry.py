@@ -21,6 +21,7 @@ CONFIG = 'config.yaml'
 # The value of `policy` in config.yaml, and the module that knows this kind.
 KINDS = {
     'anolevla': 'robomamba_ros.policies.anolevla.checkpoint',
+    'robomamba': 'robomamba_ros.policies.robomamba.checkpoint',
     'scripted': 'robomamba_ros.policies.scripted',
 }
 

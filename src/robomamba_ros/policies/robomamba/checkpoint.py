@@ -1,0 +1,117 @@
+"""RoboMamba checkpoints: a directory becomes a policy, a network becomes a directory.
+
+Knows nothing about public layouts or the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from robomamba_ros.errors import CheckpointError
+from robomamba_ros.language.text import TextTokenizer
+from robomamba_ros.mamba.packing import pack
+from robomamba_ros.policies.base import LoadOptions
+from robomamba_ros.policies.checkpoint import (
+    CONFIG,
+    TOKENIZER,
+    WEIGHTS,
+    require_files,
+    torch_device,
+)
+from robomamba_ros.policies.cost import macs, mamba_macs, parameters, state_bytes
+from robomamba_ros.policies.description import Description, Part
+from robomamba_ros.policies.robomamba.config import (
+    KIND,
+    RoboMambaConfig,
+    read_config,
+    write_config,
+)
+from robomamba_ros.policies.robomamba.network import RoboMamba
+from robomamba_ros.policies.robomamba.policy import CACHES, RoboMambaPolicy
+from robomamba_ros.weights import fit_weights, read_safetensors, uninitialised
+
+HEAD = 'head.'  # small, and in float32 whatever the type of the rest
+TEXT = 16  # tokens of a short instruction with its prompt, for what an inference costs
+
+
+def load(folder: Path, options: LoadOptions) -> RoboMambaPolicy:
+    """Return the policy in a checkpoint directory.
+
+    Raises ConfigError and CheckpointError with everything that does not fit, BackendError for a
+    missing device or package.
+    """
+    require_files(folder, CONFIG, WEIGHTS, TOKENIZER)
+    torch.set_num_threads(options.threads)
+    device = torch_device(options.device)
+    config = read_config(folder / CONFIG, folder.name)
+    tokenizer = TextTokenizer.load(folder / TOKENIZER)
+    if tokenizer.vocabulary != config.language.vocab_size:
+        raise CheckpointError(
+            f'{folder / TOKENIZER} has {tokenizer.vocabulary} tokens, {CONFIG} says '
+            f'{config.language.vocab_size}; give the tokenizer of this model'
+        )
+    with uninitialised():
+        network = RoboMamba(config)
+    path = folder / WEIGHTS
+    dtype = getattr(torch, options.dtype)
+    fit_weights(network, in_type(read_safetensors(path), dtype), str(path), CONFIG)
+    policy = RoboMambaPolicy(network.to(device), tokenizer, cache=options.cache)
+    pack(network)
+    return policy
+
+
+def save(
+    folder: Path,
+    config: RoboMambaConfig,
+    weights: Mapping[str, Tensor],
+    tokenizer: TextTokenizer,
+) -> None:
+    """Write a checkpoint directory that `load` reads, the weights in the types they have."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(config, folder / CONFIG)
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
+    tokenizer.save(folder / TOKENIZER)
+
+
+def describe(path: Path) -> Description:
+    """Return what the policy of a configuration file is and costs; reads no weights."""
+    config = read_config(path, path.parent.name if path.name == CONFIG else path.stem)
+    with uninitialised():
+        network = RoboMamba(config)
+    backbone, vision = config.language.backbone, config.vision
+    seen = 0 if vision is None else vision.clip.tokens
+    parts = [Part('language', parameters(network.language), mamba_macs(backbone, seen + TEXT))]
+    if network.vision is not None and vision is not None:
+        images = torch.zeros(1, 3, vision.clip.image_size, vision.clip.image_size)
+        parts.insert(0, Part('vision', parameters(network.vision), macs(network.vision, images)))
+    if network.head is not None:
+        pooled = torch.zeros(1, backbone.d_model)
+        parts.append(Part('head', parameters(network.head), macs(network.head, pooled)))
+    total = sum(part.parameters for part in parts)
+    exact = 0 if network.head is None else parameters(network.head)
+    return Description(
+        kind=KIND,
+        spec=config.spec,
+        facts={
+            'tokens': f'vision {seen}, text {TEXT} as counted below: {seen + TEXT}',
+            'backbone': f'{backbone.n_layer} Mamba layers of width {backbone.d_model}',
+            'pose head': 'none' if config.head is None else ' x '.join(map(str, config.head)),
+            'caches': ', '.join(CACHES),
+        },
+        parts=tuple(parts),
+        memory={'float32': 4 * total, 'bfloat16': 2 * (total + exact)},
+        state_bytes=state_bytes(backbone),
+    )
+
+
+def in_type(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Return the weights in `dtype`, those of the pose head in float32."""
+    return {
+        name: tensor.to(torch.float32 if name.startswith(HEAD) else dtype)
+        for name, tensor in weights.items()
+    }
