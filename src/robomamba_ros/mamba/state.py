@@ -65,12 +65,13 @@ class MambaState:
     ) -> MambaState:
         """Return the state before the first token: all zeros."""
         conv = (batch, config.d_conv - 1, config.d_inner)
-        ssm = (batch, config.d_inner, config.d_state)
+        # The backends read and write the channels next to each other.
+        ssm = (batch, config.d_state, config.d_inner)
         return cls(
             tuple(
                 LayerState(
                     torch.zeros(conv, device=device, dtype=dtype),
-                    torch.zeros(ssm, device=device, dtype=dtype),
+                    torch.zeros(ssm, device=device, dtype=dtype).transpose(1, 2),
                 )
                 for _ in range(config.n_layer)
             )
