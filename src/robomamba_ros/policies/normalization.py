@@ -52,11 +52,6 @@ def _float32(values: tuple[float, ...]) -> Float32Array:
     return np.asarray(values, dtype=np.float32)
 
 
-def identity(channels: int) -> Affine:
-    """Return the scales that change nothing."""
-    return Affine((0.0,) * channels, (1.0,) * channels)
-
-
 @dataclass(frozen=True)
 class Normalization:
     """The scales of a policy: state, delta state (one action step), action."""
@@ -84,6 +79,15 @@ class Normalization:
     def save(self, path: Path) -> None:
         """Write normalization.json."""
         path.write_text(json.dumps(asdict(self), indent=1) + '\n', encoding='utf-8')
+
+    @classmethod
+    def identity(cls, spec: PolicySpec) -> Normalization:
+        """Return the scales that change nothing."""
+        state, action = (
+            Affine((0.0,) * len(names), (1.0,) * len(names))
+            for names in (spec.state_names, spec.action_names)
+        )
+        return cls(state, state, action)
 
     @classmethod
     def load(cls, path: Path) -> Normalization:

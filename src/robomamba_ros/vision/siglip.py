@@ -66,6 +66,7 @@ class SiglipVision(nn.Module):
 
     def __init__(self, config: SiglipConfig, d_model: int) -> None:
         super().__init__()
+        self.config = config
         self.tower = _tower(config)
         self.project = nn.Linear(config.hidden_size, d_model)
 
@@ -78,8 +79,8 @@ class SiglipVision(nn.Module):
         return VisionTokens(tokens.unflatten(0, (batch, -1)).flatten(1, 2), None)
 
 
-def load_siglip(directory: str | Path, expected: SiglipConfig, vision: SiglipVision) -> None:
-    """Put a published image tower into `vision`, whose sizes `expected` states.
+def load_siglip(directory: str | Path, vision: SiglipVision) -> None:
+    """Put a published image tower into `vision`.
 
     directory: config.json and weights of a whole SigLIP model with a fixed image size, or of its
     image tower alone. Raises CheckpointError with everything that does not fit.
@@ -88,10 +89,11 @@ def load_siglip(directory: str | Path, expected: SiglipConfig, vision: SiglipVis
     path = folder / 'config.json'
     found = read_siglip_config(path)
     different = [
-        f'{field.name} is {getattr(found, field.name)}, the policy has '
-        f'{getattr(expected, field.name)}'
-        for field in fields(SiglipConfig)
-        if getattr(found, field.name) != getattr(expected, field.name)
+        f'{name} is {value}, the policy has {expected}'
+        for (name, value), expected in zip(
+            asdict(found).items(), asdict(vision.config).values(), strict=True
+        )
+        if value != expected
     ]
     if different:
         raise CheckpointError(f'{path} does not fit the policy: {"; ".join(different)}')

@@ -66,9 +66,11 @@ class AnoleVLA(nn.Module):
 
     def compute_in(self, dtype: torch.dtype) -> None:
         """Give the large parameters the type `dtype`, the others float32."""
-        self.float()
-        for parameter in self.large():
-            parameter.data = parameter.data.to(dtype)
+        large = set(self.large())
+        for parameter in self.parameters():
+            target = dtype if parameter in large else torch.float32
+            # A copy, also where the type is right: one tensor would keep its whole file mapped.
+            parameter.data = parameter.data.to(target, copy=True)
 
     def pack(self) -> None:
         """Lay out the weights for inference on the CPU, once for all."""
