@@ -18,6 +18,7 @@ POLICY = [
     'numba>=0.60,<1',
     'opencv-python-headless>=4.9,<6',
 ]
+VLM = [*POLICY, 'transformers>=5,<6']
 # The authors' kernels are built against the torch that is installed: docs/mamba.md has the command.
 CUDA = [*POLICY, 'triton>=3.6,<4']
 KINEMATICS = ['pin>=3,<5']
@@ -85,6 +86,7 @@ setup(
     install_requires=['numpy>=1.26,<3', 'pyyaml>=6,<7', 'transforms3d>=0.4.2,<1'],
     extras_require={
         'policy': POLICY,
+        'vlm': VLM,
         'cuda': CUDA,
         'kinematics': KINEMATICS,
         'bags': BAGS,
