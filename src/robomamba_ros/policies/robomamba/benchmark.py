@@ -9,13 +9,15 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections import deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from robomamba_ros.language.text import TextTokenizer
 from robomamba_ros.mamba.backbone import MambaConfig
@@ -37,40 +39,51 @@ SIZES = {
     'small': (ClipConfig(hidden_size=256, intermediate_size=1024, num_attention_heads=4), 256, 8),
     'full': (ClipConfig(), 2560, 64),
 }
-FIRST = 'first question, to the first token'
-SECOND = 'second question, same image, likewise'
-STEP = 'each further token'
+READING = "reading the language model's weights"
+FIRST, SECOND = 'first question, to the first token', 'second question, same image, likewise'
+TOKEN = 'each further token'
+BUFFER = 1 << 30  # bytes that are read in the place of all weights, which packing made opaque
 
 
-def measure(policy: RoboMambaPolicy, repeats: int) -> dict[str, float]:
-    """Return the seconds of questions and poses, about new images and about the same."""
+def measure(policy: RoboMambaPolicy, weights: int, rounds: int) -> dict[str, float]:
+    """Return median seconds of questions and poses, about new images and about the same.
+
+    weights: bytes. All take turns, so that a busy machine slows them alike.
+    """
+    buffer = torch.zeros(min(weights, BUFFER) // 8, dtype=torch.int64)
+    times: dict[str, list[float]] = defaultdict(list)
     images = pictures()
-    image = next(images)
-
-    def see() -> None:
-        nonlocal image
+    policy.contact(next(images), TASK)  # kernels compile, memory is taken
+    for _ in range(rounds):
         image = next(images)
-
-    def nothing() -> None:
-        pass
-
-    def ask(tokens: int) -> Callable[[], object]:
-        return lambda: deque(
-            policy.answer_pieces(image, QUESTION, max_tokens=tokens, choose=never_end), maxlen=0
-        )
-
-    policy.contact(image, TASK)  # kernels compile, memory is taken
-    rows = {FIRST: seconds(ask(1), repeats, see), SECOND: seconds(ask(1), repeats, nothing)}
-    whole = seconds(ask(ANSWER_TOKENS), repeats, nothing)
-    rows[STEP] = (whole - rows[SECOND]) / (ANSWER_TOKENS - 1)
-    rows['pose, new image'] = seconds(lambda: policy.contact(image, TASK), repeats, see)
-    rows['pose, same image'] = seconds(lambda: policy.contact(image, TASK), repeats, nothing)
-    return rows
+        first, *further = ask(policy, image, ANSWER_TOKENS)
+        times[READING].append(seconds(buffer.sum) * weights / (buffer.numel() * 8))
+        times[FIRST].append(first)
+        times[SECOND].append(ask(policy, image, 1)[0])
+        times[TOKEN] += further
+        pose = partial(policy.contact, next(images), TASK)
+        times['pose, new image'].append(seconds(pose))
+        times['pose, same image'].append(seconds(pose))
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
-def never_end(logits: Tensor) -> int:
-    """Return the most probable token that does not end the answer."""
-    return 1 + int(logits[1:].argmax())
+def ask(policy: RoboMambaPolicy, image: UInt8Array, tokens: int) -> list[float]:
+    """Return how long each token of an answer takes [s]."""
+    known = [time.perf_counter()]
+
+    def choose(logits: Tensor) -> int:
+        known.append(time.perf_counter())
+        return 1 + int(logits[1:].argmax())  # never the end of the answer
+
+    policy.answer(image, QUESTION, max_tokens=tokens, choose=choose)
+    return [after - before for before, after in pairwise(known)]
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Return how long a call takes."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
 
 
 def random_network(clip: ClipConfig, d_model: int, n_layer: int, vocabulary: int) -> RoboMamba:
@@ -100,21 +113,10 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def seconds(run: Callable[[], object], repeats: int, before: Callable[[], object]) -> float:
-    """Return the median time of `run`, each after `before`, which is not counted."""
-    times = []
-    for _ in range(repeats):
-        before()
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
-def read_once(network: RoboMamba) -> int:
-    """Add up all weights as integers, which is no more work than reading them; return the sum."""
-    large = (p.flatten() for p in network.parameters() if p.numel() % 4 == 0)
-    return sum(int(p.view(torch.int64).sum()) for p in large)
+def size(module: nn.Module) -> tuple[int, int]:
+    """Return the parameters of a module, and their bytes."""
+    each = [(p.numel(), p.element_size()) for p in module.parameters()]
+    return sum(n for n, _ in each), sum(n * b for n, b in each)
 
 
 def pictures() -> Iterator[UInt8Array]:
@@ -129,29 +131,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description='Time RoboMamba on this machine.')
     parser.add_argument('--size', choices=SIZES, default='small', help="full is the paper's")
     parser.add_argument('--threads', type=int, default=1, help='threads of torch and the kernels')
-    parser.add_argument('--repeats', type=int, default=3, help='runs per row; the median counts')
+    parser.add_argument('--rounds', type=int, default=3, help='runs per row; the median counts')
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     tokenizer = TextTokenizer.train([f'<|user|> {QUESTION} {TASK}\n<|assistant|>'], 320)
     with PeakMemory() as peak:
         network = random_network(*SIZES[options.size], tokenizer.vocabulary)
-        weights = sum(p.numel() * p.element_size() for p in network.parameters())
-        count = sum(p.numel() for p in network.parameters())
-        reading = seconds(lambda: read_once(network), options.repeats + 1, lambda: None)
+        count, large = (size(part) for part in (network, network.language))
         policy = RoboMambaPolicy(network, tokenizer, cache='prefix')
         pack(network)
-        rows = measure(policy, options.repeats)
+        rows = measure(policy, large[1], options.rounds)
     print(machine(options.threads))
     print(
-        f'RoboMamba {options.size}, bfloat16: {count / 1e9:.2f} billion parameters, '
-        f'{weights / 1e9:.2f} GB'
+        f'RoboMamba {options.size}, bfloat16: {count[0] / 1e9:.2f} billion parameters, '
+        f'{count[1] / 1e9:.2f} GB, the language model {large[1] / 1e9:.2f} GB'
     )
     print(f'{"":44}{"ms":>9}{"x reading":>12}')
-    for name, value in {'reading the weights once': reading, **rows}.items():
-        print(f'{name:44}{1e3 * value:9.0f}{value / reading:12.2f}')
-    first, second = (rows[name] for name in (FIRST, SECOND))
-    print(f'second over first question: {second / first:.1%}')
-    print(f'answer: {1 / rows[STEP]:.1f} tokens/s')
+    for name, value in rows.items():
+        print(f'{name:44}{1e3 * value:9.0f}{value / rows[READING]:12.2f}')
+    print(f'second over first question: {rows[SECOND] / rows[FIRST]:.1%}')
+    print(f'answer: {1 / rows[TOKEN]:.1f} tokens/s')
     print(
         *(f'peak memory, {name}: {size / 1e9:.2f} GB' for name, size in peak.sizes.items()),
         sep='\n',
