@@ -22,7 +22,7 @@ VLM = [*POLICY, 'transformers>=5,<6']
 # The authors' kernels are built against the torch that is installed: docs/mamba.md has the command.
 CUDA = [*POLICY, 'triton>=3.6,<4']
 KINEMATICS = ['pin>=3,<5']
-BAGS = ['rosbags>=0.11.9,<0.12']
+BAGS = ['rosbags>=0.11.9,<0.12', 'tqdm>=4.66,<5']
 SIM = ['mujoco>=3.2,<4', 'metaworld>=3,<4', 'opencv-python-headless>=4.9,<6']
 TRAIN = [*POLICY, *SIM, 'tqdm>=4.66,<5']
 # rclpy needs a middleware and does not pull one.

@@ -13,6 +13,7 @@ import numpy as np
 
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import NANOSECONDS, Pose, RobotState
 
 
@@ -64,6 +65,20 @@ def robot_state(joints: Any, pose: Any, arm: ArmContract) -> RobotState:
     return RobotState(
         stamp_ns=nanoseconds(pose.header.stamp),
         pose=pose_from_stamped(pose, arm.base_frame),
+        gripper=gripper_opening(joints, arm),
+        joints=positions,
+    )
+
+
+def state_from_joints(joints: Any, arm: ArmContract, kinematics: Kinematics) -> RobotState:
+    """Return the arm's state from a JointState alone, its pose computed from the joints.
+
+    Raises ObservationError naming what is missing or not finite.
+    """
+    positions = joint_positions(joints, tuple(joint.name for joint in arm.joints), arm)
+    return RobotState(
+        stamp_ns=nanoseconds(joints.header.stamp),
+        pose=kinematics.forward(np.array([positions[name] for name in kinematics.names])),
         gripper=gripper_opening(joints, arm),
         joints=positions,
     )

@@ -18,10 +18,14 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 24
 
 
 class Line(NamedTuple):
-    """One line of a chart: its class in the style sheet, and (T,) values."""
+    """One line of a chart: its class in the style sheet, and (T,) values.
+
+    time: (T,) where it differs from the chart's.
+    """
 
     style: str
     values: Float64Array
+    time: Float64Array | None = None
 
 
 def ticks(low: float, high: float, count: int) -> list[float]:
@@ -105,7 +109,7 @@ def time_chart(
     for line in lines:
         points = ' '.join(
             f'{frame.x(t):.1f},{frame.y(v):.1f}'
-            for t, v in zip(time, line.values, strict=True)
+            for t, v in zip(time if line.time is None else line.time, line.values, strict=True)
             if math.isfinite(v)
         )
         content.append(f'<polyline class="{line.style}" points="{points}"/>')

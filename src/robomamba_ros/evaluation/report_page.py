@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Mapping
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -19,7 +20,7 @@ from robomamba_ros.evaluation.report_charts import (
     interval_bar,
     time_chart,
 )
-from robomamba_ros.evaluation.report_data import EpisodeReport, RunReport
+from robomamba_ros.evaluation.report_data import EpisodeReport, Machine, RunReport
 from robomamba_ros.evaluation.statistics import SuccessRate, percentiles
 from robomamba_ros.types import Float64Array, UInt8Array
 
@@ -57,7 +58,8 @@ def _jpeg(image: UInt8Array) -> str:
     return _data_uri('image/jpeg', encoded.tobytes())
 
 
-def _image(image: UInt8Array, alt: str) -> str:
+def image_element(image: UInt8Array, alt: str) -> str:
+    """Return an RGB image (h, w, 3) uint8 as an element of a page."""
     height, width = image.shape[:2]
     return f'<img src="{_jpeg(image)}" width="{width}" height="{height}" alt="{escape(alt)}">'
 
@@ -79,7 +81,7 @@ def _video(episode: EpisodeReport, folder: Path) -> str:
 
 def _filmstrip(episode: EpisodeReport) -> str:
     figures = (
-        f'<figure>{_image(image, f"{episode.task}, {label}")}'
+        f'<figure>{image_element(image, f"{episode.task}, {label}")}'
         f'<figcaption>{escape(label)}</figcaption></figure>'
         for label, image in episode.frames
     )
@@ -192,14 +194,13 @@ def _success_table(run: RunReport) -> str:
     )
 
 
-def _latency(name: str, samples: Float64Array) -> str:
+def latency_figure(title: str, samples: Float64Array) -> str:
+    """Return the histogram of latencies (n,) [ms] with its percentiles in words."""
     spread = percentiles(samples)
-    chart, beyond = histogram(
-        f'histogram of {LATENCY_NAMES[name].lower()} in milliseconds', samples
-    )
+    chart, beyond = histogram(f'histogram of {title.lower()} in milliseconds', samples)
     outside = f' {beyond} beyond the axis.' if beyond else ''
     return (
-        f'<figure><figcaption>{LATENCY_NAMES[name]} [ms]</figcaption>{chart}'
+        f'<figure><figcaption>{escape(title)} [ms]</figcaption>{chart}'
         f'<p class="note">{spread.count} samples: p50 {spread.p50:.1f}, p90 {spread.p90:.1f}, '
         f'p99 {spread.p99:.1f}, maximum {spread.maximum:.1f} ms.{outside}</p></figure>'
     )
@@ -208,7 +209,9 @@ def _latency(name: str, samples: Float64Array) -> str:
 def _latencies(run: RunReport) -> str:
     if not run.latencies:
         return ''
-    charts = ''.join(_latency(name, samples) for name, samples in run.latencies.items())
+    charts = ''.join(
+        latency_figure(LATENCY_NAMES[name], samples) for name, samples in run.latencies.items()
+    )
     return f'<section><h2>Latency</h2><div class="charts">{charts}</div></section>'
 
 
@@ -227,6 +230,11 @@ def _headline(run: RunReport) -> str:
                 f'p50; p99 {spread.p99:.0f} ms',
             )
         )
+    return headline(facts)
+
+
+def headline(facts: list[tuple[str, str, str]]) -> str:
+    """Return large figures side by side: (value as markup, label, detail) each."""
     cells = ''.join(
         f'<div><dt>{escape(label)}</dt><dd>{value}</dd><dd class="note">{escape(detail)}</dd></div>'
         for value, label, detail in facts
@@ -234,11 +242,10 @@ def _headline(run: RunReport) -> str:
     return f'<dl class="headline">{cells}</dl>'
 
 
-def _origin(run: RunReport) -> str:
-    machine = run.machine
+def origin(command: str, machine: Machine, rows: Mapping[str, str]) -> str:
+    """Return how a run was made: its command, `rows` of what it was given, and the machine."""
     rows = {
-        'Policy': run.policy,
-        **run.parameters,
+        **rows,
         'Processor': f'{machine.cpu}, {machine.cores} cores',
         'System': machine.system,
         'Versions': ', '.join(f'{name} {number}' for name, number in machine.versions.items()),
@@ -249,21 +256,29 @@ def _origin(run: RunReport) -> str:
     )
     return (
         '<section><h2>How it was made</h2>'
-        f'<pre><code>{escape(run.command)}</code></pre><dl class="origin">{cells}</dl></section>'
+        f'<pre><code>{escape(command)}</code></pre><dl class="origin">{cells}</dl></section>'
+    )
+
+
+def document(title: str, byline: str, body: str) -> str:
+    """Return a whole page with the house's style, from a title, a line below it, and markup."""
+    style = (resources.files(__package__) / 'report_style.css').read_text()
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<title>{escape(title)}</title><style>{style}</style></head><body><main>'
+        f'<header><h1>{escape(title)}</h1>'
+        f'<p class="byline">{escape(byline)}</p></header>{body}</main></body></html>\n'
     )
 
 
 def page(run: RunReport, folder: Path) -> str:
     """Return the page of a run; videos too large to inline are linked relative to `folder`."""
-    style = (resources.files(__package__) / 'report_style.css').read_text()
     first = _first_episode(run.episodes[0], folder) if run.episodes else ''
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{escape(run.title)}</title><style>{style}</style></head><body><main>'
-        f'<header><h1>{escape(run.title)}</h1>'
-        f'<p class="byline">{escape(run.policy)} · {escape(run.created)}</p></header>'
+    body = (
         f'{_headline(run)}{first}{_success_table(run)}{_latencies(run)}'
-        f'{_more_episodes(run.episodes[1:], folder)}{_origin(run)}</main></body></html>\n'
+        f'{_more_episodes(run.episodes[1:], folder)}'
+        f'{origin(run.command, run.machine, {"Policy": run.policy, **run.parameters})}'
     )
+    return document(run.title, f'{run.policy} · {run.created}', body)

@@ -1,0 +1,1 @@
+"""A policy on a recording: what it would have done, beside what was done."""

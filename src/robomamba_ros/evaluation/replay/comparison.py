@@ -1,0 +1,158 @@
+"""Compares predicted actions with the motion that was recorded, step by step of the horizon.
+
+Knows nothing about bags or policies: chunks and states come in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robomamba_ros.control.history import StateHistory
+from robomamba_ros.data.chunk_arrays import predicted_poses
+from robomamba_ros.policies.base import PolicySpec
+from robomamba_ros.spatial.transforms import (
+    quaternion_inverse,
+    quaternion_multiply,
+    rotation_vector_from_quaternion,
+)
+from robomamba_ros.types import (
+    EE_DELTA_NAMES,
+    EE_POSE_NAMES,
+    GRIPPER_NAME,
+    NANOSECONDS,
+    ActionChunk,
+    ActionSpace,
+    Float64Array,
+    Pose,
+    RobotState,
+)
+
+
+@dataclass(frozen=True)
+class ChunkMotion:
+    """The actions of a chunk until the next one is due, beside what was recorded.
+
+    time_ns: (s,) ends of its steps. predicted: (s, 3) positions [m] from the recorded pose at the
+    stamp on, NaN for chunks of joint channels. opening: (s,) predicted, NaN without a gripper.
+    """
+
+    time_ns: tuple[int, ...]
+    predicted: Float64Array
+    opening: Float64Array
+
+
+class Comparison:
+    """The mean absolute errors of a policy's actions, by horizon step and channel.
+
+    motions: the compared chunks, for drawing.
+    """
+
+    def __init__(self, spec: PolicySpec, execute_steps: int) -> None:
+        self._spec = spec
+        self._execute_steps = execute_steps
+        horizon_s = spec.horizon * spec.dt_ns / NANOSECONDS
+        self._recorded = StateHistory(span_s=10.0 + 2.0 * horizon_s)
+        self._waiting: deque[ActionChunk] = deque()
+        shape = (spec.horizon, len(spec.action_names))
+        self._sums, self._counts = np.zeros(shape), np.zeros(shape, dtype=np.int64)
+        self._way_sums, self._way_counts = np.zeros(spec.horizon), np.zeros(spec.horizon, np.int64)
+        self.motions: list[ChunkMotion] = []
+
+    def add_state(self, state: RobotState) -> None:
+        """Take a recorded state; ObservationError on one that is older than the last."""
+        self._recorded.add(state)
+        while self._waiting and self._waiting[0].end_ns <= state.stamp_ns:
+            self._compare(self._waiting.popleft())
+
+    def add_chunk(self, chunk: ActionChunk) -> None:
+        """Take a predicted chunk, to be compared when its horizon has passed."""
+        self._waiting.append(chunk)
+
+    def finish(self) -> None:
+        """Compare what there is of the last chunks, and forget the recorded states."""
+        while self._waiting:
+            self._compare(self._waiting.popleft())
+        self._recorded.clear()
+
+    @property
+    def errors(self) -> Float64Array:
+        """Mean absolute error (H, d_a) in the units of the channels, NaN where nothing compared."""
+        return _mean(self._sums, self._counts)
+
+    @property
+    def mean_errors(self) -> Float64Array:
+        """Mean absolute error (d_a,) over all compared steps."""
+        return _mean(self._sums.sum(axis=0), self._counts.sum(axis=0))
+
+    @property
+    def position_errors(self) -> Float64Array:
+        """Mean distance (H,) [m] between predicted and recorded end effector after each step."""
+        return _mean(self._way_sums, self._way_counts)
+
+    def pose_at(self, stamp_ns: int) -> Pose | None:
+        """Return the recorded pose, None where there is none yet."""
+        state = self._recorded.at(stamp_ns)
+        return None if state is None else state.pose
+
+    def _compare(self, chunk: ActionChunk) -> None:
+        newest = self._recorded.newest
+        if newest is None:
+            return
+        steps = min((newest.stamp_ns - chunk.stamp_ns) // chunk.dt_ns, chunk.horizon)
+        if steps < 1:
+            return
+        times = [chunk.stamp_ns + i * chunk.dt_ns for i in range(steps + 1)]
+        states = [state for time_ns in times if (state := self._recorded.at(time_ns))]
+        predicted = chunk.actions[:steps].astype(np.float64)
+        recorded = np.stack(
+            [_recorded(chunk, name, states, predicted) for name in chunk.names], axis=1
+        )
+        self._sums[:steps] += np.abs(predicted - recorded)
+        self._counts[:steps] += 1
+        positions = np.full((steps, 3), np.nan)
+        poses = predicted_poses(chunk, states[0].pose)[:steps]
+        if poses:
+            positions = np.stack([pose.position for pose in poses])
+            way = positions - np.stack([state.pose.position for state in states[1:]])
+            self._way_sums[:steps] += np.linalg.norm(way, axis=1)
+            self._way_counts[:steps] += 1
+        shown = min(steps, self._execute_steps)
+        opening = np.full(shown, np.nan)
+        if GRIPPER_NAME in chunk.names:
+            opening = predicted[:shown, chunk.names.index(GRIPPER_NAME)]
+        self.motions.append(ChunkMotion(tuple(times[1 : shown + 1]), positions[:shown], opening))
+
+
+def _recorded(
+    chunk: ActionChunk, name: str, states: list[RobotState], predicted: Float64Array
+) -> Float64Array:
+    """Return the actions (s,) of one channel that the recorded states (s + 1) amount to."""
+    if name in EE_DELTA_NAMES:
+        index = EE_DELTA_NAMES.index(name)
+        if index < 3:
+            return np.diff([state.pose.position[index] for state in states])
+        turns = [_turn(a, b)[index - 3] for a, b in pairwise(states)]
+        return np.array(turns)
+    values = np.array([state.value(name) for state in states])
+    if chunk.space is ActionSpace.JOINT_DELTA and name != GRIPPER_NAME:
+        return np.diff(values)
+    if name in EE_POSE_NAMES[3:]:
+        # A quaternion and its negative are the same rotation.
+        columns = [chunk.names.index(each) for each in EE_POSE_NAMES[3:]]
+        turned = np.stack([state.pose.quaternion for state in states[1:]])
+        return np.asarray(values[1:] * np.sign((predicted[:, columns] * turned).sum(axis=1)))
+    return values[1:]
+
+
+def _turn(before: RobotState, after: RobotState) -> Float64Array:
+    inverse = quaternion_inverse(before.pose.quaternion)
+    return rotation_vector_from_quaternion(quaternion_multiply(after.pose.quaternion, inverse))
+
+
+def _mean(sums: Float64Array, counts: NDArray[np.int64]) -> Float64Array:
+    return np.asarray(np.where(counts > 0, sums / np.maximum(counts, 1), np.nan))

@@ -1,0 +1,109 @@
+"""Frames of a replay with the predicted path drawn in, where it is known how the camera sees.
+
+Knows nothing about bags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from robomamba_ros.data.chunk_arrays import predicted_poses
+from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.spatial.transforms import rotation_matrix
+from robomamba_ros.types import ActionChunk, Float64Array, Observation, Pose, UInt8Array
+
+FRAMES = 8
+# A point this near to the camera, or behind it, is not drawn [m].
+NEAREST_M = 0.01
+PATH_COLOUR, HERE_COLOUR = (255, 176, 0), (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image with its time [ns] and camera; RGB (h, w, 3) uint8."""
+
+    time_ns: int
+    camera: str
+    image: UInt8Array
+
+
+class Film:
+    """A few frames from start to end of a bag.
+
+    intrinsics: camera -> (3, 3), looked up when a frame is drawn. notes: why a path was not drawn.
+    """
+
+    def __init__(
+        self,
+        arm: ArmContract,
+        intrinsics: Mapping[str, Float64Array],
+        start_ns: int,
+        end_ns: int,
+    ) -> None:
+        self._cameras = {camera.name: camera for camera in arm.cameras}
+        self._intrinsics = intrinsics
+        self._every_ns = max((end_ns - start_ns) // FRAMES, 1)
+        self._next_ns: int | None = None
+        self.frames: list[Frame] = []
+        self.notes: list[str] = []
+
+    def add(
+        self, observation: Observation, chunk: ActionChunk, anchor: Pose | None, now_ns: int
+    ) -> None:
+        """Keep the observation's images if enough time has passed since the last ones."""
+        if self._next_ns is not None and now_ns < self._next_ns:
+            return
+        self._next_ns = now_ns + self._every_ns
+        path = [] if anchor is None else [anchor, *predicted_poses(chunk, anchor)]
+        for name, image in observation.images.items():
+            drawn = self._draw(name, image, path)
+            self.frames.append(Frame(observation.stamp_ns, name, drawn))
+
+    def _draw(self, name: str, image: UInt8Array, path: list[Pose]) -> UInt8Array:
+        camera, intrinsics = self._cameras[name], self._intrinsics.get(name)
+        missing = ''
+        if len(path) < 2:
+            missing = 'the policy predicts no poses of the end effector'
+        elif camera.base_T_camera is None:
+            missing = 'the arm contract has no base_T_camera'
+        elif intrinsics is None:
+            missing = 'the bag has no camera_info, or the arm contract no info_topic'
+        if missing or camera.base_T_camera is None or intrinsics is None:
+            note = f'{name}: the predicted path is not drawn, {missing}'
+            self.notes += [note] if note not in self.notes else []
+            return image
+        positions = np.stack([pose.position for pose in path])
+        pixels = project(positions, camera.base_T_camera, intrinsics)
+        return draw_path(image, pixels)
+
+
+def project(points: Float64Array, base_T_camera: Pose, intrinsics: Float64Array) -> Float64Array:
+    """Return the pixels (n, 2), column and row, of points (n, 3) [m] in the base frame.
+
+    NaN for those that are not in front of the camera.
+    """
+    rotation = rotation_matrix(base_T_camera.quaternion)
+    local = (points - base_T_camera.position) @ rotation
+    seen = np.where(local[:, 2:] > NEAREST_M, local, np.nan)
+    return np.asarray((seen @ intrinsics.T)[:, :2] / seen[:, 2:])
+
+
+def draw_path(image: UInt8Array, pixels: Float64Array) -> UInt8Array:
+    """Return a copy of an image with a line through pixels (n, 2), and a ring at the first."""
+    canvas = np.ascontiguousarray(image)
+    canvas = canvas.copy()
+    width = max(1, round(max(image.shape[:2]) / 160))
+    # The last bits of a coordinate are fractions of a pixel.
+    bits = 4
+    fixed = np.rint(pixels[np.isfinite(pixels).all(axis=1)] * 2**bits).astype(np.int32)
+    if len(fixed):
+        line = [fixed.reshape(-1, 1, 2)]
+        cv2.polylines(canvas, line, False, PATH_COLOUR, width, cv2.LINE_AA, bits)
+        first = (int(fixed[0, 0]), int(fixed[0, 1]))
+        radius = 3 * width * 2**bits
+        cv2.circle(canvas, first, radius, HERE_COLOUR, width, cv2.LINE_AA, bits)
+    return canvas

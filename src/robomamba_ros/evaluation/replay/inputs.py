@@ -1,0 +1,182 @@
+"""Hands the messages of a bag to whoever takes them, as the nodes' subscriptions would.
+
+Knows which topics an arm and a policy need and which clock the bag runs by; nothing about what
+is done with the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from robomamba_ros.data.bags.reader import Bag, Message
+from robomamba_ros.data.image_messages import camera_to_rgb
+from robomamba_ros.data.state_messages import StateJoiner, nanoseconds, state_from_joints
+from robomamba_ros.errors import ConfigError, DataError, ObservationError, unknown_name
+from robomamba_ros.policies.base import PolicySpec
+from robomamba_ros.robots.arm import ArmContract, Camera
+from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.types import Float64Array, RobotState, UInt8Array
+
+IMAGES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
+CLOCK = '/clock'
+# Kinds of controller of the part arm that take poses, or what is computed from them.
+POSE_KINDS = ('target_pose', 'twist')
+INSTRUCTIONS = ('active_instruction', 'instruction')
+
+
+class Inputs(Protocol):
+    """Takes the values of a bag's messages; stamps [ns]."""
+
+    def on_image(self, camera: str, stamp_ns: int, message: partial[UInt8Array]) -> None:
+        """Take an image, which is decoded when called."""
+
+    def on_state(self, state: RobotState, joints_stamp_ns: int) -> None:
+        """Take the arm's state."""
+
+    def on_instruction(self, text: str) -> None:
+        """Take the task in words."""
+
+    def on_problem(self, error: ObservationError) -> None:
+        """Take what is wrong with a message that cannot be used."""
+
+
+class BagInputs:
+    """The streams of a bag that an arm and a policy need.
+
+    instruction: instead of the bag's own. intrinsics: camera -> (3, 3), once they were met.
+    kinematics: of an arm that gives no poses or takes none. Raises DataError naming a topic that
+    is missing or of another type, ConfigError for a camera that the arm contract lacks.
+    """
+
+    def __init__(
+        self, bag: Bag, arm: ArmContract, spec: PolicySpec, instruction: str | None
+    ) -> None:
+        self._bag = bag
+        self._instruction = instruction
+        self.intrinsics: dict[str, Float64Array] = {}
+        if not bag.count:
+            raise DataError(f'{bag.path} holds no messages: there is nothing to replay')
+        self._arm = arm
+        self.kinematics = self._kinematics()
+        self._joiner = StateJoiner(arm, same_stamp=False)
+        joints = self._topic(arm.inputs['joint_states'], 'sensor_msgs/msg/JointState')
+        self._takers: dict[str, Callable[[Any, Inputs], None]] = {joints: self._joints}
+        if 'ee_pose' in arm.inputs:
+            pose = self._topic(arm.inputs['ee_pose'], 'geometry_msgs/msg/PoseStamped')
+            self._takers[pose] = self._pose
+        cameras = {camera.name: camera for camera in arm.cameras}
+        for name in (camera.name for camera in spec.cameras):
+            if name not in cameras:
+                kind = f"camera of policy '{spec.name}' in the arm contract '{arm.name}':"
+                raise ConfigError(unknown_name(kind, name, cameras))
+            self._add_camera(cameras[name])
+        self._add_instruction()
+        self._clock = CLOCK if CLOCK in bag.topics else None
+
+    def _kinematics(self) -> Kinematics | None:
+        """Return the kinematics of an arm that gives no poses or takes none, by contract or bag."""
+        arm = self._arm
+        output = arm.output('arm')
+        takes_poses = output is None or output.kind in POSE_KINDS
+        if arm.urdf is None or (takes_poses and 'ee_pose' in arm.inputs):
+            return None
+        if arm.urdf.topic is None:
+            return Kinematics(arm)
+        topic = self._topic(arm.urdf.topic, 'std_msgs/msg/String')
+        texts = self._bag.messages([topic])
+        description = next(texts, None)
+        if description is None:
+            raise DataError(f"topic '{topic}' of {self._bag.path} holds no URDF")
+        return Kinematics(arm, description.content.data)
+
+    def _add_camera(self, camera: Camera) -> None:
+        topic = self._topic(camera.topic, IMAGES[camera.transport])
+        self._takers[topic] = partial(self._image, camera)
+        info = camera.info_topic and self._find(camera.info_topic)
+        if info:
+            self._takers[info] = partial(self._info, camera.name)
+
+    def _add_instruction(self) -> None:
+        if self._instruction is not None:
+            return
+        for name in INSTRUCTIONS:
+            topic = self._find(name)
+            if topic and self._bag.topics[topic].count:
+                self._bag.require(topic, ['std_msgs/msg/String'])
+                self._takers[topic] = self._text
+                return
+        raise DataError(f'{self._bag.path} has no topic instruction; give one with --instruction')
+
+    def _topic(self, name: str, type_: str) -> str:
+        topic = self._find(name)
+        if topic is None:
+            topic = f'/{name.lstrip("/")}'
+        return self._bag.require(topic, [type_]).name
+
+    def _find(self, name: str) -> str | None:
+        """Return the bag's topic for a name that may lack its namespace, None for none."""
+        topic = f'/{name.lstrip("/")}'
+        if topic in self._bag.topics:
+            return topic
+        matches = [each for each in self._bag.topics if each.endswith(topic)]
+        if len(matches) > 1:
+            raise DataError(
+                f"'{name}' may be any of the topics {', '.join(matches)} of {self._bag.path}; give "
+                'the whole name, with a leading /, in a copy of the arm contract'
+            )
+        return matches[0] if matches else None
+
+    def instants(self) -> Iterator[tuple[int, list[Message]]]:
+        """Yield each time [ns] at which something came, with its messages, in order.
+
+        The time is that of /clock where the bag has it, as for nodes with use_sim_time, else that
+        of the recording. It goes back where the clock did.
+        """
+        topics = [*self._takers, *([self._clock] if self._clock else [])]
+        now_ns: int | None = None
+        group: list[Message] = []
+        for message in self._bag.messages(topics):
+            time_ns = now_ns if self._clock else message.log_ns
+            if message.topic == self._clock:
+                time_ns = nanoseconds(message.content.clock)
+            if now_ns is not None and time_ns is not None and time_ns != now_ns:
+                yield now_ns, group
+                group = []
+            # What came before the clock began, as a latched instruction does, waits for it.
+            now_ns = time_ns
+            if message.topic != self._clock:
+                group.append(message)
+        if now_ns is not None:
+            yield now_ns, group
+
+    def deliver(self, message: Message, inputs: Inputs) -> None:
+        """Hand what a message says to `inputs`."""
+        try:
+            self._takers[message.topic](message.content, inputs)
+        except ObservationError as error:
+            inputs.on_problem(error)
+
+    def _joints(self, content: Any, inputs: Inputs) -> None:
+        if 'ee_pose' not in self._arm.inputs and self.kinematics is not None:
+            state = state_from_joints(content, self._arm, self.kinematics)
+            inputs.on_state(state, state.stamp_ns)
+        elif joined := self._joiner.add_joints(content):
+            inputs.on_state(*joined)
+
+    def _pose(self, content: Any, inputs: Inputs) -> None:
+        if joined := self._joiner.add_pose(content):
+            inputs.on_state(*joined)
+
+    def _image(self, camera: Camera, content: Any, inputs: Inputs) -> None:
+        decode = partial(camera_to_rgb, content, camera)
+        inputs.on_image(camera.name, nanoseconds(content.header.stamp), decode)
+
+    def _info(self, camera: str, content: Any, inputs: Inputs) -> None:
+        self.intrinsics[camera] = np.array(content.k, dtype=np.float64).reshape(3, 3)
+
+    def _text(self, content: Any, inputs: Inputs) -> None:
+        inputs.on_instruction(content.data)
