@@ -24,6 +24,7 @@ from robomamba_ros.mamba.backbone import MambaConfig
 from robomamba_ros.mamba.benchmark import PeakMemory, machine
 from robomamba_ros.mamba.language_model import LanguageModelConfig
 from robomamba_ros.mamba.packing import pack
+from robomamba_ros.memory import keep_freed_memory
 from robomamba_ros.policies.base import CameraSpec
 from robomamba_ros.policies.robomamba.config import RoboMambaConfig, VisionConfig, paper_head
 from robomamba_ros.policies.robomamba.network import RoboMamba
@@ -134,6 +135,7 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=3, help='runs per row; the median counts')
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     tokenizer = TextTokenizer.train([f'<|user|> {QUESTION} {TASK}\n<|assistant|>'], 320)
     with PeakMemory() as peak:
         network = random_network(*SIZES[options.size], tokenizer.vocabulary)

@@ -60,9 +60,10 @@ def load(folder: Path, options: LoadOptions) -> RoboMambaPolicy:
     path = folder / WEIGHTS
     dtype = getattr(torch, options.dtype)
     fit_weights(network, in_type(read_safetensors(path), dtype), str(path), CONFIG)
-    policy = RoboMambaPolicy(network.to(device), tokenizer, cache=options.cache)
-    pack(network)
-    return policy
+    network.to(device)
+    if device.type == 'cpu':
+        pack(network)
+    return RoboMambaPolicy(network, tokenizer, cache=options.cache)
 
 
 def save(
