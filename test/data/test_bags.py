@@ -4,6 +4,7 @@ import importlib
 import itertools
 import re
 import resource
+import shutil
 import signal
 import sqlite3
 import sys
@@ -24,6 +25,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 import robomamba_ros.data.bags
 from robomamba_ros.data.bags.reader import Bag
 from robomamba_ros.data.bags.recovery import RecoveredMcap
+from robomamba_ros.data.bags.types import standard_types
 from robomamba_ros.data.bags.writer import BagWriter, message
 from robomamba_ros.errors import BackendError, DataError
 
@@ -245,6 +247,24 @@ def test_a_file_without_its_index_is_read_whole(
     found, warnings = read(path)
     assert found == expected()
     assert 'mcap recover' in warnings
+
+
+def test_messages_in_a_journal_are_read_too(tmp_path: Path) -> None:
+    """As a recorder that was killed leaves them, with the resilient preset of its storage."""
+    file = write_texts(tmp_path / 'bag', '.db3', texts=TEXTS[:5])
+    data = bytes(standard_types().serialize_cdr(message(STRING, data='late'), STRING))
+    (tmp_path / 'killed').mkdir()
+    database = sqlite3.connect(file)
+    database.execute('PRAGMA journal_mode=WAL')
+    insert = 'INSERT INTO messages (topic_id, timestamp, data) VALUES (1, ?, ?)'
+    with database:
+        database.execute(insert, (9 * PERIOD_NS, data))
+    for part in file.parent.glob(f'{file.name}*'):
+        shutil.copyfile(part, tmp_path / 'killed' / part.name)
+    database.close()
+    found, warnings = read(tmp_path / 'killed' / file.name)
+    assert found == [*expected(5), (9 * PERIOD_NS, 'late')]
+    assert f'{file.name} was not closed' in warnings
 
 
 def test_an_empty_bag_says_so(tmp_path: Path) -> None:

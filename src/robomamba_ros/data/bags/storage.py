@@ -7,9 +7,10 @@ read is. Knows nothing about bags of several files, or about what the bytes mean
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import sys
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from rosbags.interfaces import Connection, MessageDefinitionFormat
@@ -52,6 +53,8 @@ class StorageFile:
         self._recovered: Recovered | None = None
         try:
             self._path = self._unpack(path, folder) if path.suffix == COMPRESSED else path
+            if path.suffix == '.db3' and _journals(path):
+                self._path = self._complete(path, folder)
             if self._path.stat().st_size == 0:
                 raise DataError(f'{path} is empty: nothing was recorded, or the disk was full')
         except OSError as error:
@@ -79,6 +82,19 @@ class StorageFile:
             except (EOFError, zstd.ZstdError) as error:
                 self._warn(f'{path} is damaged: {error}; what could be unpacked of it is read')
         return unpacked
+
+    def _complete(self, path: Path, folder: Path) -> Path:
+        """Return a copy of an SQLite file with what its recorder left in a journal beside it."""
+        for part in (path, *_journals(path)):
+            shutil.copyfile(part, folder / part.name)
+        copy = folder / path.name
+        with suppress(sqlite3.Error), closing(sqlite3.connect(copy)) as database:
+            database.execute('PRAGMA wal_checkpoint(TRUNCATE)').fetchall()
+        self._warn(
+            f'{path} was not closed: its last messages are in a journal beside it, and are read; '
+            'keep the two together'
+        )
+        return copy
 
     def _recover(self, error: Exception) -> Recovered:
         """Return the file as it is read without its index, once it has shown damage."""
@@ -120,6 +136,12 @@ class StorageFile:
         if self._reader is not None:
             with suppress(Exception):
                 self._reader.close()
+
+
+def _journals(path: Path) -> list[Path]:
+    """Return the journals that an SQLite file cannot be read without."""
+    beside = (path.with_name(f'{path.name}-{kind}') for kind in ('wal', 'journal'))
+    return [journal for journal in beside if journal.is_file() and journal.stat().st_size]
 
 
 def _indexed(reader: Reader, topics: Collection[str]) -> Iterator[Record]:
