@@ -31,6 +31,7 @@ demo: $(INSTALLED) egl ## drive the simulated Sawyer over ROS 2 and write a repo
 
 bench: $(INSTALLED) ## time the selective scan and a whole policy on this machine
 	$(BIN)/python -m robomamba_ros.mamba.benchmark
+	$(BIN)/python -m robomamba_ros.policies.benchmark
 
 evaluate: $(INSTALLED) egl ## success of the shipped policy in simulation
 	$(BIN)/robomamba evaluate models/anolevla-mt10
