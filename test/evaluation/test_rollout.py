@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from robomamba_ros.policies.base import CameraSpec, PolicySpec
+from robomamba_ros.policies.registry import load_policy
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import ActionChunk, ActionSpace
 
@@ -109,3 +110,15 @@ def test_the_view_is_what_the_policy_sees(sim, recorded):
     )
     sim.reset(None, SEED)
     assert np.array_equal(policy.images[0], 255 - sim.render())
+
+
+def test_a_policy_that_sees_nothing_moves_as_it_is_written(sim):
+    policy = load_policy('scripted')
+    episode = run_episode(sim, policy, load_arm('sawyer_sim'), SEED, execute_steps=10)
+    lifted = episode.commanded - episode.commanded[0]
+    assert episode.steps == 500
+    assert np.abs(lifted[:, :2]).max() < 1e-6
+    # Out by 3 cm within 4 s, a few steps of latency and limits aside, and on its way back.
+    assert lifted[:, 2].max() == pytest.approx(0.03, abs=2e-4)
+    assert 310 <= lifted[:, 2].argmax() <= 335
+    assert lifted[-1, 2] < 0.02

@@ -61,6 +61,13 @@ def test_a_delta_without_rotation_gets_none() -> None:
     assert not any(received.channel(name).any() for name in EE_DELTA_NAMES[3:])
 
 
+def test_a_chunk_that_leaves_the_gripper_alone_commands_none() -> None:
+    sent = chunk(np.zeros((50, 3)), ActionSpace.EE_DELTA, EE_DELTA_NAMES[:3])
+    received = round_trip(sent)
+    assert received.names == EE_DELTA_NAMES
+    assert_same(sent, received)
+
+
 def test_point_i_says_where_the_end_effector_is_after_i_plus_1_steps() -> None:
     actions = np.tile(np.float32([0.01, 0, -0.02, 0, 0, 0.1, 0.5]), (3, 1))
     targets, joints = chunk_to_messages(chunk(actions, ActionSpace.EE_DELTA, DELTA), 'base')

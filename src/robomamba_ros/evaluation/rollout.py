@@ -79,7 +79,8 @@ def run_episode(
         now_ns = sim.steps * DT_NS
         state = sim.state(now_ns)
         buffer.add_state(state)
-        buffer.add_image(CAMERA, now_ns, image)
+        if policy.spec.cameras:
+            buffer.add_image(CAMERA, now_ns, image)
         control.update_state(state)
         if pending is None and inference.due(now_ns):
             pending = (sim.steps + latency_steps, inference.infer(now_ns))

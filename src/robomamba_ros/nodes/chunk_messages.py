@@ -209,4 +209,5 @@ def _read_positions(joints: Any) -> Float64Array:
                 f'point {i} of joint_chunk has {len(point.positions)} positions for the '
                 f'{width} joints {", ".join(joints.joint_names)}'
             )
-    return np.array([p.positions for p in joints.points], dtype=np.float64).reshape(-1, width)
+    positions = np.array([p.positions for p in joints.points], dtype=np.float64)
+    return positions.reshape(len(joints.points), width)
