@@ -255,6 +255,10 @@ def test_names_every_error_of_a_configuration_at_once(tmp_path, documents):
             r'cameras\[0\]: image crop \(left 50, top 0, side 32\) to 32 px does not fit',
         ),
         ({'cameras': [{'name': 'front', 'height': 16, 'width': 16}]}, 'side of at least 32 px'),
+        (
+            {'cameras': [{'name': 'front', 'height': 64, 'width': 64}] * 2},
+            'cameras: found front, front, allowed: each name once',
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused(tmp_path, documents, change, message):

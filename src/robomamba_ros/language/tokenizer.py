@@ -50,13 +50,15 @@ class InstructionTokenizer:
 
     @classmethod
     def load(cls, path: Path, length: int) -> InstructionTokenizer:
-        """Read a tokenizer.json; raises CheckpointError where it cannot be read."""
+        """Read a tokenizer.json, one of `train` or GPT-NeoX's; raises CheckpointError."""
         try:
-            return cls(Tokenizer.from_file(str(path)), length)
+            tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises bare Exception
-            if isinstance(error, CheckpointError):
-                raise
             raise CheckpointError(f'{path} is not a tokenizer ({error})') from error
+        try:
+            return cls(tokenizer, length)
+        except CheckpointError as error:
+            raise CheckpointError(f'{path}: {error}') from error
 
     def save(self, path: Path) -> None:
         """Write tokenizer.json."""
@@ -69,7 +71,8 @@ class InstructionTokenizer:
 
     def encode(self, instruction: str) -> NDArray[np.int64]:
         """Return (length,) ids; raises ObservationError where the instruction is too long."""
-        ids = [*self._tokenizer.encode(instruction.strip()).ids, self._end]
+        ids = self._tokenizer.encode(instruction.strip(), add_special_tokens=False).ids
+        ids = [*ids, self._end]
         if len(ids) > self.length:
             raise ObservationError(
                 f"the instruction '{instruction}' has {len(ids)} tokens; this policy reads at "

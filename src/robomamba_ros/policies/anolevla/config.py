@@ -108,6 +108,9 @@ def read_config(path: Path, name: str) -> AnoleVLAConfig:
         _read_view(section, vision.image_size)
         for section in root.sections('cameras', CAMERA_KEYS, CROP_KEYS)
     ]
+    names = [camera.name for camera, _ in views]
+    if len(set(names)) < len(names):
+        root.error('cameras', ', '.join(names), 'each name once')
     words = root.section('language', ('vocabulary', 'length'), ('project',))
     language = LanguageConfig(
         words.integer('vocabulary', 2),
