@@ -175,14 +175,18 @@ class ActionChunk:
 
 @dataclass(frozen=True)
 class Setpoint:
-    """One command for the arm: the base_T_ee to reach within the next control period.
+    """One command for the arm: where it is to be at the end of the next control period.
 
     stamp_ns: control tick it belongs to [ns]; gripper: commanded opening, 0 closed .. 1 open.
+    pose: base_T_ee; None for an arm that is commanded by its joints and has no kinematics.
+    joints, joint_velocities: by name [rad or m, and per s]; empty for one commanded by poses.
     """
 
     stamp_ns: int
-    pose: Pose
+    pose: Pose | None
     gripper: float
+    joints: Mapping[str, float] = field(default_factory=dict)
+    joint_velocities: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

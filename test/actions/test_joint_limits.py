@@ -150,8 +150,9 @@ def test_a_stop_is_a_straight_line_and_takes_the_time_and_the_way_they_say():
     path = [start]
     while not limiter.at_rest:
         path.append(limiter.brake())
-    # The fastest joint needs 2 / 5 s; the average of 20 periods ends 19 later.
-    assert len(path) - 1 == 2.0 / 5.0 / PERIOD + 19
+    # The fastest joint needs 2 / 5 s; the average of 20 periods ends 19 later. At rest is what
+    # has stood still for a period.
+    assert len(path) - 1 == 2.0 / 5.0 / PERIOD + 19 + 1
     way = 2.0**2 / (2 * 5.0) - 2.0 * PERIOD / 2 + 2.0 * limiter.lag_periods * PERIOD
     assert path[-1] - start == pytest.approx(slope / 2.0 * way)
     moved = np.array(path[1:-1]) - start

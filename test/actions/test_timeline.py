@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from robomamba_ros.actions.timeline import Timeline, executed_steps
+from robomamba_ros.actions.timeline import executed_steps, gap, joint_timeline, mix, pose_timeline
 from robomamba_ros.errors import ActionError
-from robomamba_ros.robots.arm import Workspace
+from robomamba_ros.robots.arm import Workspace, load_arm
 from robomamba_ros.spatial.transforms import quaternion_from_rotation_vector, quaternion_multiply
 from robomamba_ros.types import EE_DELTA_NAMES, EE_POSE_NAMES, ActionChunk, ActionSpace, Pose
 
@@ -30,9 +30,9 @@ def test_executed_steps_counts_whole_steps_within_the_horizon():
 
 
 def test_an_action_moves_the_pose_during_its_own_step():
-    timeline = Timeline(delta_chunk([[0.01, 0, 0], [0, 0.02, 0]]), ANCHOR, BOX)
+    timeline = pose_timeline(delta_chunk([[0.01, 0, 0], [0, 0.02, 0]]), ANCHOR, BOX)
     moved = {
-        time: (timeline.pose_at(time).position - ANCHOR.position).tolist()
+        time: (timeline.at(time).position - ANCHOR.position).tolist()
         for time in (0, 1000, 1050, 1100, 1175, 1200, 5000)
     }
     assert moved[0] == moved[1000] == [0, 0, 0]
@@ -45,50 +45,50 @@ def test_an_action_moves_the_pose_during_its_own_step():
 @settings(deadline=None, max_examples=50)
 @given(arrays(np.float32, (30, 3), elements=st.floats(-0.0625, 0.0625, width=32)))
 def test_deltas_integrate_as_the_simulator_does(actions):
-    timeline = Timeline(delta_chunk(actions), ANCHOR, BOX)
+    timeline = pose_timeline(delta_chunk(actions), ANCHOR, BOX)
     mocap = ANCHOR.position.copy()
     for step, delta in enumerate(actions):
         mocap = np.clip(mocap + delta.astype(np.float64), BOX.lower, BOX.upper)
-        pose = timeline.pose_at(1000 + (step + 1) * DT)
+        pose = timeline.at(1000 + (step + 1) * DT)
         assert np.array_equal(pose.position, mocap)
         assert np.array_equal(pose.quaternion, ANCHOR.quaternion)
 
 
 def test_a_pose_pushed_against_the_wall_leaves_it_at_the_first_step_back():
     up_then_down = [[0, 0, 0.1]] * 10 + [[0, 0, -0.1]]
-    timeline = Timeline(delta_chunk(up_then_down), ANCHOR, BOX)
-    assert timeline.pose_at(1000 + 10 * DT).position[2] == 0.5
-    assert timeline.pose_at(1000 + 11 * DT).position[2] == pytest.approx(0.4)
+    timeline = pose_timeline(delta_chunk(up_then_down), ANCHOR, BOX)
+    assert timeline.at(1000 + 10 * DT).position[2] == 0.5
+    assert timeline.at(1000 + 11 * DT).position[2] == pytest.approx(0.4)
 
 
 def test_rotations_compose_step_by_step_about_base_axes():
     quarter = np.pi / 2
     actions = [[0, 0, 0, quarter, 0, 0], [0, 0, 0, 0, 0, quarter]]
-    timeline = Timeline(delta_chunk(actions, EE_DELTA_NAMES), ANCHOR, BOX)
+    timeline = pose_timeline(delta_chunk(actions, EE_DELTA_NAMES), ANCHOR, BOX)
     about_x = quaternion_from_rotation_vector(np.array([quarter, 0, 0]))
     about_z = quaternion_from_rotation_vector(np.array([0, 0, quarter]))
     expected = quaternion_multiply(about_z, about_x)
-    assert timeline.pose_at(1200).quaternion == pytest.approx(expected, abs=1e-7)
+    assert timeline.at(1200).quaternion == pytest.approx(expected, abs=1e-7)
 
 
 def test_absolute_poses_are_reached_at_the_end_of_their_step():
     turned = quaternion_from_rotation_vector(np.array([0, 0, 0.4]))
     actions = [[0.1, 0.6, 0.2, *turned], [0.1, 2.0, 0.2, *turned]]
     chunk = ActionChunk(1000, DT, np.asarray(actions), ActionSpace.EE_POSE, EE_POSE_NAMES)
-    timeline = Timeline(chunk, ANCHOR, BOX)
-    assert timeline.pose_at(1050).position == pytest.approx([0.05, 0.6, 0.2])
-    assert timeline.pose_at(1050).quaternion == pytest.approx(
+    timeline = pose_timeline(chunk, ANCHOR, BOX)
+    assert timeline.at(1050).position == pytest.approx([0.05, 0.6, 0.2])
+    assert timeline.at(1050).quaternion == pytest.approx(
         quaternion_from_rotation_vector(np.array([0, 0, 0.2])), abs=1e-6
     )
-    assert timeline.pose_at(1100).position == pytest.approx([0.1, 0.6, 0.2])
-    assert timeline.pose_at(1200).position == pytest.approx([0.1, 1.0, 0.2])
+    assert timeline.at(1100).position == pytest.approx([0.1, 0.6, 0.2])
+    assert timeline.at(1200).position == pytest.approx([0.1, 1.0, 0.2])
 
 
 def test_the_gripper_follows_the_action_due_and_stays_between_closed_and_open():
     chunk = delta_chunk([[0.0, 0.25], [0.0, 7.0]], ('ee_dx', 'gripper'))
-    timeline = Timeline(chunk, ANCHOR, BOX)
+    timeline = pose_timeline(chunk, ANCHOR, BOX)
     assert [timeline.gripper_at(time) for time in (1000, 1099, 1100, 9999)] == [0.25, 0.25, 1, 1]
-    assert Timeline(delta_chunk(np.zeros((2, 3))), ANCHOR, BOX).gripper_at(1000) is None
+    assert pose_timeline(delta_chunk(np.zeros((2, 3))), ANCHOR, BOX).gripper_at(1000) is None
 
 
 @pytest.mark.parametrize(
@@ -104,4 +104,81 @@ def test_the_gripper_follows_the_action_due_and_stays_between_closed_and_open():
 def test_a_chunk_that_is_no_end_effector_motion_is_refused(space, names, expected):
     chunk = ActionChunk(1000, DT, np.zeros((2, len(names))), space, names)
     with pytest.raises(ActionError, match=expected):
-        Timeline(chunk, ANCHOR, BOX)
+        pose_timeline(chunk, ANCHOR, BOX)
+
+
+# Joints
+
+HSR = load_arm('hsr')
+NAMES = [joint.name for joint in HSR.joints]
+REST = np.array([0.0, 0.0, 0.0, 0.2, -0.8, 0.0, -0.77, 0.0, 0.0, 0.0])
+
+
+def joint_chunk(actions, names, space=ActionSpace.JOINT_POSITION):
+    return ActionChunk(1000, DT, np.asarray(actions), space, names)
+
+
+def joints_at(chunk, time):
+    timeline = joint_timeline(chunk, REST, HSR.joints, HSR.gripper.joint)
+    return dict(zip(NAMES, timeline.at(time) - REST, strict=True))
+
+
+def test_joint_positions_are_reached_at_the_end_of_their_step_and_others_stay():
+    chunk = joint_chunk([[0.3, 0.4], [0.5, 0.4]], ('arm_lift_joint', 'odom_x'))
+    assert joints_at(chunk, 1000) == dict.fromkeys(NAMES, 0.0)
+    half = joints_at(chunk, 1050)
+    assert half['arm_lift_joint'] == pytest.approx(0.05)
+    assert half['odom_x'] == pytest.approx(0.2)
+    end = joints_at(chunk, 9999)
+    moved = {name for name, change in end.items() if change}
+    assert moved == {'arm_lift_joint', 'odom_x'}
+    assert end['arm_lift_joint'] == pytest.approx(0.3)
+
+
+def test_joint_deltas_add_up_from_the_anchor_and_turn_back_from_their_end_at_once():
+    actions = [[0.4, 0.1]] * 3 + [[-0.1, 0.1]]
+    chunk = joint_chunk(actions, ('arm_lift_joint', 'odom_t'), ActionSpace.JOINT_DELTA)
+    # The lift ends at 0.69, 0.49 above where it is.
+    lifts = [joints_at(chunk, 1000 + step * DT)['arm_lift_joint'] for step in range(5)]
+    assert lifts == pytest.approx([0.0, 0.4, 0.49, 0.49, 0.39])
+    assert joints_at(chunk, 1400)['odom_t'] == pytest.approx(0.4)
+
+
+def test_a_joint_outside_its_limits_is_not_told_to_jump_back():
+    anchor = REST.copy()
+    anchor[3] = 0.75
+    chunk = joint_chunk([[0.1], [-0.2]], ('arm_lift_joint',), ActionSpace.JOINT_DELTA)
+    timeline = joint_timeline(chunk, anchor, HSR.joints, HSR.gripper.joint)
+    assert [timeline.at(time)[3] for time in (1000, 1100, 1200)] == pytest.approx(
+        [0.75, 0.75, 0.55]
+    )
+
+
+@pytest.mark.parametrize(
+    ('space', 'names', 'expected'),
+    [
+        (
+            ActionSpace.EE_DELTA,
+            ('ee_dx',),
+            "joint actions 'ee_delta'. .*Valid: joint_delta, joint_p",
+        ),
+        (ActionSpace.JOINT_DELTA, ('arm_lift',), "'arm_lift'. Did you mean 'arm_lift_joint'"),
+        (ActionSpace.JOINT_DELTA, ('odom_x', 'odom_x'), 'given twice'),
+        (ActionSpace.JOINT_POSITION, ('hand_motor_joint',), "by the channel 'gripper', 0..1"),
+    ],
+)
+def test_a_chunk_that_is_no_joint_motion_is_refused(space, names, expected):
+    with pytest.raises(ActionError, match=expected):
+        joints_at(joint_chunk(np.zeros((2, len(names))), names, space), 1000)
+
+
+def test_a_gap_is_a_way_and_a_turn_or_that_of_the_joint_which_is_furthest_off():
+    turned = Pose(
+        ANCHOR.position + np.array([0.03, 0.04, 0]),
+        quaternion_from_rotation_vector(np.array([0, 0.2, 0])),
+    )
+    assert gap(ANCHOR, turned) == pytest.approx((0.05, 0.2, 0.0))
+    assert gap(REST, REST + np.linspace(0.0, -0.3, len(REST))) == pytest.approx((0, 0, 0.3))
+    for call in (gap, lambda one, other: mix(one, other, 0.5)):
+        with pytest.raises(ActionError, match=r'a pose cannot be .* with joint positions'):
+            call(ANCHOR, REST)

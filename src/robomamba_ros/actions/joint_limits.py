@@ -50,7 +50,8 @@ class JointLimiter:
     @property
     def at_rest(self) -> bool:
         """Whether the command stands still."""
-        return not self._ahead_velocity.any() and self._average.settled
+        moving = self._ahead_velocity.any() or self.velocity.any()
+        return not moving and self._average.settled
 
     def follow(self, target: Float64Array) -> Float64Array:
         """Return the joints to command in this period so as to be on `target`, or to catch up.

@@ -5,10 +5,10 @@ them passes unchanged, to the bit; what does not is caught up at a speed that ca
 The second averages the first over as many periods as the jerk asks for (see smoothing.py), and is
 absent where jerk has no limit. Both hold for any input.
 
-Time-optimal planning towards the newest target, as the library Ruckig does it, was measured
-against this. It takes a moving target for the end of a motion, so it follows behind with its jerk
-at the limit, where an average lags by nothing that the caller cannot look ahead; it has limits per
-axis and none on a norm. docs/architecture.md has the figures.
+Planning a time-optimal motion to the newest target in every period (as the library Ruckig does)
+was tried instead. It takes a moving target for the end of a motion and never catches up with it,
+runs at the jerk limit meanwhile, and knows limits per axis but none on a norm. An average delays
+by a known time, which whoever has a chunk looks ahead by.
 
 Knows nothing about chunks or time stamps: one call is one control period.
 """
@@ -22,16 +22,18 @@ import numpy as np
 from robomamba_ros.actions.pursuit import ROUNDING, Pursuit, braking_speed, norm
 from robomamba_ros.actions.smoothing import MovingAverage, smoothing_periods
 from robomamba_ros.robots.parts import CartesianLimits, Workspace
-from robomamba_ros.spatial.transforms import (
-    move_in_base,
-    quaternion_inverse,
-    quaternion_multiply,
-    rotation_vector_from_quaternion,
-)
+from robomamba_ros.spatial.transforms import move_in_base, turn_between
 from robomamba_ros.types import Float64Array, Pose
 
 # A turn that is but rounding [rad]: orientations are known to some 1e-16.
 _STILL = 1e-13
+
+
+def pose_smoothing_periods(limits: CartesianLimits, period_s: float) -> int:
+    """Return over how many periods commands are averaged to keep the jerks; 1 without any."""
+    linear = (limits.acceleration, limits.jerk)
+    angular = (limits.rotation_acceleration, limits.rotation_jerk)
+    return smoothing_periods((linear, angular), period_s)
 
 
 class PoseLimiter:
@@ -53,11 +55,7 @@ class PoseLimiter:
         self._limits = limits
         self._workspace = workspace
         self._period = period_s
-        jerks = (
-            (limits.acceleration, limits.jerk),
-            (limits.rotation_acceleration, limits.rotation_jerk),
-        )
-        periods = smoothing_periods(jerks, period_s)
+        periods = pose_smoothing_periods(limits, period_s)
         self.lag_periods = (periods - 1) / 2
         self._positions = MovingAverage(periods, start.position)
         self._turns = MovingAverage(periods, np.zeros(3))
@@ -75,7 +73,8 @@ class PoseLimiter:
     @property
     def at_rest(self) -> bool:
         """Whether the command stands still."""
-        moving = self._ahead_velocity.any() or self._ahead_turning.any()
+        ahead = self._ahead_velocity.any() or self._ahead_turning.any()
+        moving = ahead or self.velocity.any() or self.rotation_velocity.any()
         return not moving and self._positions.settled and self._turns.settled
 
     def follow(self, target: Pose) -> Pose:
@@ -184,7 +183,5 @@ def _slowed(velocity: Float64Array, amount: float) -> Float64Array:
 
 
 def _turn(start: Pose, end: Pose) -> Float64Array:
-    turn = rotation_vector_from_quaternion(
-        quaternion_multiply(end.quaternion, quaternion_inverse(start.quaternion))
-    )
+    turn = turn_between(start, end)
     return turn if norm(turn) > _STILL else np.zeros(3)

@@ -1,22 +1,23 @@
-"""Lays a chunk out in time: which action is due when, and where it takes the commanded pose.
+"""Lays a chunk out in time: which action is due when, and where it takes the arm.
 
 Knows nothing about where the chunk came from or whether the arm can follow it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from robomamba_ros.errors import ActionError, ObservationError, unknown_name
-from robomamba_ros.robots.arm import Workspace
-from robomamba_ros.spatial.transforms import interpolate, move_in_base
+from robomamba_ros.robots.parts import Joint, Workspace
+from robomamba_ros.spatial.transforms import interpolate, move_in_base, turn_between
 from robomamba_ros.types import (
     EE_DELTA_NAMES,
     EE_POSE_NAMES,
     GRIPPER_NAME,
+    NANOSECONDS,
     ActionChunk,
     ActionSpace,
     Float64Array,
@@ -24,24 +25,39 @@ from robomamba_ros.types import (
 )
 
 CHANNELS = {ActionSpace.EE_DELTA: EE_DELTA_NAMES, ActionSpace.EE_POSE: EE_POSE_NAMES}
+JOINT_SPACES = (ActionSpace.JOINT_POSITION, ActionSpace.JOINT_DELTA)
+
+# Where the arm is to be: base_T_ee, or the positions of all its joints (n,) [rad or m].
+Point: TypeAlias = Pose | Float64Array
 
 
-class PosePath(Protocol):
-    """Where the commanded end effector is to be at a time."""
+class Path(Protocol):
+    """Where the arm is to be at a time."""
 
-    def pose_at(self, time_ns: int) -> Pose:
-        """Return base_T_ee at `time_ns`."""
+    def at(self, time_ns: int) -> Point:
+        """Return the point at `time_ns`."""
+
+    def gripper_at(self, time_ns: int) -> float | None:
+        """Return the opening, 0..1, asked for at `time_ns`; None leaves it as it is."""
 
 
-@dataclass(frozen=True)
-class Hold:
-    """Stays at one pose."""
+def mix(before: Point, after: Point, weight: float) -> Point:
+    """Return the point `weight` (0..1) of the way: straight, and by the shortest turn."""
+    if isinstance(before, Pose) and isinstance(after, Pose):
+        return interpolate(before, after, weight)
+    if isinstance(before, Pose) or isinstance(after, Pose):
+        raise ActionError('a pose cannot be mixed with joint positions')
+    return before + weight * (after - before)
 
-    pose: Pose
 
-    def pose_at(self, time_ns: int) -> Pose:
-        """Return the pose, whatever the time."""
-        return self.pose
+def gap(before: Point, after: Point) -> tuple[float, float, float]:
+    """Return the way [m] and the turn [rad] between poses, or the largest change of a joint."""
+    if isinstance(before, Pose) and isinstance(after, Pose):
+        way = float(np.linalg.norm(after.position - before.position))
+        return way, float(np.linalg.norm(turn_between(before, after))), 0.0
+    if isinstance(before, Pose) or isinstance(after, Pose):
+        raise ActionError('a pose cannot be compared with joint positions')
+    return 0.0, 0.0, float(np.abs(after - before).max(initial=0.0))
 
 
 def executed_steps(chunk: ActionChunk, now_ns: int) -> int:
@@ -50,25 +66,23 @@ def executed_steps(chunk: ActionChunk, now_ns: int) -> int:
 
 
 class Timeline:
-    """The path of a chunk of end-effector actions, anchored to the pose commanded at its stamp.
+    """The path of a chunk: through `knots`, the point at its stamp and that after each action.
 
-    Action i moves the pose during [stamp + i * dt, stamp + (i + 1) * dt), in a straight line and
-    the shortest turn. Raises ActionError where the chunk is not one of end-effector actions.
+    Action i moves the arm during [stamp + i * dt, stamp + (i + 1) * dt), straight on.
     """
 
-    def __init__(self, chunk: ActionChunk, anchor: Pose, workspace: Workspace) -> None:
-        check_channels(chunk)
+    def __init__(self, chunk: ActionChunk, knots: Sequence[Point]) -> None:
         self.chunk = chunk
-        self._knots = (anchor, *_integrate(chunk, anchor, workspace))
+        self._knots = knots
 
-    def pose_at(self, time_ns: int) -> Pose:
-        """Return base_T_ee at `time_ns`: the anchor before the chunk, its last pose after it."""
+    def at(self, time_ns: int) -> Point:
+        """Return the point at `time_ns`: the first knot before the chunk, its last after it."""
         steps, rest_ns = divmod(time_ns - self.chunk.stamp_ns, self.chunk.dt_ns)
         if steps < 0:
             return self._knots[0]
         if steps >= self.chunk.horizon:
             return self._knots[-1]
-        return interpolate(self._knots[steps], self._knots[steps + 1], rest_ns / self.chunk.dt_ns)
+        return mix(self._knots[steps], self._knots[steps + 1], rest_ns / self.chunk.dt_ns)
 
     def gripper_at(self, time_ns: int) -> float | None:
         """Return the opening, 0..1, that the action due at `time_ns` asks for, if it does."""
@@ -78,46 +92,95 @@ class Timeline:
         return min(max(float(self.chunk.channel(GRIPPER_NAME)[step]), 0.0), 1.0)
 
 
+def pose_timeline(chunk: ActionChunk, anchor: Pose, workspace: Workspace) -> Timeline:
+    """Return the path of end-effector actions from `anchor`, the pose commanded at the stamp.
+
+    Each step is clipped to the workspace before the next is added, as Meta-World does with its
+    mocap: a policy that pushes against the wall leaves it at once when it turns back. Raises
+    ActionError where the chunk is not one of end-effector actions.
+    """
+    check_channels(chunk)
+    rows = np.stack([_column(chunk, name, 0.0) for name in CHANNELS[chunk.space]], axis=1)
+    knots = [anchor]
+    for step, row in enumerate(rows):
+        if chunk.space is ActionSpace.EE_POSE:
+            knots.append(_absolute_pose(step, row, workspace))
+            continue
+        moved = move_in_base(knots[-1], row[:3], row[3:])
+        knots.append(Pose(workspace.clip(moved.position), moved.quaternion))
+    return Timeline(chunk, knots)
+
+
+def joint_timeline(
+    chunk: ActionChunk, anchor: Float64Array, joints: Sequence[Joint], gripper_joint: str
+) -> Timeline:
+    """Return the path of joint actions from `anchor` (n,), the joints commanded at the stamp.
+
+    Joints without a channel stay where they are. As for poses, each step is clipped to the limits
+    before the next is added. gripper_joint: the one that no channel may name. Raises ActionError
+    where the chunk is not one of joint actions.
+    """
+    names = [joint.name for joint in joints]
+    if gripper_joint in chunk.names:
+        raise ActionError(f"'{gripper_joint}' moves by the channel '{GRIPPER_NAME}', 0..1")
+    _check_names(chunk, JOINT_SPACES, 'joint', names)
+    lower, upper = np.array([joint.position for joint in joints]).T
+    delta = chunk.space is ActionSpace.JOINT_DELTA
+    columns = [_column(chunk, name, 0.0 if delta else np.nan) for name in names]
+    knots = [anchor]
+    for row in np.stack(columns, axis=1):
+        asked = knots[-1] + row if delta else np.where(np.isnan(row), knots[-1], row)
+        # A joint outside its limits is not told to jump back, only not to go further.
+        low, high = np.minimum(lower, knots[-1]), np.maximum(upper, knots[-1])
+        knots.append(np.clip(asked, low, high))
+    return Timeline(chunk, knots)
+
+
+def check_times(chunk: ActionChunk, now_ns: int, followed: Timeline | None) -> None:
+    """Raise ActionError where the chunk is over, not yet due, or older than the one `followed`."""
+    age_s = (now_ns - chunk.stamp_ns) / NANOSECONDS
+    if now_ns >= chunk.end_ns:
+        late_s = (now_ns - chunk.end_ns) / NANOSECONDS
+        raise ActionError(
+            f'the chunk is {age_s:.3f} s old and its last action ended {late_s:.3f} s ago: '
+            'inference or transport takes longer than the horizon'
+        )
+    if chunk.stamp_ns > now_ns + chunk.dt_ns:
+        raise ActionError(
+            f'the chunk is stamped {-age_s:.3f} s ahead of the clock: the clocks differ, or '
+            'use_sim_time is not the same everywhere'
+        )
+    if followed is not None and chunk.stamp_ns < followed.chunk.stamp_ns:
+        newer_s = (followed.chunk.stamp_ns - chunk.stamp_ns) / NANOSECONDS
+        raise ActionError(f'the chunk is {newer_s:.3f} s older than the one being followed')
+
+
 def check_channels(chunk: ActionChunk) -> None:
     """Raise ActionError where the chunk has channels that an end effector cannot follow."""
-    valid = CHANNELS.get(chunk.space)
-    if valid is None:
-        spaces = (space.value for space in CHANNELS)
-        raise ActionError(unknown_name('space of end-effector actions', chunk.space.value, spaces))
-    for name in chunk.names:
-        if name not in (*valid, GRIPPER_NAME):
-            kind = f'channel of {chunk.space.value} actions'
-            raise ActionError(unknown_name(kind, name, (*valid, GRIPPER_NAME)))
-    if len(set(chunk.names)) < len(chunk.names):
-        raise ActionError(f'a channel is given twice: {", ".join(chunk.names)}')
+    _check_names(chunk, CHANNELS, 'end-effector', CHANNELS.get(chunk.space, ()))
     missing = [name for name in EE_POSE_NAMES if name not in chunk.names]
     if chunk.space is ActionSpace.EE_POSE and missing:
         raise ActionError(f'ee_pose actions lack the channels {", ".join(missing)}')
 
 
-def _integrate(chunk: ActionChunk, anchor: Pose, workspace: Workspace) -> list[Pose]:
-    """Return the pose after each action.
-
-    Each step is clipped to the workspace before the next is added, as Meta-World does with its
-    mocap: a policy that pushes against the wall leaves it at once when it turns back.
-    """
-    columns = [_column(chunk, name) for name in CHANNELS[chunk.space]]
-    values = np.stack(columns, axis=1)
-    if chunk.space is ActionSpace.EE_POSE:
-        return [_absolute_pose(step, row, workspace) for step, row in enumerate(values)]
-    poses = []
-    pose = anchor
-    for row in values:
-        moved = move_in_base(pose, row[:3], row[3:])
-        pose = Pose(workspace.clip(moved.position), moved.quaternion)
-        poses.append(pose)
-    return poses
+def _check_names(
+    chunk: ActionChunk, spaces: Iterable[ActionSpace], kind: str, names: Sequence[str]
+) -> None:
+    if chunk.space not in spaces:
+        valid = (space.value for space in spaces)
+        raise ActionError(unknown_name(f'space of {kind} actions', chunk.space.value, valid))
+    for name in chunk.names:
+        if name not in (*names, GRIPPER_NAME):
+            what = f'channel of {chunk.space.value} actions'
+            raise ActionError(unknown_name(what, name, (*names, GRIPPER_NAME)))
+    if len(set(chunk.names)) < len(chunk.names):
+        raise ActionError(f'a channel is given twice: {", ".join(chunk.names)}')
 
 
-def _column(chunk: ActionChunk, name: str) -> Float64Array:
+def _column(chunk: ActionChunk, name: str, absent: float) -> Float64Array:
     if name in chunk.names:
         return chunk.channel(name).astype(np.float64)
-    return np.zeros(chunk.horizon)
+    return np.full(chunk.horizon, absent)
 
 
 def _absolute_pose(step: int, row: Float64Array, workspace: Workspace) -> Pose:

@@ -1,74 +1,92 @@
-"""States of the arm by time, measured or commanded, looked up between their stamps."""
+"""Values by time, looked up between their stamps: states measured, points commanded."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.spatial.transforms import interpolate
 from robomamba_ros.types import NANOSECONDS, RobotState
 
+T = TypeVar('T')
 
-class StateHistory:
-    """The states of the last `span_s` seconds; their stamps only ever increase."""
 
-    def __init__(self, span_s: float = 10.0) -> None:
+class History(Generic[T]):
+    """The values of the last `span_s` seconds; their stamps only ever increase.
+
+    mix: returns the value a fraction 0..1 of the way from one to another.
+    """
+
+    def __init__(self, mix: Callable[[T, T, float], T], span_s: float = 10.0) -> None:
+        self._mix = mix
         self._span_ns = round(span_s * NANOSECONDS)
-        self._states: deque[RobotState] = deque()
+        self._entries: deque[tuple[int, T]] = deque()
 
     @property
-    def newest(self) -> RobotState | None:
-        """The last state added."""
-        return self._states[-1] if self._states else None
+    def newest(self) -> T | None:
+        """The last value added."""
+        return self._entries[-1][1] if self._entries else None
 
     @property
-    def oldest(self) -> RobotState | None:
-        """The first state that is still remembered."""
-        return self._states[0] if self._states else None
+    def oldest_ns(self) -> int | None:
+        """The stamp of the first value that is still remembered."""
+        return self._entries[0][0] if self._entries else None
 
-    def add(self, state: RobotState) -> None:
-        """Remember a state; the same stamp again changes nothing, an older one is refused."""
-        if self._states and state.stamp_ns <= self._states[-1].stamp_ns:
-            back_s = (self._states[-1].stamp_ns - state.stamp_ns) / NANOSECONDS
+    def put(self, stamp_ns: int, value: T) -> None:
+        """Remember a value; the same stamp again changes nothing, an older one is refused."""
+        if self._entries and stamp_ns <= self._entries[-1][0]:
+            back_s = (self._entries[-1][0] - stamp_ns) / NANOSECONDS
             if back_s == 0.0:
                 return
             raise ObservationError(
                 f'a state is stamped {back_s:.3f} s before the one received last; it is ignored. '
                 'After a jump of the clock (a bag that starts over) reset the node.'
             )
-        self._states.append(state)
-        while state.stamp_ns - self._states[0].stamp_ns > self._span_ns:
-            self._states.popleft()
+        self._entries.append((stamp_ns, value))
+        while stamp_ns - self._entries[0][0] > self._span_ns:
+            self._entries.popleft()
 
-    def at(self, time_ns: int) -> RobotState | None:
-        """Return the state at `time_ns`, interpolated; the first or last one outside the history.
+    def at(self, time_ns: int) -> T | None:
+        """Return the value at `time_ns`, mixed; the first or last one outside the history.
 
-        A state stamped exactly so is returned as it is. None while the history is empty.
+        A value stamped exactly so is returned as it is. None while the history is empty.
         """
-        if not self._states:
+        if not self._entries:
             return None
-        index = bisect_right(self._states, time_ns, key=lambda state: state.stamp_ns)
+        index = bisect_right(self._entries, time_ns, key=lambda entry: entry[0])
         if index == 0:
-            return self._states[0]
-        before = self._states[index - 1]
-        if index == len(self._states) or before.stamp_ns == time_ns:
+            return self._entries[0][1]
+        before_ns, before = self._entries[index - 1]
+        if index == len(self._entries) or before_ns == time_ns:
             return before
-        after = self._states[index]
-        fraction = (time_ns - before.stamp_ns) / (after.stamp_ns - before.stamp_ns)
-        return _between(before, after, fraction, time_ns)
+        after_ns, after = self._entries[index]
+        return self._mix(before, after, (time_ns - before_ns) / (after_ns - before_ns))
 
     def clear(self) -> None:
-        """Forget every state."""
-        self._states.clear()
+        """Forget every value."""
+        self._entries.clear()
 
 
-def _between(before: RobotState, after: RobotState, fraction: float, time_ns: int) -> RobotState:
+class StateHistory(History[RobotState]):
+    """The states of the arm, each under its own stamp."""
+
+    def __init__(self, span_s: float = 10.0) -> None:
+        super().__init__(_between, span_s)
+
+    def add(self, state: RobotState) -> None:
+        """Remember a state; the same stamp again changes nothing, an older one is refused."""
+        self.put(state.stamp_ns, state)
+
+
+def _between(before: RobotState, after: RobotState, fraction: float) -> RobotState:
     def mix(start: float, end: float) -> float:
         return start + fraction * (end - start)
 
     return RobotState(
-        stamp_ns=time_ns,
+        stamp_ns=before.stamp_ns + round(fraction * (after.stamp_ns - before.stamp_ns)),
         pose=interpolate(before.pose, after.pose, fraction),
         gripper=mix(before.gripper, after.gripper),
         joints={

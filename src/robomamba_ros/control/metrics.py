@@ -1,8 +1,9 @@
-"""Latencies of the last runs, for diagnostics. Reads no clock: durations come in."""
+"""What is measured while running, for diagnostics. Reads no clock: durations come in."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -41,3 +42,57 @@ class LatencyWindow:
 
     def _percentile(self, percent: float) -> float:
         return float(np.percentile(self._durations, percent)) if self._durations else float('nan')
+
+
+class MotionCounts:
+    """What the setpoints of a run met: limits, seams, refusals and stops.
+
+    limited: setpoints that a limit kept from their point.
+    """
+
+    def __init__(self) -> None:
+        self.setpoints = 0
+        self.limited = 0
+        self._bites: Counter[str] = Counter()
+        self._jumps = {'m': 0.0, 'rad': 0.0, 'joint': 0.0}
+        self._refused = 0
+        self._refusal = ''
+        self._stops = 0
+        self._stop = ''
+
+    def add_setpoint(self, bites: Iterable[str]) -> None:
+        """Count one setpoint and the limits that bit it."""
+        bitten = tuple(bites)
+        self.setpoints += 1
+        self.limited += bool(bitten)
+        self._bites.update(bitten)
+
+    def add_seam(self, way_m: float, turn_rad: float, joint: float) -> None:
+        """Record the jumps of a seam: of the pose, or of the joint that jumps most [rad or m]."""
+        for name, jump in (('m', way_m), ('rad', turn_rad), ('joint', joint)):
+            self._jumps[name] = max(jump, self._jumps[name])
+
+    def add_refusal(self, reason: str) -> None:
+        """Count a chunk that was refused."""
+        self._refused += 1
+        self._refusal = reason
+
+    def add_stop(self, reason: str) -> None:
+        """Count a stop."""
+        self._stops += 1
+        self._stop = reason
+
+    def values(self) -> dict[str, float | int | str]:
+        """Return all as plain values by name; shares are of all setpoints, 0..1."""
+        values: dict[str, float | int | str] = {'limited_setpoints': self.limited}
+        for name, count in sorted(self._bites.items()):
+            values[f'limited_by_{name}'] = count / self.setpoints
+        for name, jump in self._jumps.items():
+            values[f'seam_jump_max_{name}'] = jump
+        values['refused_chunks'] = self._refused
+        values['stops'] = self._stops
+        if self._refusal:
+            values['last_refusal'] = self._refusal
+        if self._stop:
+            values['last_stop'] = self._stop
+        return values

@@ -10,16 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-import numpy as np
-
-from robomamba_ros.actions.blending import Crossfade, settle
-from robomamba_ros.actions.limits import PoseLimiter
-from robomamba_ros.actions.timeline import Hold, Timeline, executed_steps
+from robomamba_ros.actions.blending import Blending, Hold
+from robomamba_ros.actions.timeline import Path, Timeline, check_times, executed_steps, gap
 from robomamba_ros.control.freshness import Freshness
-from robomamba_ros.control.history import StateHistory
-from robomamba_ros.errors import ActionError, ConfigError
+from robomamba_ros.control.history import History, StateHistory
+from robomamba_ros.control.joint_motion import measured_anchor, start_motion
+from robomamba_ros.control.metrics import MotionCounts
+from robomamba_ros.control.motion import Anchor, Motion, mixed_anchor
+from robomamba_ros.errors import ActionError, ObservationError
 from robomamba_ros.robots.arm import ArmContract
-from robomamba_ros.types import NANOSECONDS, ActionChunk, Pose, RobotState, Setpoint
+from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.types import NANOSECONDS, ActionChunk, RobotState, Setpoint
 
 _NO_CHUNK = 'no action_chunk yet'
 
@@ -50,45 +51,54 @@ class LoopStatus:
 class ChunkReceipt:
     """How a chunk was taken in.
 
-    trimmed_steps: whole steps of it that had passed already; seam_jump_m: distance between where
-    it puts the end effector now and where the arm has been commanded to be [m].
+    trimmed_steps: whole steps of it that had passed already. seam_jump_m, seam_jump_rad: way and
+    turn between where it puts the end effector now and where it was commanded to be.
+    seam_jump_joint: the same of the joint that jumps most [rad or m], for chunks of joints.
     """
 
     trimmed_steps: int
-    seam_jump_m: float
+    seam_jump_m: float = 0.0
+    seam_jump_rad: float = 0.0
+    seam_jump_joint: float = 0.0
 
 
 class SetpointLoop:
     """Follows the newest chunk within the arm's limits; brakes and holds when it cannot.
 
-    crossfade_steps: action steps over which a new chunk takes over; 0 takes over at once.
-    limited_ticks: setpoints so far that the limits have changed.
+    blending: how a new chunk takes over. kinematics: of an arm that is commanded by its joints,
+    for end-effector actions and poses; one that takes poses needs none.
+    counts: limits, seams, refusals and stops since the start or the last reset.
 
     A stop for want of a chunk ends with the next one. A stop for want of trustworthy inputs ends
     only with `enable(True)`: somebody has to look before the arm moves again.
     """
 
-    def __init__(self, arm: ArmContract, *, crossfade_steps: int = 0) -> None:
-        if crossfade_steps < 0:
-            raise ConfigError(f'crossfade_steps is {crossfade_steps}, allowed: 0 or more')
+    def __init__(
+        self,
+        arm: ArmContract,
+        *,
+        blending: Blending | None = None,
+        kinematics: Kinematics | None = None,
+    ) -> None:
         self._arm = arm
-        self._crossfade_steps = crossfade_steps
+        self._blending = Blending() if blending is None else blending
+        self._kinematics = kinematics
         self._freshness = Freshness(
             {'ee_pose': arm.ee_pose_budget_s, 'joint_states': arm.joint_states_budget_s}
         )
         self._measured = StateHistory()
         # Stamped with the end of the control period in which each command is to be reached.
-        self._commanded = StateHistory()
-        self._limiter: PoseLimiter | None = None
+        self._commanded = History(mixed_anchor)
+        self._motion: Motion | None = None
         self._gripper = 0.0
         self._timeline: Timeline | None = None
-        self._fade: Crossfade | None = None
+        self._path: Path | None = None
         self._tick_ns: int | None = None
         self._setpoint: Setpoint | None = None
         self._enabled = False
         self._state_at_rest = LoopState.DISABLED
         self._status = LoopStatus(LoopState.DISABLED, 'not enabled yet')
-        self.limited_ticks = 0
+        self.counts = MotionCounts()
 
     @property
     def status(self) -> LoopStatus:
@@ -104,6 +114,7 @@ class SetpointLoop:
         self._forget_time()
         self._forget_commands()
         self._tick_ns = None
+        self.counts = MotionCounts()
         if self._enabled:
             self._wait(_NO_CHUNK)
         else:
@@ -120,7 +131,7 @@ class SetpointLoop:
         elif not enabled:
             self._enabled = False
             self._stop('disabled', LoopState.DISABLED)
-            if self._limiter is None or self._limiter.at_rest:
+            if self._motion is None or self._motion.at_rest:
                 self._come_to_rest()
 
     def update_state(self, state: RobotState, *, joints_stamp_ns: int | None = None) -> None:
@@ -129,6 +140,8 @@ class SetpointLoop:
         Raises ObservationError on a state older than the last one, which is ignored.
         """
         self._measured.add(state)
+        if self._motion is None:
+            self._gripper = state.gripper
         self._freshness.note('ee_pose', state.stamp_ns)
         joints_ns = state.stamp_ns if joints_stamp_ns is None else joints_stamp_ns
         self._freshness.note('joint_states', joints_ns)
@@ -138,17 +151,13 @@ class SetpointLoop:
 
         Raises ActionError where it cannot be followed; what was followed before goes on.
         """
-        self._check_chunk(chunk, now_ns)
-        timeline = Timeline(chunk, self._anchor(chunk.stamp_ns), self._arm.workspace)
-        commanded = self._commanded.at(now_ns) or self._measured.at(now_ns)
-        jump = 0.0
-        if commanded is not None:
-            offset = timeline.pose_at(now_ns).position - commanded.pose.position
-            jump = float(np.linalg.norm(offset))
-        self._fade = self._crossfade(timeline, now_ns)
-        self._timeline = timeline
-        self._status = LoopStatus(LoopState.TRACKING, '')
-        return ChunkReceipt(executed_steps(chunk, now_ns), jump)
+        try:
+            receipt = self._take(chunk, now_ns)
+        except (ActionError, ObservationError) as error:
+            self.counts.add_refusal(str(error))
+            raise ActionError(str(error)) from error
+        self.counts.add_seam(receipt.seam_jump_m, receipt.seam_jump_rad, receipt.seam_jump_joint)
+        return receipt
 
     def tick(self, now_ns: int) -> Setpoint | None:
         """Return the command for the control period that begins now; once per period.
@@ -161,7 +170,7 @@ class SetpointLoop:
                 return self._setpoint
             back_s = (self._tick_ns - now_ns) / NANOSECONDS
             self._forget_time()
-            if self._limiter is not None and self._enabled:
+            if self._motion is not None and self._enabled:
                 self._fault(f'the clock went back by {back_s:.3f} s')
         self._tick_ns = now_ns
         self._setpoint = self._advance(now_ns)
@@ -169,31 +178,38 @@ class SetpointLoop:
 
     def _advance(self, now_ns: int) -> Setpoint | None:
         problems = '; '.join(self._freshness.problems(now_ns))
-        if self._limiter is None:
-            measured = self._measured.newest
-            if not self._enabled:
-                return None
-            if measured is None or problems:
-                self._wait(problems)
-                return None
-            period_s = self._arm.period_ns / NANOSECONDS
-            self._limiter = PoseLimiter(
-                self._arm.cartesian, self._arm.workspace, period_s, measured.pose
-            )
-            self._gripper = measured.gripper
+        motion = self._motion or self._begin(problems)
+        if motion is None:
+            return None
         self._decide(problems, now_ns)
         reached_ns = now_ns + self._arm.period_ns
-        if self._timeline is not None:
-            pose = self._limiter.follow((self._fade or self._timeline).pose_at(reached_ns))
-            self.limited_ticks += bool(self._limiter.bites)
-            opening = self._timeline.gripper_at(now_ns)
+        if self._path is not None and self._timeline is not None:
+            lag_ns = motion.lag_ns(self._timeline.chunk.space)
+            motion.follow(self._path.at(reached_ns + lag_ns))
+            opening = self._path.gripper_at(now_ns)
             self._gripper = self._gripper if opening is None else opening
+            self.counts.add_setpoint(motion.bites)
+            if motion.trouble:
+                self._stop(motion.trouble, LoopState.HOLDING)
         else:
-            pose = self._limiter.brake()
-        self._commanded.add(RobotState(reached_ns, pose, self._gripper))
-        if self._status.state is LoopState.STOPPING and self._limiter.at_rest:
+            motion.brake()
+            self.counts.add_setpoint(())
+        self._commanded.put(reached_ns, motion.anchor)
+        if self._status.state is LoopState.STOPPING and motion.at_rest:
             self._come_to_rest()
-        return Setpoint(now_ns, pose, self._gripper)
+        return motion.setpoint(now_ns, self._gripper)
+
+    def _begin(self, problems: str) -> Motion | None:
+        """Start from the measured pose, once the arm is enabled and its state can be trusted."""
+        if not self._enabled:
+            return None
+        try:
+            if problems:
+                raise ObservationError(problems)
+            self._motion = self._motion_from_rest()
+        except ObservationError as error:
+            self._wait(str(error))
+        return self._motion
 
     def _decide(self, problems: str, now_ns: int) -> None:
         """Stop where the inputs or the chunk no longer carry the motion."""
@@ -212,45 +228,42 @@ class SetpointLoop:
             )
 
     def _check_chunk(self, chunk: ActionChunk, now_ns: int) -> None:
-        age_s = (now_ns - chunk.stamp_ns) / NANOSECONDS
         if not self._enabled:
             raise ActionError(f'the arm is {self._status.state.value} ({self._status.reason})')
         problems = self._freshness.problems(now_ns)
         if problems:
-            raise ActionError(f'chunk refused: {"; ".join(problems)}')
-        if now_ns >= chunk.end_ns:
-            late_s = (now_ns - chunk.end_ns) / NANOSECONDS
-            raise ActionError(
-                f'the chunk is {age_s:.3f} s old and its last action ended {late_s:.3f} s ago: '
-                'inference or transport takes longer than the horizon'
-            )
-        if chunk.stamp_ns > now_ns + chunk.dt_ns:
-            raise ActionError(
-                f'the chunk is stamped {-age_s:.3f} s ahead of the clock: the clocks differ, or '
-                'use_sim_time is not the same everywhere'
-            )
-        if self._timeline is not None and chunk.stamp_ns < self._timeline.chunk.stamp_ns:
-            newer_s = (self._timeline.chunk.stamp_ns - chunk.stamp_ns) / NANOSECONDS
-            raise ActionError(f'the chunk is {newer_s:.3f} s older than the one being followed')
+            raise ActionError('; '.join(problems))
+        check_times(chunk, now_ns, self._timeline)
 
-    def _anchor(self, stamp_ns: int) -> Pose:
-        """Return the pose commanded at the stamp, or measured where none was commanded by then."""
-        commanded, measured = self._commanded.oldest, self._measured.oldest
-        state = None
-        if commanded is not None and commanded.stamp_ns - self._arm.period_ns < stamp_ns:
-            state = self._commanded.at(stamp_ns)
-        elif measured is not None and measured.stamp_ns <= stamp_ns:
-            state = self._measured.at(stamp_ns)
-        if state is None:
-            raise ActionError('the chunk is too old: no pose is known at its stamp')
-        return state.pose
+    def _take(self, chunk: ActionChunk, now_ns: int) -> ChunkReceipt:
+        self._check_chunk(chunk, now_ns)
+        motion = self._motion or self._motion_from_rest()
+        # Commands come later than their points by the lag, so points are looked up ahead by it.
+        lag_ns = motion.lag_ns(chunk.space)
+        timeline = motion.timeline(chunk, self._anchor(chunk.stamp_ns, lag_ns))
+        start = timeline.at(now_ns + lag_ns)
+        here = (self._commanded.at(now_ns) or motion.anchor).like(start)
+        path = self._path
+        if path is None or type(path.at(now_ns)) is not type(start):
+            path = Hold(here)
+        self._path = self._blending.join(path, timeline, now_ns)
+        self._timeline = timeline
+        self._status = LoopStatus(LoopState.TRACKING, '')
+        return ChunkReceipt(executed_steps(chunk, now_ns), *gap(here, start))
 
-    def _crossfade(self, timeline: Timeline, now_ns: int) -> Crossfade | None:
-        if self._crossfade_steps == 0 or self._limiter is None:
-            return None
-        before = self._fade or self._timeline or Hold(self._limiter.pose)
-        end_ns = now_ns + self._crossfade_steps * timeline.chunk.dt_ns
-        return Crossfade(settle(before, now_ns), timeline, now_ns, end_ns)
+    def _anchor(self, stamp_ns: int, lag_ns: int) -> Anchor:
+        """Return what was commanded at the stamp, or measured where nothing was by then."""
+        first_ns, measured_ns = self._commanded.oldest_ns, self._measured.oldest_ns
+        commanded = self._commanded.at(stamp_ns - lag_ns)
+        if commanded and first_ns is not None and first_ns - self._arm.period_ns < stamp_ns:
+            return commanded
+        if measured_ns is not None and measured_ns <= stamp_ns:
+            return measured_anchor(self._arm, self._measured.at(stamp_ns))
+        raise ActionError('the chunk is too old: no pose is known at its stamp')
+
+    def _motion_from_rest(self) -> Motion:
+        start = measured_anchor(self._arm, self._measured.newest)
+        return start_motion(self._arm, self._kinematics, start)
 
     def _wait(self, reason: str) -> None:
         self._drop_chunk()
@@ -262,6 +275,7 @@ class SetpointLoop:
 
     def _stop(self, reason: str, state_at_rest: LoopState) -> None:
         self._drop_chunk()
+        self.counts.add_stop(reason)
         self._state_at_rest = state_at_rest
         self._status = LoopStatus(LoopState.STOPPING, reason)
 
@@ -272,12 +286,12 @@ class SetpointLoop:
 
     def _drop_chunk(self) -> None:
         self._timeline = None
-        self._fade = None
+        self._path = None
 
     def _forget_commands(self) -> None:
         self._drop_chunk()
         self._commanded.clear()
-        self._limiter = None
+        self._motion = None
 
     def _forget_time(self) -> None:
         self._measured.clear()

@@ -88,7 +88,9 @@ def run_episode(
             control.add_chunk(pending[1], now_ns)
             pending = None
         setpoint = control.tick(now_ns)
-        target = sim.target_position if setpoint is None else setpoint.pose.position
+        target = sim.target_position
+        if setpoint is not None and setpoint.pose is not None:
+            target = setpoint.pose.position
         measured.append(state.pose.position)
         commanded.append(target)
         sim.step(target, 1.0 if setpoint is None else setpoint.gripper)

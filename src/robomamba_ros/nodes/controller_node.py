@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from robomamba_ros.actions.blending import Blending
 from robomamba_ros.control.lockstep import LockstepGate
 from robomamba_ros.control.metrics import LatencyWindow
 from robomamba_ros.control.setpoint_loop import LoopState, SetpointLoop
@@ -47,7 +48,9 @@ class ControllerNode(ManagedNode):
             if parameters['execute_steps'] == 0:
                 raise ConfigError("mode lockstep needs the parameter 'execute_steps' above 0")
             self._gate = LockstepGate(parameters['execute_steps'], arm.period_ns)
-        self._loop = SetpointLoop(arm, crossfade_steps=parameters['crossfade_steps'])
+        decay = parameters['ensemble_decay']
+        blending = Blending(parameters['crossfade_steps'], decay if decay >= 0.0 else None)
+        self._loop = SetpointLoop(arm, blending=blending)
         self._enabled = False
         self._clear_measurements()
         self._output = SetpointOutput(self, arm)
@@ -92,8 +95,6 @@ class ControllerNode(ManagedNode):
 
     def _clear_measurements(self) -> None:
         self._latency = LatencyWindow()
-        self._seam_jump_m = 0.0
-        self._refused = 0
         self._state_ns: int | None = None
         self._state_received_s = 0.0
         self._new_chunk_ns: int | None = None
@@ -116,12 +117,10 @@ class ControllerNode(ManagedNode):
 
     def _follow(self, chunk: ActionChunk, now_ns: int) -> None:
         try:
-            receipt = self._loop.add_chunk(chunk, now_ns)
+            self._loop.add_chunk(chunk, now_ns)
         except ActionError as error:
-            self._refused += 1
             self.warn(error)
         else:
-            self._seam_jump_m = max(self._seam_jump_m, receipt.seam_jump_m)
             self._new_chunk_ns = chunk.stamp_ns
 
     def _tick(self) -> None:
@@ -161,11 +160,7 @@ class ControllerNode(ManagedNode):
             values[f'{name}_rate_hz'] = rate.read(count)
         if self._state_ns is not None:
             values['state_age_s'] = (self._now_ns() - self._state_ns) / NANOSECONDS
-        values |= {
-            'seam_jump_max_m': self._seam_jump_m,
-            'limited_setpoints': self._loop.limited_ticks,
-            'refused_chunks': self._refused,
-        }
+        values |= self._loop.counts.values()
         values |= latency_values('observation_to_command', self._latency)
         message = f'{status.state.value}: {status.reason}' if status.reason else status.state.value
         return Report(WARN if bad else OK, message, values)

@@ -129,6 +129,12 @@ CONTROLLER = (
         limits=(0, 1000),
     ),
     ParameterSpec(
+        'ensemble_decay',
+        -1.0,
+        'average overlapping chunks, the i-th oldest by exp(-ensemble_decay * i); below 0: do not',
+        limits=(-1.0, 100.0),
+    ),
+    ParameterSpec(
         'enabled', False, 'move as soon as active, without waiting for ~/enable to say so'
     ),
 )

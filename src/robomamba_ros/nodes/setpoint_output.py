@@ -42,7 +42,8 @@ class SetpointOutput:
         """Publish one setpoint."""
         self.count += 1
         arm, stamp_ns = self._arm, setpoint.stamp_ns
-        self._target.publish(pose_to_stamped(setpoint.pose, stamp_ns, arm.base_frame))
+        if setpoint.pose is not None:
+            self._target.publish(pose_to_stamped(setpoint.pose, stamp_ns, arm.base_frame))
         self._gripper.publish(gripper_command(setpoint.gripper, stamp_ns, arm))
 
     def destroy(self) -> None:

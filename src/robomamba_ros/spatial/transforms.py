@@ -76,9 +76,14 @@ def move_in_base(pose: Pose, translation: Float64Array, rotation_vector: Float64
     return Pose(pose.position + translation, turned)
 
 
-def interpolate(start: Pose, end: Pose, fraction: float) -> Pose:
-    """Return the pose `fraction` (0..1) of the way: straight line and shortest turn (slerp)."""
-    turn = rotation_vector_from_quaternion(
+def turn_between(start: Pose, end: Pose) -> Float64Array:
+    """Return the shortest turn from `start` to `end`, a rotation vector [rad], base axes."""
+    return rotation_vector_from_quaternion(
         quaternion_multiply(end.quaternion, quaternion_inverse(start.quaternion))
     )
+
+
+def interpolate(start: Pose, end: Pose, fraction: float) -> Pose:
+    """Return the pose `fraction` (0..1) of the way: straight line and shortest turn (slerp)."""
+    turn = turn_between(start, end)
     return move_in_base(start, fraction * (end.position - start.position), fraction * turn)
