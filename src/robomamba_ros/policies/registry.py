@@ -14,7 +14,6 @@ import yaml
 
 from robomamba_ros.errors import CheckpointError, ConfigError, unknown_name
 from robomamba_ros.memory import keep_freed_memory
-from robomamba_ros.memory import keep_freed_memory
 from robomamba_ros.policies.base import LoadOptions, Policy
 from robomamba_ros.policies.description import Description
 from robomamba_ros.resources import checkpoint_directory, find_file
@@ -39,13 +38,10 @@ def load_policy(
     """Return the policy in a checkpoint directory or of a name in models/; see LoadOptions.
 
     The process keeps what it frees from then on: a forward pass takes the same memory every time.
-    The process keeps its freed memory from then on: see robomamba_ros.memory.
-
     Raises CheckpointError and ConfigError with everything that does not fit, BackendError for a
     device or package that is missing.
     """
     options = LoadOptions(device, dtype, cache, threads)
-    keep_freed_memory()
     folder = checkpoint_directory(str(directory))
     policy: Policy = _kind(folder / CONFIG).load(folder, options)
     keep_freed_memory()
