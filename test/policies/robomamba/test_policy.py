@@ -266,7 +266,10 @@ def test_an_image_written_over_in_place_is_another_image(policy, image):
     assert not np.array_equal(policy.contact(image, 'open').pixel, first)
 
 
-def test_cached_results_have_the_bits_of_uncached_ones(policy, network, tokenizer, image):
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_cached_results_have_the_bits_of_uncached_ones(policy, network, tokenizer, image, dtype):
+    network.vision.to(dtype)
+    network.language.to(dtype)
     plain = RoboMambaPolicy(network, tokenizer, cache='none')
     passes = Passes(network)
     logits = {'cached': [], 'plain': []}
