@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from robomamba_ros.errors import CheckpointError, ConfigError
-from robomamba_ros.policies.registry import describe_policy, load_policy
+from robomamba_ros.policies.registry import describe_policy, load_chunk_policy, load_policy
 
 SOURCE = Path(__file__).parents[2] / 'src'
 
@@ -33,6 +33,13 @@ def test_what_is_no_policy_is_refused(tmp_path, text, message):
         (tmp_path / 'config.yaml').write_text(text)
     with pytest.raises(CheckpointError, match=message):
         load_policy(tmp_path)
+
+
+def test_a_policy_that_gives_no_chunks_cannot_run_a_robot(tmp_path):
+    (tmp_path / 'config.yaml').write_text('policy: robomamba')
+    with pytest.raises(ConfigError, match=r"kind 'robomamba': .*Give one of .*anolevla, scripted"):
+        load_chunk_policy(tmp_path)
+    assert load_chunk_policy('hold').spec.horizon > 0
 
 
 def test_a_policy_without_weights_needs_no_torch():

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from robomamba_ros.nodes.run_recorder import RunRecorder
     from robomamba_ros.nodes.simulated_graph import simulated_graph
     from robomamba_ros.nodes.timed_policy import TimedPolicy
-    from robomamba_ros.policies.base import LoadOptions, Policy
+    from robomamba_ros.policies.base import ChunkPolicy, LoadOptions
     from robomamba_ros.simulation.metaworld import CAMERA
 
     output: Path = args.output
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     policies: list[TimedPolicy] = []
     recorders: list[RunRecorder] = []
 
-    def load(directory: Path, options: LoadOptions) -> Policy:
+    def load(directory: Path, options: LoadOptions) -> ChunkPolicy:
         policies.append(TimedPolicy(load_checkpoint(directory, options)))
         return policies[0]
 

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     )
     from robomamba_ros.evaluation.replay.run import Replay
     from robomamba_ros.evaluation.report_data import this_machine
-    from robomamba_ros.policies.registry import load_policy
+    from robomamba_ros.policies.registry import load_chunk_policy
     from robomamba_ros.robots.arm import load_arm
 
     thresholds = tuple(parse_threshold(text) for text in args.fail_if)
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     policies = []
     with Bag(args.bag) as bag:
         for label, directory in zip(_labels(args.policy), args.policy, strict=True):
-            policy = load_policy(directory, **asdict(load_options(args)))
+            policy = load_chunk_policy(directory, **asdict(load_options(args)))
             single = len(args.policy) == 1
             name = 'predictions.mcap' if single else f'predictions-{label}.mcap'
             with BagWriter(args.output / name) as writer:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from robomamba_ros.control.freshness import Freshness
 from robomamba_ros.control.history import StateHistory
 from robomamba_ros.errors import ConfigError, ObservationError, unknown_name
-from robomamba_ros.policies.base import Policy, PolicySpec
+from robomamba_ros.policies.base import ChunkPolicy, PolicySpec
 from robomamba_ros.types import ActionChunk, Float32Array, Observation, RobotState, UInt8Array
 
 Image: TypeAlias = UInt8Array | Callable[[], UInt8Array]
@@ -144,7 +144,9 @@ class PolicyLoop:
     Not to be called from more than one thread at a time.
     """
 
-    def __init__(self, policy: Policy, buffer: ObservationBuffer, *, execute_steps: int) -> None:
+    def __init__(
+        self, policy: ChunkPolicy, buffer: ObservationBuffer, *, execute_steps: int
+    ) -> None:
         horizon = policy.spec.horizon
         if not 1 <= execute_steps <= horizon:
             raise ConfigError(

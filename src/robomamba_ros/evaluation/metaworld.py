@@ -62,11 +62,11 @@ def evaluate(config: EvaluationConfig, workers: int) -> Iterator[TaskResult]:
 
 def _run_task(job: tuple[EvaluationConfig, str]) -> TaskResult:
     config, task = job
-    from robomamba_ros.policies.registry import load_policy
+    from robomamba_ros.policies.registry import load_chunk_policy
     from robomamba_ros.robots.arm import load_arm
     from robomamba_ros.simulation.metaworld import MetaWorldSim
 
-    policy = load_policy(config.policy, **asdict(config.load))
+    policy = load_chunk_policy(config.policy, **asdict(config.load))
     arm = load_arm(config.arm)
     size = max((camera.height for camera in policy.spec.cameras), default=224)
     sim = MetaWorldSim(task, 0, camera_size=size)

@@ -13,7 +13,7 @@ import numpy as np
 
 from robomamba_ros.control.policy_loop import ObservationBuffer, PolicyLoop
 from robomamba_ros.control.setpoint_loop import SetpointLoop
-from robomamba_ros.policies.base import Policy
+from robomamba_ros.policies.base import ChunkPolicy
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.simulation.metaworld import CAMERA, DT_NS, MetaWorldSim
 from robomamba_ros.types import ActionChunk, Float64Array, UInt8Array
@@ -45,7 +45,7 @@ class Episode:
 
 def run_episode(
     sim: MetaWorldSim,
-    policy: Policy,
+    policy: ChunkPolicy,
     arm: ArmContract,
     seed: int,
     *,

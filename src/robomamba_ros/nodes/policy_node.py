@@ -27,24 +27,24 @@ from robomamba_ros.nodes.lifecycle import ManagedNode
 from robomamba_ros.nodes.parameters import POLICY
 from robomamba_ros.nodes.policy_inputs import PolicyInputs
 from robomamba_ros.nodes.timed_policy import TimedPolicy
-from robomamba_ros.policies.base import LoadOptions, Policy
+from robomamba_ros.policies.base import ChunkPolicy, LoadOptions
 from robomamba_ros.resources import checkpoint_directory
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import ActionChunk
 
-LoadPolicy = Callable[[Path, LoadOptions], Policy]
+LoadPolicy = Callable[[Path, LoadOptions], ChunkPolicy]
 
 
-def load_checkpoint(directory: Path, options: LoadOptions) -> Policy:
+def load_checkpoint(directory: Path, options: LoadOptions) -> ChunkPolicy:
     """Return the policy of a checkpoint; raises CheckpointError, BackendError."""
     try:
         # Imported here, so that a missing torch is one line and not a traceback at start.
-        from robomamba_ros.policies.registry import load_policy
+        from robomamba_ros.policies.registry import load_chunk_policy
     except ImportError as error:
         raise BackendError(
             f"the policy node needs the package '{error.name}': pip install 'robomamba_ros[policy]'"
         ) from error
-    return load_policy(directory, **asdict(options))
+    return load_chunk_policy(directory, **asdict(options))
 
 
 class PolicyNode(ManagedNode):

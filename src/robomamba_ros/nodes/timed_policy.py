@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 from robomamba_ros.control.metrics import LatencyWindow
-from robomamba_ros.policies.base import Policy, PolicySpec, fake_observation
+from robomamba_ros.policies.base import ChunkPolicy, PolicySpec, fake_observation
 from robomamba_ros.types import ActionChunk, Observation
 
 
 class TimedPolicy:
     """Measures what every inference of a policy takes in wall time."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: ChunkPolicy) -> None:
         self._policy = policy
         self.latency = LatencyWindow()
 

@@ -15,6 +15,7 @@ from robomamba_ros.types import (
     ActionSpace,
     Float32Array,
     Observation,
+    PoseTarget,
 )
 
 DTYPES = ('float32', 'bfloat16')
@@ -98,7 +99,7 @@ class PolicySpec:
 
 
 class Policy(Protocol):
-    """A policy. `infer` is a function of what it saw since `reset`: same inputs, same chunk."""
+    """A policy. `infer` is a function of what it saw since `reset`: same inputs, same result."""
 
     @property
     def spec(self) -> PolicySpec:
@@ -106,6 +107,13 @@ class Policy(Protocol):
 
     def reset(self) -> None:
         """Forget the episode (recurrent state, caches of the instruction)."""
+
+    def infer(self, observation: Observation) -> ActionChunk | PoseTarget:
+        """Return what to do at one observation; raises ObservationError on a bad one."""
+
+
+class ChunkPolicy(Policy, Protocol):
+    """A policy that can run a robot step by step."""
 
     def infer(self, observation: Observation) -> ActionChunk:
         """Return the chunk for one observation; raises ObservationError on a bad one."""

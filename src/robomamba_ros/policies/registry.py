@@ -14,7 +14,7 @@ import yaml
 
 from robomamba_ros.errors import CheckpointError, ConfigError, unknown_name
 from robomamba_ros.memory import keep_freed_memory
-from robomamba_ros.policies.base import LoadOptions, Policy
+from robomamba_ros.policies.base import ChunkPolicy, LoadOptions, Policy
 from robomamba_ros.policies.description import Description
 from robomamba_ros.resources import checkpoint_directory, find_file
 
@@ -25,6 +25,8 @@ KINDS = {
     'robomamba': 'robomamba_ros.policies.robomamba.checkpoint',
     'scripted': 'robomamba_ros.policies.scripted',
 }
+# Those whose `infer` gives a chunk.
+CHUNK_KINDS = ('anolevla', 'scripted')
 
 
 def load_policy(
@@ -45,6 +47,31 @@ def load_policy(
     folder = checkpoint_directory(str(directory))
     policy: Policy = _kind(folder / CONFIG).load(folder, options)
     keep_freed_memory()
+    return policy
+
+
+def load_chunk_policy(
+    directory: str | Path,
+    *,
+    device: str = 'cpu',
+    dtype: str = 'float32',
+    cache: str = 'none',
+    threads: int = 1,
+) -> ChunkPolicy:
+    """Return what load_policy returns, of the kinds that can run a robot step by step.
+
+    Raises ConfigError for another kind before its weights are read, and what load_policy raises.
+    """
+    kind = _read_kind(checkpoint_directory(str(directory)) / CONFIG)
+    if kind not in CHUNK_KINDS:
+        raise ConfigError(
+            f"'{directory}' is a policy of the kind '{kind}': it gives end-effector targets and "
+            f'answers, not chunks of actions. Give one of the kinds {", ".join(CHUNK_KINDS)}, or '
+            'call this one from Python by load_policy.'
+        )
+    policy: ChunkPolicy = load_policy(  # type: ignore[assignment]
+        directory, device=device, dtype=dtype, cache=cache, threads=threads
+    )
     return policy
 
 
@@ -69,6 +96,10 @@ def _config_file(name: str) -> Path:
 
 
 def _kind(path: Path) -> Any:
+    return import_module(KINDS[_read_kind(path)])
+
+
+def _read_kind(path: Path) -> str:
     try:
         document = yaml.safe_load(path.read_text(encoding='utf-8'))
     except FileNotFoundError as error:
@@ -79,6 +110,6 @@ def _kind(path: Path) -> Any:
     except (OSError, yaml.YAMLError) as error:
         raise CheckpointError(f'{path} is not valid YAML: {error}') from error
     kind = document.get('policy') if isinstance(document, dict) else None
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise CheckpointError(f'{path}: {unknown_name("policy", str(kind), KINDS)}')
-    return import_module(KINDS[kind])
+    return kind

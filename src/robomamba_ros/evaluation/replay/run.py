@@ -20,7 +20,7 @@ from robomamba_ros.evaluation.replay.inputs import BagInputs
 from robomamba_ros.evaluation.replay.latency import Latency, fixed_latency
 from robomamba_ros.evaluation.replay.predictions import Predictions
 from robomamba_ros.evaluation.replay.trace import Stall, Trace
-from robomamba_ros.policies.base import Policy, PolicySpec
+from robomamba_ros.policies.base import ChunkPolicy, PolicySpec
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import NANOSECONDS, ActionChunk, Observation, RobotState, UInt8Array
 
@@ -28,7 +28,7 @@ from robomamba_ros.types import NANOSECONDS, ActionChunk, Observation, RobotStat
 class _Watched:
     """A policy with a stopwatch, which keeps the observation it saw last."""
 
-    def __init__(self, policy: Policy, stopwatch: Callable[[], float]) -> None:
+    def __init__(self, policy: ChunkPolicy, stopwatch: Callable[[], float]) -> None:
         self._policy = policy
         self._stopwatch = stopwatch
         self.observation: Observation | None = None
@@ -60,7 +60,7 @@ class Replay:
         self,
         bag: Bag,
         arm: ArmContract,
-        policy: Policy,
+        policy: ChunkPolicy,
         predictions: Predictions,
         *,
         stopwatch: Callable[[], float],
