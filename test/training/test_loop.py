@@ -53,7 +53,7 @@ def data(tmp_path_factory):
     return folder
 
 
-POLICY = '''
+POLICY = """
 policy: anolevla
 cameras: [{name: any, height: 32, width: 32}]
 state_names: [ee_x]
@@ -65,7 +65,7 @@ execute_steps: 10
 vision: {keypoints: {image_size: 32, keypoints: 4}}
 language: {vocabulary: 300, length: 16}
 backbone: {d_model: 32, n_layer: 1, d_state: 4}
-'''
+"""
 
 
 def settings(data, output, **changes):
