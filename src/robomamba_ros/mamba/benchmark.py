@@ -46,6 +46,7 @@ VOCABULARY = 50_280
 DTYPES = (torch.bfloat16, torch.float32)
 
 Runs = Mapping[str, Callable[[], object]]
+Times = np.ndarray[Any, np.dtype[np.float64]]  # ms
 
 
 def cpu_name() -> str:
@@ -61,7 +62,7 @@ def machine(threads: int) -> str:
     return f'{cpu_name()}, {threads} thread(s), torch {torch.__version__}'
 
 
-def take_turns(runs: Runs, repeats: int) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+def take_turns(runs: Runs, repeats: int) -> dict[str, Times]:
     """Return the times [ms] of each of `runs`, called in turns `repeats` times after a warm-up."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(repeats + 1):
@@ -74,8 +75,12 @@ def take_turns(runs: Runs, repeats: int) -> dict[str, np.ndarray[Any, np.dtype[n
 
 
 def report(title: str, runs: Runs, repeats: int) -> None:
-    """Print a row per run: its median, its spread, and its median over that of the first run."""
-    times = take_turns(runs, repeats)
+    """Let `runs` take turns, and print their times."""
+    print_table(title, take_turns(runs, repeats))
+
+
+def print_table(title: str, times: Mapping[str, Times]) -> None:
+    """Print a row per name: the median, the spread, and the median over that of the first row."""
     first = np.median(next(iter(times.values())))
     print(f'\n{title}\n{"ms":36}{"p50":>10}{"p10":>10}{"p90":>10}{"ratio":>9}')
     for name, values in times.items():

@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from robomamba_ros.errors import BackendError
 from robomamba_ros.language.tokenizer import InstructionTokenizer
-from robomamba_ros.mamba.benchmark import machine, oracle_of, products, report
+from robomamba_ros.mamba.benchmark import (
+    machine,
+    oracle_of,
+    print_table,
+    products,
+    report,
+    take_turns,
+)
 from robomamba_ros.memory import keep_freed_memory
 from robomamba_ros.policies.anolevla.config import AnoleVLAConfig, read_config
 from robomamba_ros.policies.anolevla.network import AnoleVLA
@@ -25,7 +37,7 @@ from robomamba_ros.policies.base import DTYPES, fake_observation
 from robomamba_ros.policies.normalization import Normalization
 from robomamba_ros.policies.registry import describe_policy, load_policy
 from robomamba_ros.resources import find_file
-from robomamba_ros.vision.siglip import SiglipVision
+from robomamba_ros.vision.siglip import SiglipConfig, SiglipVision
 
 LARGE, SMALL = 'anolevla-467m', 'anolevla-mt10'
 OURS = 'robomamba_ros, observation to chunk'
@@ -102,16 +114,56 @@ def large(dtype: torch.dtype, repeats: int) -> None:
     backbone = products(network.backbone, sum(config.tokens.values()))
     tower = tower_products(network.vision)
     print(f'\n{describe_policy(LARGE).text()}')
-    ours = partial(policy.infer, fake_observation(config.spec))
-    runs: dict[str, Callable[[], object]] = {
-        OURS: ours,
-        "transformers' modules": partial(others, *inputs),
-    }
-    report(f'{LARGE}, {dtype}, largest relative difference {error:.1e}', runs, repeats)
-    # As load_policy does for what it loads; it would help the others too.
+    # As load_policy does for what it loads.
     keep_freed_memory()
-    runs = {'its matrix products alone': lambda: (backbone(), tower()), OURS: ours}
-    report(f'{LARGE}, {dtype}, freed memory kept', runs, 2 * repeats)
+    runs: dict[str, Callable[[], object]] = {
+        'its matrix products alone': lambda: (backbone(), tower()),
+        OURS: partial(policy.infer, fake_observation(config.spec)),
+    }
+    times = take_turns(runs, 2 * repeats)
+    command = [sys.executable, '-m', __spec__.name, '--transformers', '--repeats', str(repeats)]
+    command += ['--threads', str(torch.get_num_threads()), '--dtype', str(dtype).split('.')[1]]
+    child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    times["transformers' modules, on their own"] = np.array(json.loads(child.stdout))
+    title = f'{LARGE}, {dtype}, largest difference to transformers, relative, {error:.1e}'
+    print_table(title, times)
+
+
+@torch.inference_mode()
+def alone(dtype: torch.dtype, repeats: int) -> None:
+    """Print the times [ms] of a chunk by transformers' modules, in a process that runs them alone.
+
+    Most of that time goes where the allocator gives memory back to the kernel, and whether it does
+    depends on what else a process has allocated before.
+    """
+    import transformers
+
+    config = read_config(find_file('policies', LARGE), LARGE)
+    assert isinstance(config.vision, SiglipConfig)
+    side, width = config.vision.image_size, config.backbone.d_model
+    vision: nn.Module = transformers.SiglipVisionModel(
+        transformers.SiglipVisionConfig(**asdict(config.vision))
+    )
+    body: nn.Module = transformers.MambaModel(
+        transformers.MambaConfig(
+            vocab_size=config.language.vocabulary,
+            hidden_size=width,
+            num_hidden_layers=config.backbone.n_layer,
+        )
+    )
+    project = nn.Linear(config.vision.hidden_size, width)
+    for part in (vision, body, project):
+        part.to(dtype).eval()
+    head = nn.Linear(width, config.spec.horizon * len(config.spec.action_names))
+    image = torch.rand(1, 3, side, side, dtype=dtype)
+    others = torch.randn(1, sum(config.tokens.values()) - config.vision.tokens, width, dtype=dtype)
+
+    def chunk() -> None:
+        seen = project(vision(image).last_hidden_state)
+        hidden = body(inputs_embeds=torch.cat((others, seen), dim=1), use_cache=False)
+        head(hidden.last_hidden_state[:, -1].float())
+
+    print(json.dumps(take_turns({'chunk': chunk}, repeats)['chunk'].tolist()))
 
 
 def small(repeats: int) -> None:
@@ -127,8 +179,12 @@ def main() -> None:
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--repeats', type=int, default=10, help='turns of each')
     parser.add_argument('--dtype', choices=DTYPES, default='bfloat16', help='of the large policy')
+    parser.add_argument('--transformers', action='store_true', help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.transformers:
+        alone(getattr(torch, options.dtype), options.repeats)
+        return
     print(machine(options.threads))
     large(getattr(torch, options.dtype), options.repeats)
     small(options.repeats)
