@@ -38,7 +38,7 @@ class PolicyOptions:
 
     checkpoint: directory, or name in models/. arm: name in config/arms or path. load: how the
     policy runs. execute_steps: 0 means as the policy was evaluated. enabled: whether the arm moves
-    without waiting for ~/enable.
+    without waiting for ~/enable. The others: parameters of controller_node.
     """
 
     checkpoint: str
@@ -48,6 +48,9 @@ class PolicyOptions:
     mode: str = 'realtime'
     execute_steps: int = 0
     crossfade_steps: int = 0
+    ensemble_decay: float = -1.0
+    dry_run: bool = False
+    gripper_output: str = 'contract'
     enabled: bool = False
     namespace: str = ''
 
@@ -81,9 +84,12 @@ def policy_graph(options: PolicyOptions, *, simulated_time: bool = False) -> tup
         **asdict(options.load),
         'instruction': options.instruction,
     }
-    controller = {'crossfade_steps': options.crossfade_steps, 'enabled': options.enabled}
+    controller = {
+        name: getattr(options, name)
+        for name in ('crossfade_steps', 'ensemble_decay', 'dry_run', 'gripper_output', 'enabled')
+    }
     inputs = _remappings(_input_topics(arm))
-    outputs = _remappings(_output_topics(arm))
+    outputs = _remappings({output.name: output.topic for output in arm.outputs})
     space = options.namespace
     return (
         NodeSpec('policy_node', 'policy_node', True, space, {**common, **policy}, inputs),
@@ -154,14 +160,6 @@ def _input_topics(arm: ArmContract) -> dict[str, str]:
         suffix = '/compressed' if camera.transport == 'compressed' else ''
         topics[f'camera/{camera.name}/image{suffix}'] = camera.topic
     return topics
-
-
-def _output_topics(arm: ArmContract) -> dict[str, str]:
-    # The gripper has a topic of its own; every other part publishes under its controller's kind.
-    return {
-        output.part if output.part == 'gripper' else output.kind: output.topic
-        for output in arm.outputs
-    }
 
 
 def _remappings(topics: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from robomamba_ros.errors import CheckpointError, ConfigError
+from robomamba_ros.policies.base import LoadOptions
 from robomamba_ros.policies.registry import describe_policy, load_chunk_policy, load_policy
 
 SOURCE = Path(__file__).parents[2] / 'src'
@@ -38,8 +39,8 @@ def test_what_is_no_policy_is_refused(tmp_path, text, message):
 def test_a_policy_that_gives_no_chunks_cannot_run_a_robot(tmp_path):
     (tmp_path / 'config.yaml').write_text('policy: robomamba')
     with pytest.raises(ConfigError, match=r"kind 'robomamba': .*Give one of .*anolevla, scripted"):
-        load_chunk_policy(tmp_path)
-    assert load_chunk_policy('hold').spec.horizon > 0
+        load_chunk_policy(tmp_path, LoadOptions())
+    assert load_chunk_policy('hold', LoadOptions()).spec.horizon > 0
 
 
 def test_a_policy_without_weights_needs_no_torch():
@@ -47,6 +48,7 @@ def test_a_policy_without_weights_needs_no_torch():
 import sys
 sys.modules['torch'] = None
 from robomamba_ros.policies.base import fake_observation
+from robomamba_ros.policies.base import LoadOptions
 from robomamba_ros.policies.registry import load_policy
 policy = load_policy('scripted')
 print(policy.infer(fake_observation(policy.spec)).actions.shape)
@@ -65,6 +67,7 @@ def test_loading_leaves_torchs_compiler_alone():
     """It takes seconds, and brings triton, which crashes beside Mesa's LLVM."""
     program = """
 import sys
+from robomamba_ros.policies.base import LoadOptions
 from robomamba_ros.policies.registry import load_policy
 load_policy('anolevla-mt10')
 print('torch._dynamo' in sys.modules, 'transformers' in sys.modules)

@@ -55,7 +55,6 @@ def run(args: argparse.Namespace) -> int:
     """Replay with a progress bar, write predictions and report, and judge."""
     import sys
     import time
-    from dataclasses import asdict
     from datetime import datetime, timezone
 
     from tqdm import tqdm
@@ -84,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     policies = []
     with Bag(args.bag) as bag:
         for label, directory in zip(_labels(args.policy), args.policy, strict=True):
-            policy = load_chunk_policy(directory, **asdict(load_options(args)))
+            policy = load_chunk_policy(directory, load_options(args))
             single = len(args.policy) == 1
             name = 'predictions.mcap' if single else f'predictions-{label}.mcap'
             with BagWriter(args.output / name) as writer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def _run_task(job: tuple[EvaluationConfig, str]) -> TaskResult:
     from robomamba_ros.robots.arm import load_arm
     from robomamba_ros.simulation.metaworld import MetaWorldSim
 
-    policy = load_chunk_policy(config.policy, **asdict(config.load))
+    policy = load_chunk_policy(config.policy, config.load)
     arm = load_arm(config.arm)
     size = max((camera.height for camera in policy.spec.cameras), default=224)
     sim = MetaWorldSim(task, 0, camera_size=size)

@@ -9,9 +9,10 @@ import codecs
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders
 
 from robomamba_ros.errors import CheckpointError
+from robomamba_ros.language.vocabulary import fit_vocabulary, read_tokenizer
 
 END = '<|endoftext|>'
 
@@ -36,29 +37,12 @@ class TextTokenizer:
     @classmethod
     def train(cls, corpus: Iterable[str], vocabulary: int) -> TextTokenizer:
         """Return a tokenizer of GPT-NeoX's kind fitted to texts; the end token has the id 0."""
-        tokenizer = Tokenizer(models.BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        tokenizer.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
-            vocab_size=vocabulary,
-            special_tokens=[END],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-        tokenizer.train_from_iterator(corpus, trainer)
-        return cls(tokenizer)
+        return cls(fit_vocabulary(corpus, vocabulary, [END], words=False))
 
     @classmethod
     def load(cls, path: Path) -> TextTokenizer:
         """Read a tokenizer.json; raises CheckpointError where it cannot be used."""
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception
-            raise CheckpointError(f'{path} is not a tokenizer ({error}); copy it again') from error
-        try:
-            return cls(tokenizer)
-        except CheckpointError as error:
-            raise CheckpointError(f'{path}: {error}') from error
+        return read_tokenizer(path, cls)
 
     def save(self, path: Path) -> None:
         """Write tokenizer.json."""

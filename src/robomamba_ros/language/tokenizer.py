@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
 from robomamba_ros.errors import CheckpointError, ObservationError
+from robomamba_ros.language.vocabulary import fit_vocabulary, read_tokenizer
 
 PAD = '<|padding|>'
 END = '<|endoftext|>'
@@ -35,30 +36,12 @@ class InstructionTokenizer:
     @classmethod
     def train(cls, corpus: Iterable[str], vocabulary: int, length: int) -> InstructionTokenizer:
         """Return a byte-level BPE tokenizer fitted to the instructions of a data set."""
-        tokenizer = Tokenizer(models.BPE())
-        tokenizer.normalizer = normalizers.Lowercase()
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-        tokenizer.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
-            vocab_size=vocabulary,
-            special_tokens=[PAD, END],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-        tokenizer.train_from_iterator(corpus, trainer)
-        return cls(tokenizer, length)
+        return cls(fit_vocabulary(corpus, vocabulary, [PAD, END], words=True), length)
 
     @classmethod
     def load(cls, path: Path, length: int) -> InstructionTokenizer:
         """Read a tokenizer.json, one of `train` or GPT-NeoX's; raises CheckpointError."""
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception
-            raise CheckpointError(f'{path} is not a tokenizer ({error})') from error
-        try:
-            return cls(tokenizer, length)
-        except CheckpointError as error:
-            raise CheckpointError(f'{path}: {error}') from error
+        return read_tokenizer(path, lambda tokenizer: cls(tokenizer, length))
 
     def save(self, path: Path) -> None:
         """Write tokenizer.json."""

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +31,7 @@ from robomamba_ros.mamba.language_model import LanguageModelConfig, MambaLanguag
 from robomamba_ros.mamba.packing import pack
 from robomamba_ros.mamba.scan import available_backends, selective_scan
 from robomamba_ros.mamba.state import MambaState
+from robomamba_ros.measuring import PeakMemory, machine, report, take_turns
 from robomamba_ros.memory import keep_freed_memory
 
 # mamba-370m, and the tokens of one AnoleVLA pass with one camera.
@@ -44,48 +42,6 @@ LENGTHS = (64, 230, 1024, 8192)
 SMALL, BATCH = MambaConfig(d_model=256, n_layer=4), 16
 VOCABULARY = 50_280
 DTYPES = (torch.bfloat16, torch.float32)
-
-Runs = Mapping[str, Callable[[], object]]
-Times = np.ndarray[Any, np.dtype[np.float64]]  # ms
-
-
-def cpu_name() -> str:
-    """Return the processor's name as the system gives it."""
-    info = Path('/proc/cpuinfo')
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def machine(threads: int) -> str:
-    """Return the line that every table begins with."""
-    return f'{cpu_name()}, {threads} thread(s), torch {torch.__version__}'
-
-
-def take_turns(runs: Runs, repeats: int) -> dict[str, Times]:
-    """Return the times [ms] of each of `runs`, called in turns `repeats` times after a warm-up."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(repeats + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if turn:
-                times[name].append((time.perf_counter() - start) * 1e3)
-    return {name: np.array(values) for name, values in times.items()}
-
-
-def report(title: str, runs: Runs, repeats: int) -> None:
-    """Let `runs` take turns, and print their times."""
-    print_table(title, take_turns(runs, repeats))
-
-
-def print_table(title: str, times: Mapping[str, Times]) -> None:
-    """Print a row per name: the median, the spread, and the median over that of the first row."""
-    first = np.median(next(iter(times.values())))
-    print(f'\n{title}\n{"ms":36}{"p50":>10}{"p10":>10}{"p90":>10}{"ratio":>9}')
-    for name, values in times.items():
-        low, middle, high = np.percentile(values, (10, 50, 90))
-        print(f'  {name:34}{middle:10.3f}{low:10.3f}{high:10.3f}{middle / first:9.2f}')
 
 
 def large_backbone(dtype: torch.dtype) -> MambaBackbone:
@@ -190,7 +146,8 @@ def _streaming(dtype: torch.dtype, repeats: int) -> None:
     pack(backbone)
     state = MambaState.empty(LARGE, 1)
     token = torch.randn(1, 1, LARGE.d_model, dtype=dtype)
-    memory = torch.zeros(size // 4)
+    # Ones: zeros that nobody wrote are all the same page, which is never read from memory.
+    memory = torch.ones(size // 4)
     runs = {
         f'reading {size / 1e6:.0f} MB': lambda: memory.sum(),
         'matrix products of one token': products(backbone, 1),
@@ -286,37 +243,6 @@ def measure_memory(folder: Path) -> None:
     print(f'  {"weights in the file":34}{weights / 1e6:10.0f}{1:12.2f}')
     for name, size in peak.sizes.items():
         print(f'  {name:34}{size / 1e6:10.0f}{size / weights:12.2f}')
-
-
-class PeakMemory(threading.Thread):
-    """Samples how much memory this process takes while the context lasts, as Linux counts it."""
-
-    FIELDS: ClassVar = {'RssAnon': 'allocated', 'RssFile': 'mapped from files, reclaimable'}
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.sizes = dict.fromkeys(self.FIELDS.values(), 0)
-        self._before = self._read()
-        self._end = threading.Event()
-
-    def __enter__(self) -> PeakMemory:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._end.set()
-        self.join()
-
-    def run(self) -> None:
-        """Keep the largest sample of each kind until the context ends."""
-        while not self._end.wait(0.002):
-            for name, size in self._read().items():
-                self.sizes[name] = max(self.sizes[name], size - self._before[name])
-
-    def _read(self) -> dict[str, int]:
-        lines = (x.split() for x in Path('/proc/self/status').read_text().splitlines())
-        kept = {x[0].rstrip(':'): int(x[1]) * 1024 for x in lines if x[0].startswith('Rss')}
-        return {name: kept[field] for field, name in self.FIELDS.items()}
 
 
 TABLES: dict[str, Callable[[int], None]] = {

@@ -6,6 +6,7 @@ history and the receiver's differences round to the sender's float32. Knows noth
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,7 @@ from robomamba_ros.data.chunk_arrays import (
 from robomamba_ros.data.state_messages import nanoseconds
 from robomamba_ros.errors import ActionError, unknown_name
 from robomamba_ros.nodes.conversions import duration_message, pose_to_stamped, time_message
-from robomamba_ros.spatial.transforms import (
-    quaternion_inverse,
-    quaternion_multiply,
-    rotation_vector_from_quaternion,
-)
+from robomamba_ros.spatial.transforms import turn_between
 from robomamba_ros.types import (
     EE_DELTA_NAMES,
     EE_POSE_NAMES,
@@ -152,12 +149,8 @@ def _differences(transforms: Float64Array) -> Float64Array:
     """Return (H, 6) displacements within each step; the inverse of `displacements`."""
     steps = np.empty((len(transforms), 6))
     steps[:, :3] = np.diff(transforms[:, :3], axis=0, prepend=0.0)
-    before = IDENTITY
-    for i, turn in enumerate(transforms[:, 3:]):
-        steps[i, 3:] = rotation_vector_from_quaternion(
-            quaternion_multiply(turn, quaternion_inverse(before))
-        )
-        before = turn
+    poses = [Pose(np.zeros(3), IDENTITY), *(Pose(np.zeros(3), row[3:]) for row in transforms)]
+    steps[:, 3:] = [turn_between(before, after) for before, after in pairwise(poses)]
     return steps
 
 

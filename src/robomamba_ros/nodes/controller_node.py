@@ -19,7 +19,7 @@ from robomamba_ros.nodes.chunk_input import ChunkInput
 from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_values
 from robomamba_ros.nodes.host import run
 from robomamba_ros.nodes.lifecycle import ManagedNode
-from robomamba_ros.nodes.parameters import CONTROLLER
+from robomamba_ros.nodes.parameter_tables import CONTROLLER
 from robomamba_ros.nodes.setpoint_output import SetpointOutput
 from robomamba_ros.nodes.state_input import StateInput
 from robomamba_ros.robots.arm import load_arm

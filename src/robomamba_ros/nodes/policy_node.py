@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from robomamba_ros.nodes.chunk_messages import chunk_to_messages, predicted_path
 from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_values
 from robomamba_ros.nodes.host import run
 from robomamba_ros.nodes.lifecycle import ManagedNode
-from robomamba_ros.nodes.parameters import POLICY
+from robomamba_ros.nodes.parameter_tables import POLICY
 from robomamba_ros.nodes.policy_inputs import PolicyInputs
 from robomamba_ros.nodes.timed_policy import TimedPolicy
 from robomamba_ros.policies.base import ChunkPolicy, LoadOptions
@@ -44,7 +44,7 @@ def load_checkpoint(directory: Path, options: LoadOptions) -> ChunkPolicy:
         raise BackendError(
             f"the policy node needs the package '{error.name}': pip install 'robomamba_ros[policy]'"
         ) from error
-    return load_chunk_policy(directory, **asdict(options))
+    return load_chunk_policy(directory, options)
 
 
 class PolicyNode(ManagedNode):

@@ -21,7 +21,8 @@ from robomamba_ros.errors import ObservationError, RoboMambaError
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.diagnostics import Rate
 from robomamba_ros.nodes.host import run
-from robomamba_ros.nodes.parameters import SIM, Parameters
+from robomamba_ros.nodes.parameter_tables import SIM
+from robomamba_ros.nodes.parameters import Parameters
 from robomamba_ros.nodes.sim_publishers import SimPublishers
 from robomamba_ros.nodes.simulated_robot import SimulatedRobot
 from robomamba_ros.robots.arm import ArmContract, load_arm

@@ -21,14 +21,8 @@ from torch import Tensor, nn
 
 from robomamba_ros.errors import BackendError
 from robomamba_ros.language.tokenizer import InstructionTokenizer
-from robomamba_ros.mamba.benchmark import (
-    machine,
-    oracle_of,
-    print_table,
-    products,
-    report,
-    take_turns,
-)
+from robomamba_ros.mamba.benchmark import oracle_of, products
+from robomamba_ros.measuring import machine, print_table, report, take_turns
 from robomamba_ros.memory import keep_freed_memory
 from robomamba_ros.policies.anolevla.config import AnoleVLAConfig, read_config
 from robomamba_ros.policies.anolevla.network import AnoleVLA

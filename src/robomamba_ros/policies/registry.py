@@ -43,35 +43,26 @@ def load_policy(
     Raises CheckpointError and ConfigError with everything that does not fit, BackendError for a
     device or package that is missing.
     """
-    options = LoadOptions(device, dtype, cache, threads)
     folder = checkpoint_directory(str(directory))
-    policy: Policy = _kind(folder / CONFIG).load(folder, options)
-    keep_freed_memory()
+    options = LoadOptions(device, dtype, cache, threads)
+    policy: Policy = _load(folder, _read_kind(folder / CONFIG), options)
     return policy
 
 
-def load_chunk_policy(
-    directory: str | Path,
-    *,
-    device: str = 'cpu',
-    dtype: str = 'float32',
-    cache: str = 'none',
-    threads: int = 1,
-) -> ChunkPolicy:
+def load_chunk_policy(directory: str | Path, options: LoadOptions) -> ChunkPolicy:
     """Return what load_policy returns, of the kinds that can run a robot step by step.
 
     Raises ConfigError for another kind before its weights are read, and what load_policy raises.
     """
-    kind = _read_kind(checkpoint_directory(str(directory)) / CONFIG)
+    folder = checkpoint_directory(str(directory))
+    kind = _read_kind(folder / CONFIG)
     if kind not in CHUNK_KINDS:
         raise ConfigError(
             f"'{directory}' is a policy of the kind '{kind}': it gives end-effector targets and "
             f'answers, not chunks of actions. Give one of the kinds {", ".join(CHUNK_KINDS)}, or '
             'call this one from Python by load_policy.'
         )
-    policy: ChunkPolicy = load_policy(  # type: ignore[assignment]
-        directory, device=device, dtype=dtype, cache=cache, threads=threads
-    )
+    policy: ChunkPolicy = _load(folder, kind, options)
     return policy
 
 
@@ -81,7 +72,7 @@ def describe_policy(name: str) -> Description:
     Raises CheckpointError and ConfigError.
     """
     path = _config_file(name)
-    description: Description = _kind(path).describe(path)
+    description: Description = import_module(KINDS[_read_kind(path)]).describe(path)
     return description
 
 
@@ -95,8 +86,9 @@ def _config_file(name: str) -> Path:
             raise ConfigError(f'{no_checkpoint}; {no_file}') from no_file
 
 
-def _kind(path: Path) -> Any:
-    return import_module(KINDS[_read_kind(path)])
+def _load(folder: Path, kind: str, options: LoadOptions) -> Any:
+    keep_freed_memory()
+    return import_module(KINDS[kind]).load(folder, options)
 
 
 def _read_kind(path: Path) -> str:

@@ -103,6 +103,11 @@ class Output:
     stamped: bool = False
     max_effort: float | None = None
 
+    @property
+    def name(self) -> str:
+        """The node's own name for the topic: the kind for the arm, the part for every other."""
+        return self.kind if self.part == 'arm' else self.part
+
 
 @dataclass(frozen=True)
 class UrdfSource:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robomamba_ros.errors import BackendError, ConfigError, ObservationError
+from robomamba_ros.errors import BackendError, ObservationError
 from robomamba_ros.types import UInt8Array
+from robomamba_ros.vision.tower import TowerConfig
 
 # Of the images that CLIP was trained with, per channel of 0..1.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -22,12 +23,11 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)
-class ClipConfig:
-    """Sizes under the names of transformers; the defaults are ViT-L/14 at 224 px.
+class ClipConfig(TowerConfig):
+    """The defaults are ViT-L/14 at 224 px.
 
-    num_hidden_layers: blocks that run. CLIP has one more, whose output serves its own training:
-    the tokens of the block before the last describe the patches better. Raises ConfigError for
-    sizes that cannot be.
+    CLIP has one block more than runs, whose output serves its own training: the tokens of the block
+    before the last describe the patches better.
     """
 
     image_size: int = 224
@@ -36,18 +36,6 @@ class ClipConfig:
     intermediate_size: int = 4096
     num_hidden_layers: int = 23
     num_attention_heads: int = 16
-
-    def __post_init__(self) -> None:
-        for big, small in (('image_size', 'patch_size'), ('hidden_size', 'num_attention_heads')):
-            if getattr(self, big) % getattr(self, small):
-                raise ConfigError(
-                    f'{big} {getattr(self, big)} is no multiple of {small} {getattr(self, small)}'
-                )
-
-    @property
-    def tokens(self) -> int:
-        """Vision tokens of an image: one for each patch."""
-        return (self.image_size // self.patch_size) ** 2
 
 
 class ClipVision(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from robomamba_ros.errors import BackendError, CheckpointError, ConfigError
 from robomamba_ros.vision.encoders import VisionTokens
+from robomamba_ros.vision.tower import TowerConfig
 from robomamba_ros.weights import fit_weights, read_json, read_weights
 
 # What a published configuration may set but this part has one way of doing.
@@ -28,11 +29,8 @@ OTHER_PARTS = ('text_model.', 'logit_scale', 'logit_bias')
 
 
 @dataclass(frozen=True)
-class SiglipConfig:
-    """Sizes under the names of transformers; the defaults are base/16 at 224 px.
-
-    Raises ConfigError for sizes that cannot be.
-    """
+class SiglipConfig(TowerConfig):
+    """The defaults are base/16 at 224 px."""
 
     image_size: int = 224
     patch_size: int = 16
@@ -40,21 +38,6 @@ class SiglipConfig:
     intermediate_size: int = 3072
     num_hidden_layers: int = 12
     num_attention_heads: int = 12
-
-    def __post_init__(self) -> None:
-        for big, small in (
-            ('image_size', 'patch_size'),
-            ('hidden_size', 'num_attention_heads'),
-        ):
-            if getattr(self, big) % getattr(self, small):
-                raise ConfigError(
-                    f'{big} {getattr(self, big)} is no multiple of {small} {getattr(self, small)}'
-                )
-
-    @property
-    def tokens(self) -> int:
-        """Vision tokens per camera: one for each patch."""
-        return (self.image_size // self.patch_size) ** 2
 
 
 class SiglipVision(nn.Module):

@@ -15,11 +15,7 @@ from numpy.typing import NDArray
 from robomamba_ros.control.history import StateHistory
 from robomamba_ros.data.chunk_arrays import predicted_poses
 from robomamba_ros.policies.base import PolicySpec
-from robomamba_ros.spatial.transforms import (
-    quaternion_inverse,
-    quaternion_multiply,
-    rotation_vector_from_quaternion,
-)
+from robomamba_ros.spatial.transforms import turn_between
 from robomamba_ros.types import (
     EE_DELTA_NAMES,
     EE_POSE_NAMES,
@@ -136,7 +132,7 @@ def _recorded(
         index = EE_DELTA_NAMES.index(name)
         if index < 3:
             return np.diff([state.pose.position[index] for state in states])
-        turns = [_turn(a, b)[index - 3] for a, b in pairwise(states)]
+        turns = [turn_between(a.pose, b.pose)[index - 3] for a, b in pairwise(states)]
         return np.array(turns)
     values = np.array([state.value(name) for state in states])
     if chunk.space is ActionSpace.JOINT_DELTA and name != GRIPPER_NAME:
@@ -147,11 +143,6 @@ def _recorded(
         turned = np.stack([state.pose.quaternion for state in states[1:]])
         return np.asarray(values[1:] * np.sign((predicted[:, columns] * turned).sum(axis=1)))
     return values[1:]
-
-
-def _turn(before: RobotState, after: RobotState) -> Float64Array:
-    inverse = quaternion_inverse(before.pose.quaternion)
-    return rotation_vector_from_quaternion(quaternion_multiply(after.pose.quaternion, inverse))
 
 
 def _mean(sums: Float64Array, counts: NDArray[np.int64]) -> Float64Array:

@@ -10,20 +10,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import carray, cfunc, njit
+from numba import cfunc, njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from robomamba_ros.mamba.kernels.functions import narrow, sigmoid, widen
 from robomamba_ros.mamba.kernels.launch import (
     ENTRY,
-    SLOTS,
-    TASKS,
     array_at,
-    claim,
+    claimed,
     element,
     launch,
     rows,
+    slots,
 )
 
 # Channels per task: the window of 4 inputs of 1024 float32 fills 16 KiB.
@@ -157,11 +156,9 @@ def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
 def _forward_kernel(io: Any, real: Any) -> Any:
     @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
-        q = carray(arguments, SLOTS)
-        task = claim(arguments)
-        while task < q[TASKS]:
+        q = slots(arguments)
+        for task in claimed(arguments):
             _forward_task(q, task, io, real)
-            task = claim(arguments)
 
     return run
 
@@ -170,11 +167,9 @@ def _forward_kernel(io: Any, real: Any) -> Any:
 def _backward_kernel(io: Any, real: Any) -> Any:
     @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
-        q = carray(arguments, SLOTS)
-        task = claim(arguments)
-        while task < q[TASKS]:
+        q = slots(arguments)
+        for task in claimed(arguments):
             _backward_task(q, task, io, real)
-            task = claim(arguments)
 
     return run
 

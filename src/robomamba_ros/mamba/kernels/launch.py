@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import carray, types
+from numba import carray, njit, types
 from numba.core.cgutils import voidptr_t
 from numba.extending import intrinsic, overload
 from numba.np.numpy_support import as_dtype
 from torch import Tensor
 
 # A kernel is a C function of one pointer: to the next task to be claimed, the number of tasks, and
-# the kernel's own numbers and addresses.
+# the kernel's own numbers and addresses. Each module writes its kernels out, because numba caches
+# on disk only what refers to no compiled function but by its module.
 ENTRY = types.void(types.CPointer(types.int64))
 NEXT, TASKS, FIRST = 0, 1, 2
 SLOTS = 64
@@ -43,13 +44,28 @@ def _pointer(context: Any, address: Any) -> Any:
 
 
 @intrinsic
-def claim(context: Any, arguments: Any) -> Any:
-    """Return the next task of a kernel's arguments; no task is given out twice."""
+def _claim(context: Any, arguments: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.atomic_rmw('add', args[0], ir.Constant(ir.IntType(64), 1), 'monotonic')
 
     return types.int64(arguments), generate
+
+
+@njit
+def slots(arguments: Any) -> Any:
+    """Return a kernel's arguments as an array."""
+    return carray(arguments, SLOTS)
+
+
+@njit
+def claimed(arguments: Any) -> Any:
+    """Yield the tasks that are left to this thread; no task is given out twice."""
+    q = slots(arguments)
+    task = _claim(arguments)
+    while task < q[TASKS]:
+        yield task
+        task = _claim(arguments)
 
 
 def array_at(address: Any, shape: Any, like: Any) -> Any:

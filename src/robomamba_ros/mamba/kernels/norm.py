@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import carray, cfunc, njit
+from numba import cfunc, njit
 from torch import Tensor
 
 from robomamba_ros.mamba.kernels.functions import narrow
 from robomamba_ros.mamba.kernels.launch import (
     ENTRY,
-    SLOTS,
-    TASKS,
     array_at,
-    claim,
+    claimed,
     element,
     launch,
+    slots,
 )
 
 # Rows per task.
@@ -50,11 +49,9 @@ def _task(q: Any, task: Any, out: Any, real: Any) -> None:
 def _kernel(out: Any, real: Any) -> Any:
     @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
-        q = carray(arguments, SLOTS)
-        task = claim(arguments)
-        while task < q[TASKS]:
+        q = slots(arguments)
+        for task in claimed(arguments):
             _task(q, task, out, real)
-            task = claim(arguments)
 
     return run
 

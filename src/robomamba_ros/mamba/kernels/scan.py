@@ -13,7 +13,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, njit
+from numba import cfunc, njit
 
 from robomamba_ros.mamba.kernels.functions import (
     exp2,
@@ -23,7 +23,7 @@ from robomamba_ros.mamba.kernels.functions import (
     softplus,
     widen,
 )
-from robomamba_ros.mamba.kernels.launch import ENTRY, SLOTS, TASKS, array_at, claim
+from robomamba_ros.mamba.kernels.launch import ENTRY, array_at, claimed, slots
 
 LN2 = math.log(2)
 
@@ -279,11 +279,9 @@ def forward(io: Any, real: Any) -> Any:
 
     @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
-        q = carray(arguments, SLOTS)
-        task = claim(arguments)
-        while task < q[TASKS]:
+        q = slots(arguments)
+        for task in claimed(arguments):
             _forward_task(q, task, io, real)
-            task = claim(arguments)
 
     return run
 
@@ -294,10 +292,8 @@ def backward(io: Any, real: Any) -> Any:
 
     @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
-        q = carray(arguments, SLOTS)
-        task = claim(arguments)
-        while task < q[TASKS]:
+        q = slots(arguments)
+        for task in claimed(arguments):
             _backward_task(q, task, io, real)
-            task = claim(arguments)
 
     return run

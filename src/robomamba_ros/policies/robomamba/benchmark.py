@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from robomamba_ros.language.text import TextTokenizer
 from robomamba_ros.mamba.backbone import MambaConfig
-from robomamba_ros.mamba.benchmark import PeakMemory, machine
 from robomamba_ros.mamba.language_model import LanguageModelConfig
 from robomamba_ros.mamba.packing import pack
+from robomamba_ros.measuring import PeakMemory, machine
 from robomamba_ros.policies.base import CameraSpec
 from robomamba_ros.policies.robomamba.config import RoboMambaConfig, VisionConfig, paper_head
 from robomamba_ros.policies.robomamba.network import RoboMamba

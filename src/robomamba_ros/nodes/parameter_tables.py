@@ -1,0 +1,111 @@
+"""The parameters of every node in one table each: type, default, limits, description."""
+
+from __future__ import annotations
+
+from robomamba_ros.nodes.parameters import ParameterSpec
+from robomamba_ros.policies.base import CACHES, DTYPES
+from robomamba_ros.types import MODES
+
+GRIPPER_OUTPUTS = ('contract', 'joint_state')
+
+ARM = ParameterSpec(
+    'arm', 'sawyer_sim', 'the arm contract: a name in config/arms or the path of a YAML file'
+)
+MODE = ParameterSpec(
+    'mode',
+    'realtime',
+    'realtime: by the clock; lockstep: simulated time waits for every command',
+    choices=MODES,
+)
+AUTOSTART = ParameterSpec('autostart', True, 'configure and activate at start')
+EXECUTE_STEPS = ParameterSpec(
+    'execute_steps',
+    0,
+    'actions of a chunk to run before the next inference; 0: as the policy was evaluated '
+    '(the controller needs the number in lockstep mode)',
+    limits=(0, 1000),
+)
+
+POLICY = (
+    ParameterSpec(
+        'checkpoint', '', 'directory of the policy, or its name in models/', required=True
+    ),
+    ARM,
+    MODE,
+    AUTOSTART,
+    EXECUTE_STEPS,
+    ParameterSpec('device', 'cpu', 'where the policy runs: cpu, cuda, cuda:0, ...'),
+    ParameterSpec(
+        'dtype',
+        'float32',
+        'type that the large parts compute in: bfloat16 is faster for large policies',
+        choices=DTYPES,
+    ),
+    ParameterSpec(
+        'cache',
+        'none',
+        'what is kept from one inference to the next: prefix, the state after constant tokens; '
+        'stream, the state of the whole episode',
+        choices=CACHES,
+    ),
+    ParameterSpec(
+        'threads',
+        1,
+        'CPU threads of an inference; more help a large policy, and delay a small one where other '
+        'processes are busy',
+        limits=(1, 256),
+    ),
+    ParameterSpec('instruction', '', 'instruction to start with; the topic replaces it'),
+    ParameterSpec('enabled', True, 'infer as soon as active; ~/enable changes it'),
+)
+CONTROLLER = (
+    ARM,
+    MODE,
+    AUTOSTART,
+    EXECUTE_STEPS,
+    ParameterSpec(
+        'crossfade_steps',
+        0,
+        'steps over which a new chunk takes over from the old one; 0: at once',
+        limits=(0, 1000),
+    ),
+    ParameterSpec(
+        'ensemble_decay',
+        -1.0,
+        'average overlapping chunks, the i-th oldest by exp(-ensemble_decay * i); below 0: do not',
+        limits=(-1.0, 100.0),
+    ),
+    ParameterSpec(
+        'enabled', False, 'move as soon as active, without waiting for ~/enable to say so'
+    ),
+    ParameterSpec(
+        'dry_run',
+        False,
+        'compute and show every command and send none: what the policy would do from here',
+    ),
+    ParameterSpec(
+        'gripper_output',
+        'contract',
+        'contract: command the gripper as the arm contract says; joint_state: as a JointState on '
+        '`gripper`, for the fake arm or a bridge of your own',
+        choices=GRIPPER_OUTPUTS,
+    ),
+)
+SIM = (
+    ARM,
+    MODE,
+    ParameterSpec('task', 'reach', 'Meta-World task, used at the next reset', read_only=False),
+    ParameterSpec(
+        'seed',
+        0,
+        'fixes where the objects lie, used at the next reset',
+        limits=(0, 2**31 - 1),
+        read_only=False,
+    ),
+    ParameterSpec('camera_rate', 20.0, 'images per second in realtime mode', limits=(0.1, 80.0)),
+    ParameterSpec('camera_steps', 10, 'steps between images in lockstep mode', limits=(1, 1000)),
+    ParameterSpec(
+        'announce_instruction', True, "publish the task's instruction on `instruction` at a reset"
+    ),
+    ParameterSpec('camera_size', 224, 'width and height of the images [px]', limits=(16, 2048)),
+)

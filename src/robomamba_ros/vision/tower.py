@@ -1,0 +1,34 @@
+"""Sizes of a vision transformer, under the names of transformers.
+
+Knows nothing about a particular one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from robomamba_ros.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TowerConfig:
+    """num_hidden_layers: blocks that run. Raises ConfigError for sizes that cannot be."""
+
+    image_size: int
+    patch_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+
+    def __post_init__(self) -> None:
+        for big, small in (('image_size', 'patch_size'), ('hidden_size', 'num_attention_heads')):
+            if getattr(self, big) % getattr(self, small):
+                raise ConfigError(
+                    f'{big} {getattr(self, big)} is no multiple of {small} {getattr(self, small)}'
+                )
+
+    @property
+    def tokens(self) -> int:
+        """Vision tokens of an image: one for each patch."""
+        return (self.image_size // self.patch_size) ** 2
