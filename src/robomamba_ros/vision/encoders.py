@@ -34,11 +34,14 @@ class VisionTokens(NamedTuple):
 @dataclass(frozen=True)
 class KeypointConfig:
     """image_size: side of an image [px]; keypoints: tokens per camera; d_condition: width of the
-    vector by which the instruction modulates the encoder."""
+    vector by which the instruction modulates the encoder; fine, coarse: channels at a quarter and
+    at an eighth of the image's size."""
 
     image_size: int = 96
     keypoints: int = 32
     d_condition: int = 128
+    fine: int = 48
+    coarse: int = 96
 
     @property
     def tokens(self) -> int:
@@ -55,7 +58,7 @@ class KeypointVision(nn.Module):
         self.condition = nn.Sequential(
             nn.Linear(d_model, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
         )
-        self.encoder = KeypointEncoder(config.keypoints, width, d_model)
+        self.encoder = KeypointEncoder(config, d_model)
         self.camera = nn.Parameter(torch.zeros(cameras, 1, d_model))
         self.keypoint = nn.Parameter(0.02 * torch.randn(config.keypoints, d_model))
         self.localization = nn.Linear(cameras * config.keypoints * d_model, 9)
@@ -104,10 +107,9 @@ class KeypointEncoder(nn.Module):
     are survives to the action head at sub-pixel precision, which pooling would lose.
     """
 
-    def __init__(
-        self, keypoints: int, condition: int, d_model: int, fine: int = 48, coarse: int = 96
-    ) -> None:
+    def __init__(self, config: KeypointConfig, d_model: int) -> None:
         super().__init__()
+        fine, coarse, condition = config.fine, config.coarse, config.d_condition
         self.stem = nn.Conv2d(3, fine, 8, stride=4, padding=2)
         self.fine1 = FilmResidualBlock(fine, condition)
         self.down = nn.Conv2d(fine, coarse, 3, stride=2, padding=1)
@@ -115,7 +117,7 @@ class KeypointEncoder(nn.Module):
         self.coarse2 = FilmResidualBlock(coarse, condition)
         self.up = nn.Conv2d(coarse, fine, 1)
         self.fine2 = FilmResidualBlock(fine, condition)
-        self.heat = nn.Conv2d(fine, keypoints, 1)
+        self.heat = nn.Conv2d(fine, config.keypoints, 1)
         self.project = nn.Linear(2 + fine, d_model)
 
     def forward(self, images: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
