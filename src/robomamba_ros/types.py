@@ -77,12 +77,16 @@ class Pose:
 
 @dataclass(frozen=True)
 class RobotState:
-    """The arm at one instant: joint positions by name [rad or m], base_T_ee, gripper opening."""
+    """The arm at one instant: joint positions by name [rad or m], base_T_ee, gripper opening.
+
+    stamps: those of the messages it was joined from, by stream [ns], where they are not stamp_ns.
+    """
 
     stamp_ns: int
     pose: Pose
     gripper: float
     joints: Mapping[str, float] = field(default_factory=dict)
+    stamps: Mapping[str, int] = field(default_factory=dict)
 
     def value(self, name: str) -> float:
         """Return the state channel `name`: one of EE_POSE_NAMES, `gripper`, or a joint."""

@@ -82,7 +82,7 @@ def controller():
 
 
 def policy_side():
-    buffer = ObservationBuffer(SPEC, {'corner2': 0.5}, 0.25)
+    buffer = ObservationBuffer(SPEC, {'corner2': 0.5}, ARM.budgets_s)
     buffer.set_instruction('push')
     return buffer, PolicyLoop(ChaoticPolicy(), buffer, execute_steps=EXECUTE)
 

@@ -287,7 +287,8 @@ def test_joint_states_that_stop_while_the_pose_goes_on_are_named():
     bench.tick()
     bench.fresh = False
     for _ in range(25):
-        bench.loop.update_state(state(bench.now_ns), joints_stamp_ns=START_NS)
+        stamps = {'joint_states': START_NS}
+        bench.loop.update_state(replace(state(bench.now_ns), stamps=stamps))
         bench.tick()
     assert bench.loop.status.state in (LoopState.STOPPING, LoopState.HOLDING)
     assert bench.loop.status.reason == (

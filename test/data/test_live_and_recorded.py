@@ -77,12 +77,11 @@ def test_states(tmp_path: Path) -> None:
     found = []
     for kind in ('live', 'recorded'):
         joiner = StateJoiner(ARM, same_stamp=False)
-        for part, add in ((joints, joiner.add_joints), (pose, joiner.add_pose)):
+        for part, stream in ((joints, 'joint_states'), (pose, 'ee_pose')):
             folder = tmp_path / str(len(names)) / type(part).__name__
             message = part if kind == 'live' else recorded(folder, part)
-            joined = add(message)
-        state, joints_ns = joined
-        assert (state.stamp_ns, joints_ns) == (12, 7)
+            state = joiner.add(stream, message)
+        assert (state.stamp_ns, dict(state.stamps)) == (12, {'joint_states': 7, 'ee_pose': 12})
         assert all(type(value) is float for value in state.joints.values())
         found.append((state.pose.position.tobytes(), state.pose.quaternion.tobytes(), state.joints))
         found[-1] += (state.gripper,)

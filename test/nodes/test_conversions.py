@@ -10,7 +10,6 @@ from robomamba_ros.data.state_messages import (
     gripper_opening,
     nanoseconds,
     pose_from_stamped,
-    robot_state,
 )
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.nodes.conversions import (
@@ -56,36 +55,6 @@ def test_a_pose_that_is_not_finite_is_refused() -> None:
     message.pose.position.x = math.nan
     with pytest.raises(ObservationError, match='must be finite'):
         pose_from_stamped(message, 'base')
-
-
-def test_the_state_takes_the_arms_joints_and_the_stamp_of_the_pose() -> None:
-    state = robot_state(joint_state(), pose_to_stamped(POSE, 5, 'base'), ARM)
-    assert state.stamp_ns == 5
-    assert list(state.joints) == [joint.name for joint in ARM.joints]
-    assert state.value('right_j3') == pytest.approx(0.3)
-    assert state.gripper == 0.25
-
-
-def test_missing_joints_are_named() -> None:
-    message = joint_state()
-    message.name[2], message.name[7] = 'elbow', 'finger'
-    with pytest.raises(ObservationError, match=r"lacks right_j2 of arm 'sawyer_sim'; it has right"):
-        robot_state(message, pose_to_stamped(POSE, 5, 'base'), ARM)
-    with pytest.raises(ObservationError, match='lacks gripper'):
-        gripper_opening(message, ARM)
-
-
-def test_joints_that_are_not_finite_are_named() -> None:
-    message = joint_state(right_j1=math.nan, right_j4=math.inf)
-    with pytest.raises(ObservationError, match='right_j1, right_j4 a position that is not finite'):
-        robot_state(message, pose_to_stamped(POSE, 5, 'base'), ARM)
-
-
-def test_names_without_positions_are_refused() -> None:
-    message = joint_state()
-    message.position = []
-    with pytest.raises(ObservationError, match='9 names and 0 positions'):
-        robot_state(message, pose_to_stamped(POSE, 5, 'base'), ARM)
 
 
 @pytest.mark.parametrize('opening', [0.0, 0.3, 1.0])

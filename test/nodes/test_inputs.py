@@ -36,8 +36,9 @@ class Robot:
         self._heard = peer.record(JointState, 'joint_states', qos.STATE_LOCKSTEP)
         peer.wait_for(lambda: self._joints.get_subscription_count() == 2, 'the record')
 
-    def _on_state(self, state, joints_stamp_ns: int) -> None:
-        self.states.append((state.stamp_ns, joints_stamp_ns, state.joints['right_j0']))
+    def _on_state(self, state) -> None:
+        stamp_ns = state.stamps['joint_states']
+        self.states.append((state.stamp_ns, stamp_ns, state.joints['right_j0']))
 
     def joints(self, stamp_ns: int, position: float) -> None:
         """Publish, and wait until the input, which subscribed first, has them."""

@@ -25,8 +25,6 @@ from robomamba_ros.types import (
     Setpoint,
 )
 
-# Kinds of controller of the part arm that take poses, or what is computed from poses.
-_POSE_KINDS = ('target_pose', 'twist')
 # How far the commanded joints may put the end effector from the pose they are for [m, rad].
 _STRAY_M, _STRAY_RAD = 0.01, 0.1
 # Joints with which an arm can take any orientation.
@@ -167,7 +165,7 @@ class JointMotion:
 
 def start_motion(arm: ArmContract, kinematics: Kinematics | None, start: Anchor) -> Motion:
     """Return the arm at rest at `start`, commanded as its contract says."""
-    if start.pose is not None and _by_pose(arm):
+    if start.pose is not None and arm.takes_poses:
         return PoseMotion(arm, start.pose)
     return JointMotion(arm, kinematics, start.joints)
 
@@ -176,15 +174,10 @@ def measured_anchor(arm: ArmContract, state: RobotState | None) -> Anchor:
     """Return where the arm is; raises ObservationError naming the joints that are not known."""
     if state is None:
         raise ObservationError('the state of the arm is not known yet')
-    if _by_pose(arm):
+    if arm.takes_poses:
         return Anchor(state.pose, np.zeros(0))
     positions = {joint.name: state.joints.get(joint.name, np.nan) for joint in arm.joints}
     unknown = [name for name, position in positions.items() if not np.isfinite(position)]
     if unknown:
         raise ObservationError(f'joint_states has no position of {", ".join(unknown)}')
     return Anchor(state.pose, np.array(list(positions.values())))
-
-
-def _by_pose(arm: ArmContract) -> bool:
-    output = arm.output('arm')
-    return output is None or output.kind in _POSE_KINDS

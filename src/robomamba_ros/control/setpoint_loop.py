@@ -83,9 +83,7 @@ class SetpointLoop:
         self._arm = arm
         self._blending = Blending() if blending is None else blending
         self._kinematics = kinematics
-        self._freshness = Freshness(
-            {'ee_pose': arm.ee_pose_budget_s, 'joint_states': arm.joint_states_budget_s}
-        )
+        self._freshness = Freshness(dict(sorted(arm.budgets_s.items())))
         self._measured = StateHistory()
         # Stamped with the end of the control period in which each command is to be reached.
         self._commanded = History(mixed_anchor)
@@ -134,17 +132,16 @@ class SetpointLoop:
             if self._motion is None or self._motion.at_rest:
                 self._come_to_rest()
 
-    def update_state(self, state: RobotState, *, joints_stamp_ns: int | None = None) -> None:
-        """Take in the newest proprioception, with the stamp of its joints where it differs.
+    def update_state(self, state: RobotState) -> None:
+        """Take in the newest proprioception.
 
         Raises ObservationError on a state older than the last one, which is ignored.
         """
         self._measured.add(state)
         if self._motion is None:
             self._gripper = state.gripper
-        self._freshness.note('ee_pose', state.stamp_ns)
-        joints_ns = state.stamp_ns if joints_stamp_ns is None else joints_stamp_ns
-        self._freshness.note('joint_states', joints_ns)
+        for stream in self._arm.inputs:
+            self._freshness.note(stream, state.stamps.get(stream, state.stamp_ns))
 
     def add_chunk(self, chunk: ActionChunk, now_ns: int) -> ChunkReceipt:
         """Follow `chunk` from now on, from the step that is due.

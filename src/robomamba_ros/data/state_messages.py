@@ -7,6 +7,7 @@ robot's own computer has it. Knows nothing about nodes, topics or bags.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,72 +17,82 @@ from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import NANOSECONDS, Pose, RobotState
 
+# What is said while a URDF that is to come by a topic has not come.
+DESCRIPTION_MISSING = 'robot_description: nothing received yet'
+
 
 class StateJoiner:
-    """Joins joint states and end-effector poses into states, each with the stamp of its joints.
+    """Joins the streams that an arm contract names into states of the arm.
 
-    With every pose come the newest joints beside it; how old they may be is for the reader to
-    judge. same_stamp: only once both of one stamp are there. What is added may raise
-    ObservationError and then makes no state, so that the stream goes stale instead of wrong.
+    A state comes with every ee_pose, or where the arm has none with every JointState, from whose
+    joints `kinematics` computes the pose. Beside it stand the newest values of the other streams;
+    how old they may be is for the reader to judge. same_stamp: only once all have one stamp.
+
+    A message that cannot be used raises ObservationError and changes nothing, so that its stream
+    goes stale instead of wrong.
     """
 
-    def __init__(self, arm: ArmContract, *, same_stamp: bool) -> None:
+    def __init__(
+        self, arm: ArmContract, kinematics: Kinematics | None = None, *, same_stamp: bool
+    ) -> None:
+        self.kinematics = kinematics
         self._arm = arm
         self._same_stamp = same_stamp
-        self._joints: Any = None
-        self._pose: Any = None
+        self._leading = 'ee_pose' if 'ee_pose' in arm.inputs else 'joint_states'
+        self._newest: dict[str, tuple[int, Any]] = {}
+        self._yaw = 0.0
 
-    def add_joints(self, message: Any) -> tuple[RobotState, int] | None:
-        """Take a sensor_msgs/JointState; return the state that it completes."""
-        self._joints = message
-        return self._join() if self._same_stamp else None
+    def add(self, stream: str, message: Any) -> RobotState | None:
+        """Take a message of `stream`: joint_states, ee_pose or odometry; return what it completes.
 
-    def add_pose(self, message: Any) -> tuple[RobotState, int] | None:
-        """Take a geometry_msgs/PoseStamped; return the state that it completes."""
-        self._pose = message
-        return self._join()
-
-    def _join(self) -> tuple[RobotState, int] | None:
-        joints, pose = self._joints, self._pose
-        if joints is None or pose is None:
+        They are a sensor_msgs/JointState, a geometry_msgs/PoseStamped and a nav_msgs/Odometry.
+        """
+        read = {
+            'joint_states': self._read_joints,
+            'ee_pose': lambda pose: pose_from_stamped(pose, self._arm.base_frame),
+            'odometry': self._read_odometry,
+        }[stream]
+        self._newest[stream] = (nanoseconds(message.header.stamp), read(message))
+        stamps = {name: stamp_ns for name, (stamp_ns, _) in self._newest.items()}
+        if len(stamps) < len(self._arm.inputs):
             return None
-        if self._same_stamp and joints.header.stamp != pose.header.stamp:
+        if len(set(stamps.values())) > 1 if self._same_stamp else stream != self._leading:
             return None
-        return robot_state(joints, pose, self._arm), nanoseconds(joints.header.stamp)
+        positions, gripper = self._newest['joint_states'][1]
+        if 'odometry' in self._newest:
+            positions = positions | self._newest['odometry'][1]
+        return RobotState(
+            stamp_ns=stamps[self._leading],
+            pose=self._newest['ee_pose'][1] if 'ee_pose' in stamps else self._pose(positions),
+            gripper=gripper,
+            joints={joint.name: positions[joint.name] for joint in self._arm.joints},
+            stamps=stamps,
+        )
+
+    def _read_joints(self, message: Any) -> tuple[dict[str, float], float]:
+        # The joints of a mobile base are the odometry's.
+        names = tuple(joint.name for joint in self._arm.joints_of('arm', 'head'))
+        positions = joint_positions(message, names, self._arm)
+        return positions, gripper_opening(message, self._arm)
+
+    def _read_odometry(self, message: Any) -> dict[str, float]:
+        position, yaw = planar_pose(message, self._arm.base_frame)
+        # Turns add up: a joint has no jump from pi to -pi.
+        self._yaw += math.remainder(yaw - self._yaw, math.tau)
+        names = (joint.name for joint in self._arm.joints_of('base'))
+        return dict(zip(names, (*position, self._yaw), strict=True))
+
+    def _pose(self, positions: Mapping[str, float]) -> Pose:
+        if self.kinematics is None:
+            raise ObservationError(f'{DESCRIPTION_MISSING}, and the pose is computed with it')
+        return self.kinematics.forward(
+            np.array([positions[name] for name in self.kinematics.names])
+        )
 
 
 def nanoseconds(time: Any) -> int:
     """Return a builtin_interfaces Time or Duration in nanoseconds."""
     return int(time.sec) * NANOSECONDS + int(time.nanosec)
-
-
-def robot_state(joints: Any, pose: Any, arm: ArmContract) -> RobotState:
-    """Return the arm's state from a JointState and a PoseStamped, stamped as the pose.
-
-    Raises ObservationError naming what is missing, not finite, or in another frame.
-    """
-    names = tuple(joint.name for joint in arm.joints)
-    positions = joint_positions(joints, names, arm)
-    return RobotState(
-        stamp_ns=nanoseconds(pose.header.stamp),
-        pose=pose_from_stamped(pose, arm.base_frame),
-        gripper=gripper_opening(joints, arm),
-        joints=positions,
-    )
-
-
-def state_from_joints(joints: Any, arm: ArmContract, kinematics: Kinematics) -> RobotState:
-    """Return the arm's state from a JointState alone, its pose computed from the joints.
-
-    Raises ObservationError naming what is missing or not finite.
-    """
-    positions = joint_positions(joints, tuple(joint.name for joint in arm.joints), arm)
-    return RobotState(
-        stamp_ns=nanoseconds(joints.header.stamp),
-        pose=kinematics.forward(np.array([positions[name] for name in kinematics.names])),
-        gripper=gripper_opening(joints, arm),
-        joints=positions,
-    )
 
 
 def pose_from_stamped(message: Any, frame: str) -> Pose:
@@ -93,15 +104,36 @@ def pose_from_stamped(message: Any, frame: str) -> Pose:
         raise ObservationError(
             f"a pose is in the frame '{message.header.frame_id}', the arm's base frame is '{frame}'"
         )
-    p, q = message.pose.position, message.pose.orientation
+    return pose_from_message(message.pose)
+
+
+def pose_from_message(message: Any) -> Pose:
+    """Return a geometry_msgs/Pose as a Pose; raises ObservationError where it is not rigid."""
+    p, q = message.position, message.orientation
     return Pose(np.array([p.x, p.y, p.z]), np.array([q.x, q.y, q.z, q.w]))
+
+
+def planar_pose(message: Any, frame: str) -> tuple[tuple[float, float], float]:
+    """Return (x, y) [m] and yaw [rad], -pi .. pi, of a nav_msgs/Odometry in `frame`.
+
+    Raises ObservationError on another frame and where the pose is not rigid.
+    """
+    if message.header.frame_id != frame:
+        raise ObservationError(
+            f"odometry is in the frame '{message.header.frame_id}', the arm's base frame is "
+            f"'{frame}'"
+        )
+    pose = pose_from_message(message.pose.pose)
+    x, y, z, w = pose.quaternion.tolist()
+    yaw = math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+    return (float(pose.position[0]), float(pose.position[1])), yaw
 
 
 def joint_positions(message: Any, names: tuple[str, ...], arm: ArmContract) -> dict[str, float]:
     """Return the positions of the joints `names` in a sensor_msgs/JointState.
 
-    Other joints in it (another arm, a mobile base) are ignored. Raises ObservationError naming
-    what is missing or not finite.
+    Their order plays no part, and other joints (another arm, a mobile base) are ignored. Raises
+    ObservationError naming what is missing, given twice or not finite.
     """
     if len(message.name) != len(message.position):
         raise ObservationError(
@@ -115,6 +147,9 @@ def joint_positions(message: Any, names: tuple[str, ...], arm: ArmContract) -> d
             f"a JointState lacks {', '.join(missing)} of arm '{arm.name}'; it has "
             f'{", ".join(present) or "no joints"}'
         )
+    twice = [name for name in names if list(message.name).count(name) > 1]
+    if twice:
+        raise ObservationError(f'a JointState gives {", ".join(twice)} more than once')
     bad = [name for name in names if not math.isfinite(present[name])]
     if bad:
         raise ObservationError(f'a JointState gives {", ".join(bad)} a position that is not finite')

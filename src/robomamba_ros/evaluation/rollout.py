@@ -63,7 +63,7 @@ def run_episode(
     sim.reset(None, seed)
     policy.reset()
     camera = next(camera for camera in arm.cameras if camera.name == CAMERA)
-    buffer = ObservationBuffer(policy.spec, {CAMERA: camera.budget_s}, arm.ee_pose_budget_s)
+    buffer = ObservationBuffer(policy.spec, {CAMERA: camera.budget_s}, arm.budgets_s)
     buffer.set_instruction(sim.instruction if instruction is None else instruction)
     inference = PolicyLoop(policy, buffer, execute_steps=execute_steps)
     control = SetpointLoop(arm)

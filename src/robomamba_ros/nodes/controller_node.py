@@ -99,11 +99,11 @@ class ControllerNode(ManagedNode):
         self._state_received_s = 0.0
         self._new_chunk_ns: int | None = None
 
-    def _on_state(self, state: RobotState, joints_stamp_ns: int) -> None:
+    def _on_state(self, state: RobotState) -> None:
         if state.stamp_ns != self._state_ns:
             self._state_ns = state.stamp_ns
             self._state_received_s = time.monotonic()
-        self._loop.update_state(state, joints_stamp_ns=joints_stamp_ns)
+        self._loop.update_state(state)
         if self._gate is not None:
             self._gate.add_state(state.stamp_ns)
             self._step_in_lockstep()

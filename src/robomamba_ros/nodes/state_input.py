@@ -1,26 +1,33 @@
-"""Joins `joint_states` and `ee_pose` into the robot's state; knows nothing about its use."""
+"""Joins an arm's proprioception into its state; knows nothing about its use."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 
 from robomamba_ros.data.state_messages import StateJoiner
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.nodes import qos
+from robomamba_ros.nodes.robot_description import RobotDescription
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import RobotState
 
+_TYPES = {'joint_states': JointState, 'ee_pose': PoseStamped, 'odometry': Odometry}
+
 
 class StateInput:
-    """Subscribes to both topics and calls back with (state, stamp of its joints [ns]).
+    """Subscribes to the streams that the contract names and calls back with every state.
 
-    realtime: with every pose, the newest joints beside it; how old they may be is for the reader
-    to judge. lockstep: once both of one stamp are there. A message that cannot be used is
-    reported and dropped, so that the stream goes stale instead of wrong.
+    realtime: with every pose, or every JointState where the pose is computed from it, the newest
+    of the others beside it. lockstep: once all of one stamp are there. A message that cannot be
+    used is reported and dropped, so that the stream goes stale instead of wrong.
+
+    description: where the URDF comes from, if somebody else wants it too.
     """
 
     def __init__(
@@ -28,33 +35,34 @@ class StateInput:
         node: Any,
         arm: ArmContract,
         mode: str,
-        on_state: Callable[[RobotState, int], None],
+        on_state: Callable[[RobotState], None],
         on_error: Callable[[ObservationError], None],
+        description: RobotDescription | None = None,
     ) -> None:
         self._node = node
         self._on_state = on_state
         self._on_error = on_error
         self.count = 0
-        joiner = StateJoiner(arm, same_stamp=mode == 'lockstep')
-
-        def on_joints(message: JointState) -> None:
-            self._take(joiner.add_joints, message)
-
-        def on_pose(message: PoseStamped) -> None:
-            self._take(joiner.add_pose, message)
-
-        profile = qos.state(mode)
+        self._joiner = StateJoiner(arm, same_stamp=mode == 'lockstep')
+        self._own: RobotDescription | None = None
+        if description is None and 'ee_pose' not in arm.inputs:
+            description = self._own = RobotDescription(node, arm, on_error)
+        self._description = description
         self._subscriptions = [
-            node.create_subscription(JointState, 'joint_states', on_joints, profile),
-            node.create_subscription(PoseStamped, 'ee_pose', on_pose, profile),
+            node.create_subscription(
+                _TYPES[stream], stream, partial(self._take, stream), qos.state(mode)
+            )
+            for stream in arm.inputs
         ]
 
-    def _take(self, add: Callable[[Any], tuple[RobotState, int] | None], message: Any) -> None:
+    def _take(self, stream: str, message: Any) -> None:
         try:
-            joined = add(message)
-            if joined is not None:
+            if self._description is not None:
+                self._joiner.kinematics = self._description.kinematics
+            state = self._joiner.add(stream, message)
+            if state is not None:
                 self.count += 1
-                self._on_state(*joined)
+                self._on_state(state)
         except ObservationError as error:
             self._on_error(error)
 
@@ -62,3 +70,5 @@ class StateInput:
         """Unsubscribe."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
+        if self._own is not None:
+            self._own.destroy()

@@ -17,6 +17,7 @@ from robomamba_ros.resources import find_file
 from robomamba_ros.robots.parts import (
     OUTPUT_KINDS,
     PARTS,
+    POSE_KINDS,
     Camera,
     CartesianLimits,
     Gripper,
@@ -70,6 +71,17 @@ class ArmContract:
     def ee_pose_budget_s(self) -> float:
         """Age at which the pose is too old [s]; a pose computed from joint states ages as they."""
         return self.budgets_s.get('ee_pose', self.joint_states_budget_s)
+
+    @property
+    def takes_poses(self) -> bool:
+        """Whether the arm is commanded by poses; else by its joints."""
+        output = self.output('arm')
+        return output is None or output.kind in POSE_KINDS
+
+    @property
+    def has_kinematics(self) -> bool:
+        """Whether a URDF is there and is needed: for a pose from joints, or joints from a pose."""
+        return self.urdf is not None and not (self.takes_poses and 'ee_pose' in self.inputs)
 
     def joints_of(self, *parts: str) -> tuple[Joint, ...]:
         """Return the joints of `parts`, in the contract's order."""

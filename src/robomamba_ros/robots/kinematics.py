@@ -62,7 +62,7 @@ class Kinematics:
     """
 
     def __init__(self, arm: ArmContract, urdf: str | None = None) -> None:
-        self._pin = _import_pinocchio()
+        self._pin = import_pinocchio()
         self._name, self._base_frame = arm.name, arm.base_frame
         chain = chain_urdf(arm, read_urdf(arm) if urdf is None else urdf)
         self._model = self._pin.buildModelFromXML(chain)
@@ -233,7 +233,8 @@ def _largest_share(
     return float(np.clip(np.min(room[moving] / change[moving], initial=1.0), 0.0, 1.0))
 
 
-def _import_pinocchio() -> Any:
+def import_pinocchio() -> Any:
+    """Return the module; raises BackendError saying how to install it."""
     try:
         return importlib.import_module('pinocchio')
     except ImportError as error:

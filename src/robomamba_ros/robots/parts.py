@@ -119,6 +119,8 @@ class UrdfSource:
 
 # The parts that joints belong to; the gripper has a section of its own.
 PARTS = ('arm', 'base', 'head')
+# Kinds of controller of the part arm that take poses, or what is computed from poses.
+POSE_KINDS = ('target_pose', 'twist')
 OUTPUT_KINDS = {
     'arm': ('joint_trajectory', 'forward_position', 'target_pose', 'twist'),
     'base': ('twist', 'joint_trajectory'),

@@ -14,7 +14,7 @@ import numpy as np
 
 from robomamba_ros.data.bags.reader import Bag, Message
 from robomamba_ros.data.image_messages import camera_to_rgb
-from robomamba_ros.data.state_messages import StateJoiner, nanoseconds, state_from_joints
+from robomamba_ros.data.state_messages import StateJoiner, nanoseconds
 from robomamba_ros.errors import ConfigError, DataError, ObservationError, unknown_name
 from robomamba_ros.policies.base import PolicySpec
 from robomamba_ros.robots.arm import ArmContract, Camera
@@ -22,9 +22,12 @@ from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import Float64Array, RobotState, UInt8Array
 
 IMAGES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
+STATES = {
+    'joint_states': 'sensor_msgs/msg/JointState',
+    'ee_pose': 'geometry_msgs/msg/PoseStamped',
+    'odometry': 'nav_msgs/msg/Odometry',
+}
 CLOCK = '/clock'
-# Kinds of controller of the part arm that take poses, or what is computed from them.
-POSE_KINDS = ('target_pose', 'twist')
 INSTRUCTIONS = ('active_instruction', 'instruction')
 
 
@@ -34,7 +37,7 @@ class Inputs(Protocol):
     def on_image(self, camera: str, stamp_ns: int, message: partial[UInt8Array]) -> None:
         """Take an image, which is decoded when called."""
 
-    def on_state(self, state: RobotState, joints_stamp_ns: int) -> None:
+    def on_state(self, state: RobotState) -> None:
         """Take the arm's state."""
 
     def on_instruction(self, text: str) -> None:
@@ -62,12 +65,11 @@ class BagInputs:
             raise DataError(f'{bag.path} holds no messages: there is nothing to replay')
         self._arm = arm
         self.kinematics = self._kinematics()
-        self._joiner = StateJoiner(arm, same_stamp=False)
-        joints = self._topic(arm.inputs['joint_states'], 'sensor_msgs/msg/JointState')
-        self._takers: dict[str, Callable[[Any, Inputs], None]] = {joints: self._joints}
-        if 'ee_pose' in arm.inputs:
-            pose = self._topic(arm.inputs['ee_pose'], 'geometry_msgs/msg/PoseStamped')
-            self._takers[pose] = self._pose
+        self._joiner = StateJoiner(arm, self.kinematics, same_stamp=False)
+        self._takers: dict[str, Callable[[Any, Inputs], None]] = {
+            self._topic(topic, STATES[stream]): partial(self._state, stream)
+            for stream, topic in arm.inputs.items()
+        }
         cameras = {camera.name: camera for camera in arm.cameras}
         for name in (camera.name for camera in spec.cameras):
             if name not in cameras:
@@ -80,9 +82,7 @@ class BagInputs:
     def _kinematics(self) -> Kinematics | None:
         """Return the kinematics of an arm that gives no poses or takes none, by contract or bag."""
         arm = self._arm
-        output = arm.output('arm')
-        takes_poses = output is None or output.kind in POSE_KINDS
-        if arm.urdf is None or (takes_poses and 'ee_pose' in arm.inputs):
+        if arm.urdf is None or not arm.has_kinematics:
             return None
         if arm.urdf.topic is None:
             return Kinematics(arm)
@@ -160,16 +160,9 @@ class BagInputs:
         except ObservationError as error:
             inputs.on_problem(error)
 
-    def _joints(self, content: Any, inputs: Inputs) -> None:
-        if 'ee_pose' not in self._arm.inputs and self.kinematics is not None:
-            state = state_from_joints(content, self._arm, self.kinematics)
-            inputs.on_state(state, state.stamp_ns)
-        elif joined := self._joiner.add_joints(content):
-            inputs.on_state(*joined)
-
-    def _pose(self, content: Any, inputs: Inputs) -> None:
-        if joined := self._joiner.add_pose(content):
-            inputs.on_state(*joined)
+    def _state(self, stream: str, content: Any, inputs: Inputs) -> None:
+        if state := self._joiner.add(stream, content):
+            inputs.on_state(state)
 
     def _image(self, camera: Camera, content: Any, inputs: Inputs) -> None:
         decode = partial(camera_to_rgb, content, camera)

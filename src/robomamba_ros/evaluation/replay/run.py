@@ -75,9 +75,7 @@ class Replay:
         self._latency = latency
         self._predictions = predictions
         cameras = {camera.name: camera.budget_s for camera in arm.cameras}
-        self._buffer = ObservationBuffer(
-            spec, cameras, min(arm.ee_pose_budget_s, arm.joint_states_budget_s)
-        )
+        self._buffer = ObservationBuffer(spec, cameras, arm.budgets_s)
         if instruction is not None:
             self._buffer.set_instruction(instruction)
         self._policy = _Watched(policy, stopwatch)
@@ -85,8 +83,7 @@ class Replay:
         self._control = SetpointLoop(arm, kinematics=self._inputs.kinematics)
         needed = {camera.name for camera in spec.cameras}
         self.budgets_s = {
-            'joint_states': arm.joint_states_budget_s,
-            'ee_pose': arm.ee_pose_budget_s,
+            **arm.budgets_s,
             **{name: budget for name, budget in cameras.items() if name in needed},
         }
         self._freshness = Freshness(self.budgets_s)
@@ -130,12 +127,12 @@ class Replay:
         self._buffer.add_image(camera, stamp_ns, message)
         self._freshness.note(camera, stamp_ns)
 
-    def on_state(self, state: RobotState, joints_stamp_ns: int) -> None:
+    def on_state(self, state: RobotState) -> None:
         """Take the arm's state."""
-        self._buffer.add_state(state, joints_stamp_ns=joints_stamp_ns)
-        self._control.update_state(state, joints_stamp_ns=joints_stamp_ns)
-        self._freshness.note('ee_pose', state.stamp_ns)
-        self._freshness.note('joint_states', joints_stamp_ns)
+        self._buffer.add_state(state)
+        self._control.update_state(state)
+        for stream in self._arm.inputs:
+            self._freshness.note(stream, state.stamps.get(stream, state.stamp_ns))
         self.comparison.add_state(state)
         position = state.pose.position.tolist()
         self.trace.recorded.extend((state.stamp_ns, *position, state.gripper))
