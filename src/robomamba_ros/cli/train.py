@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
     from tqdm import tqdm
 
+    from robomamba_ros.memory import keep_freed_memory
     from robomamba_ros.training.config import load_train_config, parse_settings
     from robomamba_ros.training.loop import Trainer
 
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         overrides['output'] = str(args.output)
     config = load_train_config(find_file('training', args.config), overrides)
     torch.set_num_threads(config.threads)
+    keep_freed_memory()
     trainer = Trainer(config)
     if trainer.step:
         print(f'continuing {config.output} at step {trainer.step}')

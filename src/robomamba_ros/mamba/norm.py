@@ -24,9 +24,14 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return x (..., d), float32 or float64, normed: (..., d) in the type of the weight."""
         weight = self.weight
-        differentiate = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-        if not differentiate and resolve_backend(self.backend, x.device) == CPU:
+        if resolve_backend(self.backend, x.device) == CPU:
             from robomamba_ros.mamba.kernels import norm
 
-            return norm.rms_norm(x, weight.to(x.dtype), self.epsilon, weight.dtype)
+            # What autocast would round it to anyway, in the same pass.
+            dtype = (
+                torch.get_autocast_dtype('cpu')
+                if torch.is_autocast_enabled('cpu')
+                else weight.dtype
+            )
+            return norm.rms_norm(x, weight.to(x.dtype), self.epsilon, dtype)
         return F.rms_norm(x, x.shape[-1:], weight.to(x.dtype), self.epsilon).to(weight.dtype)

@@ -1,4 +1,4 @@
-"""RMSNorm as one pass on the CPU, forward only. Layouts: x, y (rows, d); weight (d,)."""
+"""RMSNorm as one pass on the CPU, forward and backward. Layouts: x, y (rows, d); weight (d,)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numba import cfunc, njit
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from robomamba_ros.mamba.kernels.functions import narrow
+from robomamba_ros.mamba.kernels.functions import narrow, widen
 from robomamba_ros.mamba.kernels.launch import (
     ENTRY,
     array_at,
@@ -29,7 +30,7 @@ EPSILON_UNIT = 1e-15
 
 # Reassociation lets LLVM vectorise the sum of squares.
 @njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy')
-def _task(q: Any, task: Any, out: Any, real: Any) -> None:
+def _forward_task(q: Any, task: Any, out: Any, real: Any) -> None:
     rows, d = q[2], q[3]
     x = array_at(q[4], (rows, d), real)
     weight = array_at(q[5], (d,), real)
@@ -45,15 +46,85 @@ def _task(q: Any, task: Any, out: Any, real: Any) -> None:
             y_t[j] = narrow(x_t[j] * scale * weight[j], out)
 
 
+# The gradient of scale * x is scale * (g - n * mean(g * n)), with n = scale * x.
+@njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy')
+def _backward_task(q: Any, task: Any, out: Any, real: Any) -> None:
+    rows, d = q[2], q[3]
+    x = array_at(q[4], (rows, d), real)
+    weight = array_at(q[5], (d,), real)
+    epsilon = q[6] * EPSILON_UNIT
+    grad_y = array_at(q[7], (rows, d), out)
+    grad_x = array_at(q[8], (rows, d), real)
+    grad_weight = array_at(q[9], (-(-rows // ROWS), d), real)[task]
+    for j in range(d):
+        grad_weight[j] = 0
+    for row in range(task * ROWS, min(task * ROWS + ROWS, rows)):
+        x_t, grad_y_t, grad_x_t = x[row], grad_y[row], grad_x[row]
+        total, shared = real, real
+        for j in range(d):
+            total += x_t[j] * x_t[j]
+            shared += widen(grad_y_t[j]) * weight[j] * x_t[j]
+        scale = weight.dtype.type(1 / np.sqrt(total / d + epsilon))
+        shared *= scale * scale / d
+        for j in range(d):
+            grad = widen(grad_y_t[j]) * scale
+            grad_x_t[j] = grad * weight[j] - x_t[j] * shared * scale
+            grad_weight[j] += grad * x_t[j]
+
+
 @functools.lru_cache(maxsize=None, typed=True)
-def _kernel(out: Any, real: Any) -> Any:
+def _forward_kernel(out: Any, real: Any) -> Any:
     @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
         q = slots(arguments)
         for task in claimed(arguments):
-            _task(q, task, out, real)
+            _forward_task(q, task, out, real)
 
     return run
+
+
+@functools.lru_cache(maxsize=None, typed=True)
+def _backward_kernel(out: Any, real: Any) -> Any:
+    @cfunc(ENTRY, cache=True)
+    def run(arguments: Any) -> None:
+        q = slots(arguments)
+        for task in claimed(arguments):
+            _backward_task(q, task, out, real)
+
+    return run
+
+
+def _forward(x: Tensor, weight: Tensor, epsilon: float, dtype: torch.dtype) -> Tensor:
+    y = torch.empty(x.shape, dtype=dtype)
+    d = x.shape[-1]
+    rows = x.numel() // d
+    kernel = _forward_kernel(element(dtype), element(x.dtype))
+    arguments = (rows, d, x, weight, round(epsilon / EPSILON_UNIT), y)
+    launch(kernel, -(-rows // ROWS), 4 * rows * d, arguments)
+    return y
+
+
+class _RMSNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float, dtype: torch.dtype) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.epsilon = epsilon
+        return _forward(x, weight, epsilon, dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        x, weight = ctx.saved_tensors
+        d = x.shape[-1]
+        rows = x.numel() // d
+        tasks = -(-rows // ROWS)
+        grad_x, grad_weight = torch.empty_like(x), weight.new_empty((tasks, d))
+        grad_y = grad_y.contiguous()
+        kernel = _backward_kernel(element(grad_y.dtype), element(x.dtype))
+        epsilon = round(ctx.epsilon / EPSILON_UNIT)
+        arguments = (rows, d, x, weight, epsilon, grad_y, grad_x, grad_weight)
+        launch(kernel, tasks, 10 * rows * d, arguments)
+        return grad_x, grad_weight.sum(0), None, None
 
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float, dtype: torch.dtype) -> Tensor:
@@ -62,14 +133,7 @@ def rms_norm(x: Tensor, weight: Tensor, epsilon: float, dtype: torch.dtype) -> T
     x and weight (d,): of one type, float32 or float64; dtype: that or bfloat16.
     """
     x = x.contiguous()
-    y = torch.empty(x.shape, dtype=dtype)
-    d = x.shape[-1]
-    rows = x.numel() // d
-    kernel = _kernel(element(dtype), element(x.dtype))
-    launch(
-        kernel,
-        -(-rows // ROWS),
-        4 * rows * d,
-        (rows, d, x, weight, round(epsilon / EPSILON_UNIT), y),
-    )
-    return y
+    if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
+        y: Tensor = _RMSNorm.apply(x, weight, epsilon, dtype)
+        return y
+    return _forward(x, weight, epsilon, dtype)
