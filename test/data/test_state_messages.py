@@ -135,7 +135,7 @@ def test_the_yaw_of_the_odometry_goes_on_beyond_half_a_turn(mobile) -> None:
     arm, kinematics = mobile
     joiner = StateJoiner(arm, kinematics, same_stamp=False)
     turned = []
-    for i, yaw in enumerate(np.linspace(0.0, 12.0, 40).tolist() + [0.0]):
+    for i, yaw in enumerate([*np.linspace(0.0, 12.0, 40).tolist(), 0.0]):
         joiner.add('odometry', odometry(i, yaw=math.remainder(yaw, math.tau)))
         turned.append(joiner.add('joint_states', arm_joints(i)).joints['odom_t'])
     np.testing.assert_allclose(turned[:40], np.linspace(0.0, 12.0, 40), atol=1e-9)

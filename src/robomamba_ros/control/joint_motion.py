@@ -170,6 +170,16 @@ def start_motion(arm: ArmContract, kinematics: Kinematics | None, start: Anchor)
     return JointMotion(arm, kinematics, start.joints)
 
 
+def end_effector(arm: ArmContract, kinematics: Kinematics | None, point: Point) -> Pose | None:
+    """Return base_T_ee of a point of the arm's path; None for joints without kinematics."""
+    if isinstance(point, Pose):
+        return point
+    if kinematics is None:
+        return None
+    names = [joint.name for joint in arm.joints]
+    return kinematics.forward(point[[names.index(name) for name in kinematics.names]])
+
+
 def measured_anchor(arm: ArmContract, state: RobotState | None) -> Anchor:
     """Return where the arm is; raises ObservationError naming the joints that are not known."""
     if state is None:

@@ -7,59 +7,25 @@ to be called from one thread.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
-
 from robomamba_ros.actions.blending import Blending, Hold
-from robomamba_ros.actions.timeline import Path, Timeline, check_times, executed_steps, gap
+from robomamba_ros.actions.timeline import Path, Point, Timeline, check_times, executed_steps, gap
 from robomamba_ros.control.freshness import Freshness
 from robomamba_ros.control.history import History, StateHistory
-from robomamba_ros.control.joint_motion import measured_anchor, start_motion
+from robomamba_ros.control.joint_motion import end_effector, measured_anchor, start_motion
 from robomamba_ros.control.metrics import MotionCounts
 from robomamba_ros.control.motion import Anchor, Motion, mixed_anchor
+from robomamba_ros.control.preview import Preview, Stretch, discarded_at_seam
+from robomamba_ros.control.status import ChunkReceipt, LoopState, LoopStatus
 from robomamba_ros.errors import ActionError, ObservationError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
-from robomamba_ros.types import NANOSECONDS, ActionChunk, RobotState, Setpoint
+from robomamba_ros.types import NANOSECONDS, ActionChunk, Pose, RobotState, Setpoint
+
+__all__ = ['ChunkReceipt', 'LoopState', 'LoopStatus', 'SetpointLoop']
 
 _NO_CHUNK = 'no action_chunk yet'
-
-
-class LoopState(str, Enum):
-    """What the loop does with the arm.
-
-    disabled: commands nothing. waiting: holds still until the first chunk. tracking: follows a
-    chunk. stopping: brakes along the way it moves. holding: at rest after a stop.
-    """
-
-    DISABLED = 'disabled'
-    WAITING = 'waiting'
-    TRACKING = 'tracking'
-    STOPPING = 'stopping'
-    HOLDING = 'holding'
-
-
-@dataclass(frozen=True)
-class LoopStatus:
-    """The state of the loop and, where it does not track, the reason in words."""
-
-    state: LoopState
-    reason: str
-
-
-@dataclass(frozen=True)
-class ChunkReceipt:
-    """How a chunk was taken in.
-
-    trimmed_steps: whole steps of it that had passed already. seam_jump_m, seam_jump_rad: way and
-    turn between where it puts the end effector now and where it was commanded to be.
-    seam_jump_joint: the same of the joint that jumps most [rad or m], for chunks of joints.
-    """
-
-    trimmed_steps: int
-    seam_jump_m: float = 0.0
-    seam_jump_rad: float = 0.0
-    seam_jump_joint: float = 0.0
+# How far back the preview shows what was executed, and how densely [ns].
+_SHOWN_NS, _SHOWN_STEP_NS = 2 * NANOSECONDS, NANOSECONDS // 20
 
 
 class SetpointLoop:
@@ -91,6 +57,7 @@ class SetpointLoop:
         self._gripper = 0.0
         self._timeline: Timeline | None = None
         self._path: Path | None = None
+        self._discarded: tuple[Stretch, ...] = ()
         self._tick_ns: int | None = None
         self._setpoint: Setpoint | None = None
         self._enabled = False
@@ -173,6 +140,22 @@ class SetpointLoop:
         self._setpoint = self._advance(now_ns)
         return self._setpoint
 
+    def preview(self, now_ns: int) -> Preview:
+        """Return the poses commanded lately, those still to come, and those given up."""
+
+        def pose_of(point: Point) -> Pose | None:
+            return end_effector(self._arm, self._kinematics, point)
+
+        pending: tuple[Pose, ...] = ()
+        if self._path is not None and self._timeline is not None:
+            chunk = self._timeline.chunk
+            pending = Stretch(self._path, now_ns, chunk.end_ns, chunk.dt_ns).poses(pose_of)
+        discarded = tuple(pose for each in self._discarded for pose in each.poses(pose_of))
+        since_ns = max(now_ns - _SHOWN_NS, self._commanded.oldest_ns or now_ns)
+        commanded = (self._commanded.at(t) for t in range(since_ns, now_ns, _SHOWN_STEP_NS))
+        executed = tuple(each.pose for each in commanded if each and each.pose)
+        return Preview(executed, pending, discarded)
+
     def _advance(self, now_ns: int) -> Setpoint | None:
         problems = '; '.join(self._freshness.problems(now_ns))
         motion = self._motion or self._begin(problems)
@@ -243,6 +226,7 @@ class SetpointLoop:
         path = self._path
         if path is None or type(path.at(now_ns)) is not type(start):
             path = Hold(here)
+        self._discarded = discarded_at_seam(self._timeline, timeline, now_ns)
         self._path = self._blending.join(path, timeline, now_ns)
         self._timeline = timeline
         self._status = LoopStatus(LoopState.TRACKING, '')
@@ -287,6 +271,7 @@ class SetpointLoop:
 
     def _forget_commands(self) -> None:
         self._drop_chunk()
+        self._discarded = ()
         self._commanded.clear()
         self._motion = None
 
