@@ -12,7 +12,7 @@ from builtin_interfaces.msg import Duration as DurationMessage
 from builtin_interfaces.msg import Time as TimeMessage
 from geometry_msgs.msg import Pose as PoseMessage
 from geometry_msgs.msg import PoseStamped
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import NANOSECONDS, Pose, UInt8Array
@@ -65,3 +65,13 @@ def rgb_to_image(image: UInt8Array, stamp_ns: int, frame: str) -> Image:
     # An array is taken as it is; bytes would be checked one by one.
     message.data = array('B', image.tobytes())
     return message
+
+
+def camera_info(width: int, height: int, focal: float) -> CameraInfo:
+    """Return the CameraInfo of a pinhole camera whose axis meets the middle; focal length [px]."""
+    x, y = 0.5 * width, 0.5 * height
+    info = CameraInfo(width=width, height=height, distortion_model='plumb_bob', d=[0.0] * 5)
+    info.k = [focal, 0.0, x, 0.0, focal, y, 0.0, 0.0, 1.0]
+    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    info.p = [focal, 0.0, x, 0.0, 0.0, focal, y, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info

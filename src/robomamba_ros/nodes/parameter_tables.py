@@ -109,3 +109,21 @@ SIM = (
     ),
     ParameterSpec('camera_size', 224, 'width and height of the images [px]', limits=(16, 2048)),
 )
+FAKE_ARM = (
+    ARM,
+    ParameterSpec(
+        'urdf',
+        '',
+        "path of the arm's URDF; empty: the file that the contract names, else one made up from "
+        'the contract',
+    ),
+    ParameterSpec(
+        'interpolate_from_desired_state',
+        True,
+        'as of a joint_trajectory_controller: a new trajectory begins where the last one put the '
+        'joints, not where they are',
+    ),
+    ParameterSpec('camera_rate', 20.0, 'images per second', limits=(0.1, 1000.0)),
+    ParameterSpec('camera_width', 640, 'width of the images [px]', limits=(16, 4096)),
+    ParameterSpec('camera_height', 480, 'height of the images [px]', limits=(16, 4096)),
+)

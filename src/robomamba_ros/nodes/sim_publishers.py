@@ -16,7 +16,12 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import String
 
 from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.conversions import pose_to_stamped, rgb_to_image, time_message
+from robomamba_ros.nodes.conversions import (
+    camera_info,
+    pose_to_stamped,
+    rgb_to_image,
+    time_message,
+)
 from robomamba_ros.nodes.diagnostics import OK, Report, status_message
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.simulation.metaworld import CAMERA
@@ -43,7 +48,8 @@ class SimPublishers:
         self._instruction: Any = None
         if announce:
             self._instruction = node.create_publisher(String, 'instruction', qos.LATCHED)
-        self._camera_info = _camera_info(camera_size)
+        focal = 0.5 * camera_size / math.tan(0.5 * math.radians(FIELD_OF_VIEW_DEG))
+        self._camera_info = camera_info(camera_size, camera_size, focal)
 
     def clock(self, stamp_ns: int) -> None:
         """Publish the simulated time."""
@@ -76,13 +82,3 @@ class SimPublishers:
     def status(self, message: str, values: Mapping[str, object]) -> None:
         """Publish `~/status`."""
         self._status.publish(status_message('episode', Report(OK, message, values)))
-
-
-def _camera_info(size: int) -> CameraInfo:
-    focal = 0.5 * size / math.tan(0.5 * math.radians(FIELD_OF_VIEW_DEG))
-    center = 0.5 * size
-    info = CameraInfo(width=size, height=size, distortion_model='plumb_bob', d=[0.0] * 5)
-    info.k = [focal, 0.0, center, 0.0, focal, center, 0.0, 0.0, 1.0]
-    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
-    info.p = [focal, 0.0, center, 0.0, 0.0, focal, center, 0.0, 0.0, 0.0, 1.0, 0.0]
-    return info
