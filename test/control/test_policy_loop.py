@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from robomamba_ros.control.policy_loop import InferenceThread, ObservationBuffer, PolicyLoop
+from robomamba_ros.control.policy_loop import ObservationBuffer, PolicyLoop
 from robomamba_ros.errors import ConfigError, ObservationError
 from robomamba_ros.policies.base import CameraSpec, PolicySpec
 from robomamba_ros.types import ActionChunk, ActionSpace, Pose, RobotState
@@ -24,6 +24,7 @@ SPEC = PolicySpec(
     dt_ns=DT,
     execute_steps=3,
 )
+STREAMS = {'joint_states': 0.1, 'ee_pose': 0.1}
 FRONT = np.full((4, 6, 3), 7, np.uint8)
 WRIST = np.full((2, 2, 3), 9, np.uint8)
 
@@ -49,7 +50,7 @@ class ToyPolicy:
 
 
 def empty_buffer():
-    buffer = ObservationBuffer(SPEC, {'front': 0.5, 'wrist': 0.2, 'unused': 9.0}, 0.1)
+    buffer = ObservationBuffer(SPEC, {'front': 0.5, 'wrist': 0.2, 'unused': 9.0}, STREAMS)
     buffer.set_instruction('open the drawer')
     return buffer
 
@@ -102,15 +103,15 @@ def test_only_the_newest_image_is_kept_and_only_that_one_is_decoded():
 
 
 def test_every_missing_and_late_stream_is_named_with_its_age():
-    buffer = ObservationBuffer(SPEC, {'front': 0.5, 'wrist': 0.2}, 0.1)
+    buffer = ObservationBuffer(SPEC, {'front': 0.5, 'wrist': 0.2}, STREAMS)
     buffer.add_image('front', SECOND, FRONT)
-    buffer.add_state(state(SECOND), joints_stamp_ns=SECOND * 3 // 4)
+    buffer.add_state(replace(state(SECOND), stamps={'joint_states': SECOND * 3 // 4}))
     with pytest.raises(ObservationError) as raised:
         buffer.observation(SECOND + 300_000_000)
     assert str(raised.value) == (
         'wrist: nothing received yet; '
-        'ee_pose is late: 0.300 s old, budget 0.100 s; '
         'joint_states is late: 0.550 s old, budget 0.100 s; '
+        'ee_pose is late: 0.300 s old, budget 0.100 s; '
         'instruction: nothing received yet'
     )
 
@@ -141,7 +142,7 @@ def test_clear_forgets_the_episode_but_not_the_instruction():
 
 def test_cameras_that_do_not_fit_the_policy_are_refused():
     with pytest.raises(ConfigError, match=r"'toy' in the arm contract: 'wrist'"):
-        ObservationBuffer(SPEC, {'front': 0.5}, 0.1)
+        ObservationBuffer(SPEC, {'front': 0.5}, STREAMS)
     with pytest.raises(ObservationError, match=r"unknown camera 'frnt'. Did you mean 'front'"):
         empty_buffer().add_image('frnt', SECOND, FRONT)
     buffer = empty_buffer()
@@ -151,6 +152,94 @@ def test_cameras_that_do_not_fit_the_policy_are_refused():
     buffer.add_state(state(SECOND + 1))
     with pytest.raises(ObservationError, match=r"camera 'wrist' gives \(4, 6, 3\) uint8"):
         buffer.observation(SECOND + 1)
+
+
+# Depth
+
+DEEP = replace(SPEC, cameras=(CameraSpec('front', 4, 6, depth=True),))
+DEPTH = np.full((4, 6), 1.5, np.float32)
+K = np.array([[6.0, 0, 3], [0, 6, 2], [0, 0, 1]])
+
+
+def deep_buffer():
+    buffer = ObservationBuffer(DEEP, {'front': 0.5}, STREAMS)
+    buffer.set_instruction('open the drawer')
+    return buffer
+
+
+def test_an_observation_with_depth_needs_depth_of_its_image_and_intrinsics():
+    buffer = deep_buffer()
+    buffer.add_image('front', SECOND, FRONT)
+    buffer.add_state(state(SECOND))
+    assert buffer.problems(SECOND) == (
+        'front/depth: nothing received yet',
+        'front/camera_info: nothing received yet',
+    )
+    buffer.add_depth('front', SECOND + DT, lambda: DEPTH)
+    buffer.set_intrinsics('front', K, (4, 6))
+    buffer.add_state(state(SECOND + DT))
+    (problem,) = buffer.problems(SECOND + DT)
+    assert problem.startswith('front/depth: stamped more than 0.0000 s from every image')
+    assert buffer.stamp_ns() is None
+    buffer.add_image('front', SECOND + DT, FRONT)
+    observation = buffer.observation(SECOND + DT)
+    assert observation.stamp_ns == SECOND + DT
+    assert observation.depth['front'] is DEPTH
+    assert observation.intrinsics['front'] is K
+
+
+def test_depth_that_no_longer_matches_is_late_though_both_streams_are_fresh():
+    buffer = deep_buffer()
+    buffer.set_intrinsics('front', K, (4, 6))
+    for step in range(60):
+        stamp_ns = SECOND + step * DT
+        buffer.add_image('front', stamp_ns, FRONT)
+        # After ten images the clock of the depth is off by more than half an interval.
+        buffer.add_depth('front', stamp_ns - (step > 9) * 10 * DT + (step > 9), DEPTH)
+        buffer.add_state(state(stamp_ns))
+    (problem,) = buffer.problems(stamp_ns)
+    assert problem == (
+        'front/depth: stamped more than 0.0063 s from every image; give depth that is taken with '
+        'the images'
+    )
+
+
+def test_intrinsics_of_another_size_are_refused():
+    buffer = deep_buffer()
+    buffer.set_intrinsics('front', K, (480, 640))
+    buffer.add_image('front', SECOND, FRONT)
+    buffer.add_depth('front', SECOND, DEPTH)
+    buffer.add_state(state(SECOND))
+    with pytest.raises(
+        ObservationError, match=r'camera_info is for images of 640 x 480, the im.*6 x 4'
+    ):
+        buffer.observation(SECOND)
+
+
+def test_clear_keeps_the_intrinsics_which_may_be_sent_but_once():
+    buffer = deep_buffer()
+    buffer.set_intrinsics('front', K, (4, 6))
+    buffer.clear()
+    buffer.add_image('front', SECOND, FRONT)
+    buffer.add_depth('front', SECOND, DEPTH)
+    buffer.add_state(state(SECOND))
+    assert buffer.observation(SECOND).intrinsics['front'] is K
+
+
+def test_depth_that_nobody_asked_for_is_refused():
+    with pytest.raises(ObservationError, match="unknown camera with depth 'front'"):
+        empty_buffer().add_depth('front', SECOND, DEPTH)
+
+
+def test_the_newest_image_alone_is_had_while_it_is_fresh():
+    buffer = deep_buffer()
+    with pytest.raises(ObservationError, match='front: nothing received yet'):
+        buffer.image('front', SECOND)
+    buffer.add_image('front', SECOND, lambda: FRONT)
+    assert buffer.image('front', SECOND + DT) is FRONT
+    with pytest.raises(ObservationError, match=r'front is late: 1.000 s old, budget 0.500 s'):
+        buffer.image('front', 2 * SECOND)
+    assert buffer.ages_s(2 * SECOND) == {'front': 1.0}
 
 
 # The loop
@@ -188,123 +277,13 @@ def test_reset_begins_a_new_episode():
     loop = PolicyLoop(policy, buffer, execute_steps=3)
     fill(buffer, SECOND)
     loop.infer(SECOND)
+    assert not loop.due(SECOND)
     loop.reset()
     assert policy.resets == 1
-    assert not loop.due(SECOND)
-    fill(buffer, SECOND + DT)
-    assert loop.due(SECOND + DT)
+    assert loop.due(SECOND)
 
 
 @pytest.mark.parametrize('steps', [0, 6])
 def test_execute_steps_stays_within_the_horizon(steps):
     with pytest.raises(ConfigError, match=rf"execute_steps is {steps}, policy 'toy' allows 1\.\.5"):
         PolicyLoop(ToyPolicy(), empty_buffer(), execute_steps=steps)
-
-
-# The thread; every wait is for an event, with a limit only against a test that hangs
-
-LIMIT_S = 20.0
-
-
-class Gated(ToyPolicy):
-    """Reports that it infers, and goes on when it is let."""
-
-    def __init__(self):
-        super().__init__()
-        self.started = threading.Semaphore(0)
-        self.released = threading.Semaphore(0)
-
-    def infer(self, observation):
-        self.started.release()
-        assert self.released.acquire(timeout=LIMIT_S)
-        return super().infer(observation)
-
-
-class Harness:
-    def __init__(self, policy):
-        self.policy = policy
-        self.buffer = empty_buffer()
-        self.now_ns = SECOND
-        self.chunks, self.errors = [], []
-        self.reported = threading.Semaphore(0)
-        self.thread = InferenceThread(
-            PolicyLoop(policy, self.buffer, execute_steps=3),
-            lambda: self.now_ns,
-            lambda chunk: self._report(self.chunks, chunk),
-            lambda error: self._report(self.errors, error),
-        )
-
-    def _report(self, where, what):
-        where.append(what)
-        self.reported.release()
-
-    def observe(self, stamp_ns):
-        self.now_ns = stamp_ns
-        fill(self.buffer, stamp_ns)
-        self.thread.notify()
-
-    def wait(self):
-        assert self.reported.acquire(timeout=LIMIT_S)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.thread.stop()
-
-
-def test_the_thread_infers_on_new_data_and_takes_data_while_it_infers():
-    with Harness(Gated()) as harness:
-        harness.observe(SECOND)
-        assert harness.policy.started.acquire(timeout=LIMIT_S)
-        harness.observe(SECOND + 3 * DT)
-        harness.policy.released.release(2)
-        harness.wait()
-        harness.wait()
-    assert [chunk.stamp_ns for chunk in harness.chunks] == [SECOND, SECOND + 3 * DT]
-    assert harness.errors == []
-
-
-def test_an_error_is_reported_once_and_the_thread_goes_on_with_new_data():
-    class Failing(ToyPolicy):
-        def infer(self, observation):
-            if observation.stamp_ns == SECOND:
-                raise RuntimeError('out of memory')
-            return super().infer(observation)
-
-    with Harness(Failing()) as harness:
-        harness.observe(SECOND)
-        harness.wait()
-        harness.observe(SECOND + DT)
-        harness.wait()
-    assert [str(error) for error in harness.errors] == ['out of memory']
-    assert [chunk.stamp_ns for chunk in harness.chunks] == [SECOND + DT]
-
-
-def test_no_chunk_of_the_old_episode_comes_after_a_reset():
-    with Harness(Gated()) as harness:
-        harness.observe(SECOND)
-        assert harness.policy.started.acquire(timeout=LIMIT_S)
-        seen_after_reset = []
-        resetting = threading.Thread(
-            target=lambda: (harness.thread.reset(), seen_after_reset.append(len(harness.chunks)))
-        )
-        resetting.start()
-        harness.policy.released.release()
-        resetting.join(timeout=LIMIT_S)
-        assert not resetting.is_alive()
-    assert seen_after_reset == [len(harness.chunks)] == [1]
-    assert harness.policy.resets == 1
-
-
-def test_stop_waits_for_the_inference_that_runs():
-    harness = Harness(Gated())
-    harness.thread.start()
-    harness.observe(SECOND)
-    assert harness.policy.started.acquire(timeout=LIMIT_S)
-    harness.policy.released.release()
-    harness.thread.stop()
-    assert [chunk.stamp_ns for chunk in harness.chunks] == [SECOND]
-    harness.observe(SECOND + 3 * DT)
-    assert len(harness.chunks) == 1

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         for task in args.tasks:
             result = runner.run(task, args.seed)
             recording = recorders[0].take()
-            durations = policies[0].latency.durations
+            durations = policies[0].latencies['inference'].durations
             inference_s.append(durations)
             command_s.append(recording.observation_to_command_s)
             episodes.append(_episode(result, recording, output))

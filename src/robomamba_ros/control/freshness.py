@@ -18,6 +18,11 @@ class Freshness:
         self._budgets = dict(budgets)
         self._stamps: dict[str, int] = {}
 
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The names of all streams."""
+        return tuple(self._budgets)
+
     def note(self, stream: str, stamp_ns: int) -> None:
         """Record a message; an older one than the newest changes nothing."""
         if stream not in self._budgets:
@@ -36,10 +41,12 @@ class Freshness:
         age that stays negative would hide for ever that the stream has stopped.
         """
         return tuple(
-            problem
-            for stream, budget_s in self._budgets.items()
-            if (problem := _problem(stream, self.age_s(stream, now_ns), budget_s))
+            problem for stream in self._budgets if (problem := self.problem(stream, now_ns))
         )
+
+    def problem(self, stream: str, now_ns: int) -> str:
+        """Return why one stream cannot be trusted at `now_ns`, '' where it can."""
+        return _problem(stream, self.age_s(stream, now_ns), self._budgets[stream])
 
     def clear(self) -> None:
         """Forget every message."""

@@ -1,69 +1,87 @@
 """Runs a policy beside the control loop: gathers observations, decides when to infer, infers.
 
-Knows nothing about ROS, torch or how chunks are executed. Only `InferenceThread` is asynchronous,
-and even it gets the time from outside.
+Knows nothing about ROS, torch, threads or how chunks are executed. The time comes from outside.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Mapping
 
+from robomamba_ros.control.frames import CameraFrames, Depth, Frame, Image
 from robomamba_ros.control.freshness import Freshness
 from robomamba_ros.control.history import StateHistory
 from robomamba_ros.errors import ConfigError, ObservationError, unknown_name
 from robomamba_ros.policies.base import ChunkPolicy, PolicySpec
-from robomamba_ros.types import ActionChunk, Float32Array, Observation, RobotState, UInt8Array
-
-Image: TypeAlias = UInt8Array | Callable[[], UInt8Array]
-
-_STREAMS = ('ee_pose', 'joint_states')
+from robomamba_ros.types import (
+    NANOSECONDS,
+    ActionChunk,
+    Float32Array,
+    Float64Array,
+    Observation,
+    RobotState,
+    UInt8Array,
+)
 
 
 class ObservationBuffer:
-    """The newest image of each camera and the recent states; safe to fill from other threads.
+    """The newest images of each camera and the recent states; safe to fill from other threads.
 
-    cameras: budget of each camera [s], by name; must name every camera of the spec.
-    state_budget_s: age at which proprioception is late [s].
+    cameras: budget of each camera [s], by name; must name every camera of the spec. It holds for
+    the depth of a camera too, as the stream '<camera>/depth'.
+    states: budget of each stream that makes up the arm's state [s], by name.
     """
 
     def __init__(
-        self, spec: PolicySpec, cameras: Mapping[str, float], state_budget_s: float
+        self, spec: PolicySpec, cameras: Mapping[str, float], states: Mapping[str, float]
     ) -> None:
         self._spec = spec
-        self._names = tuple(camera.name for camera in spec.cameras)
-        for name in self._names:
-            if name not in cameras:
+        self._frames: dict[str, CameraFrames] = {}
+        budgets: dict[str, float] = {}
+        for camera in spec.cameras:
+            if camera.name not in cameras:
                 kind = f"camera of policy '{spec.name}' in the arm contract:"
-                raise ConfigError(unknown_name(kind, name, cameras))
-        budgets = {name: cameras[name] for name in self._names}
-        self._freshness = Freshness({**budgets, **dict.fromkeys(_STREAMS, state_budget_s)})
-        self._images: dict[str, tuple[int, Image]] = {}
+                raise ConfigError(unknown_name(kind, camera.name, cameras))
+            budget_s = budgets[camera.name] = cameras[camera.name]
+            self._frames[camera.name] = CameraFrames(needs_depth=camera.depth, budget_s=budget_s)
+            if camera.depth:
+                budgets[_depth_of(camera.name)] = budget_s
+        self._budgets = budgets
+        self._deep = tuple(camera.name for camera in spec.cameras if camera.depth)
+        self._streams = tuple(states)
+        self._freshness = Freshness({**budgets, **states})
+        self._intrinsics: dict[str, tuple[Float64Array, tuple[int, int]]] = {}
         self._states = StateHistory()
         self._instruction = ''
         self._lock = threading.Lock()
 
     def add_image(self, camera: str, stamp_ns: int, image: Image) -> None:
         """Keep the newest image of a camera, as pixels or as what decodes them when needed."""
-        if camera not in self._names:
-            raise ObservationError(unknown_name('camera', camera, self._names))
+        if camera not in self._frames:
+            raise ObservationError(unknown_name('camera', camera, self._frames))
         with self._lock:
-            kept = self._images.get(camera)
-            if kept is None or stamp_ns > kept[0]:
-                self._images[camera] = (stamp_ns, image)
-                self._freshness.note(camera, stamp_ns)
+            self._frames[camera].add_image(stamp_ns, image)
+            self._freshness.note(camera, stamp_ns)
 
-    def add_state(self, state: RobotState, *, joints_stamp_ns: int | None = None) -> None:
-        """Remember a state, with the stamp of its joints where it differs.
+    def add_depth(self, camera: str, stamp_ns: int, depth: Depth) -> None:
+        """Keep a depth image (h, w) [m], registered to the camera's colour image."""
+        if camera not in self._deep:
+            raise ObservationError(unknown_name('camera with depth', camera, self._deep))
+        with self._lock:
+            self._frames[camera].add_depth(stamp_ns, depth)
+            self._freshness.note(_depth_of(camera), stamp_ns)
 
-        Raises ObservationError on a state older than the last one, which is ignored.
-        """
-        joints_ns = state.stamp_ns if joints_stamp_ns is None else joints_stamp_ns
+    def set_intrinsics(self, camera: str, matrix: Float64Array, size: tuple[int, int]) -> None:
+        """Set the pixel matrix (3, 3) of a camera for images of `size` (h, w); outlives `clear`."""
+        with self._lock:
+            self._intrinsics[camera] = (matrix, size)
+
+    def add_state(self, state: RobotState) -> None:
+        """Remember a state; one older than the last is ignored with an ObservationError."""
         with self._lock:
             self._states.add(state)
-            self._freshness.note('ee_pose', state.stamp_ns)
-            self._freshness.note('joint_states', joints_ns)
+            for stream in self._streams:
+                self._freshness.note(stream, state.stamps.get(stream, state.stamp_ns))
 
     def set_instruction(self, text: str) -> None:
         """Set the task, in words; it survives `clear`."""
@@ -73,7 +91,8 @@ class ObservationBuffer:
     def clear(self) -> None:
         """Forget images and states, as at the start of an episode."""
         with self._lock:
-            self._images.clear()
+            for frames in self._frames.values():
+                frames.clear()
             self._states.clear()
             self._freshness.clear()
 
@@ -91,6 +110,24 @@ class ObservationBuffer:
         with self._lock:
             return self._problems(now_ns)
 
+    def ages_s(self, now_ns: int) -> dict[str, float]:
+        """Return the age of each stream that something came from [s]."""
+        with self._lock:
+            ages = {name: self._freshness.age_s(name, now_ns) for name in self._freshness.streams}
+        return {name: age_s for name, age_s in ages.items() if age_s is not None}
+
+    def image(self, camera: str, now_ns: int) -> UInt8Array:
+        """Return the newest image of a camera, RGB (h, w, 3).
+
+        Raises ObservationError where there is none yet, or it is too old.
+        """
+        with self._lock:
+            problem = self._freshness.problem(camera, now_ns)
+            frame = self._frames[camera].newest
+        if problem or frame is None:
+            raise ObservationError(problem)
+        return frame.rgb()
+
     def observation(self, now_ns: int) -> Observation:
         """Return what the policy is to see now.
 
@@ -101,40 +138,73 @@ class ObservationBuffer:
             problems = self._problems(now_ns)
             if problems or stamp_ns is None:
                 raise ObservationError('; '.join(problems))
-            images = {name: self._images[name][1] for name in self._names}
+            frames = self._complete()
+            intrinsics = dict(self._intrinsics)
             state = self._vector(stamp_ns)
             previous_state = self._vector(stamp_ns - self._spec.dt_ns)
             instruction = self._instruction
         # Decoding takes long and must not keep the callbacks waiting.
+        images = {name: frame.rgb() for name, frame in frames.items()}
+        depths = {name: frame.metres() for name, frame in frames.items()}
         observation = Observation(
             stamp_ns=stamp_ns,
-            images={name: image() if callable(image) else image for name, image in images.items()},
+            images=images,
             state=state,
             previous_state=previous_state,
             instruction=instruction,
+            depth={name: depth for name, depth in depths.items() if depth is not None},
+            intrinsics={
+                name: _matrix(name, *intrinsics[name], images[name]) for name in self._deep
+            },
         )
         self._spec.check(observation)
         return observation
 
+    def _complete(self) -> dict[str, Frame]:
+        """Return the newest complete frame of each camera that has one."""
+        frames = {name: frames.complete for name, frames in self._frames.items()}
+        return {name: frame for name, frame in frames.items() if frame is not None}
+
     def _stamp_ns(self) -> int | None:
         newest = self._states.newest
-        if newest is None or len(self._images) < len(self._names):
+        frames = self._complete()
+        if newest is None or len(frames) < len(self._frames):
             return None
-        stamp_ns = min((stamp for stamp, _ in self._images.values()), default=newest.stamp_ns)
+        if not all(name in self._intrinsics for name in self._deep):
+            return None
+        stamp_ns = min((f.stamp_ns for f in frames.values()), default=newest.stamp_ns)
         return stamp_ns if stamp_ns <= newest.stamp_ns else None
 
     def _problems(self, now_ns: int) -> tuple[str, ...]:
         problems = self._freshness.problems(now_ns)
+        problems += tuple(
+            f'{name}/camera_info: nothing received yet'
+            for name in self._deep
+            if name not in self._intrinsics
+        )
+        if not problems:
+            problems = self._mismatches(now_ns)
         if not problems and self._stamp_ns() is None:
-            problems = (f'{", ".join(_STREAMS)}: nothing received since the newest images',)
+            problems = (f'{", ".join(self._streams)}: nothing received since the newest images',)
         if not self._instruction:
             problems = (*problems, 'instruction: nothing received yet')
         return problems
 
+    def _mismatches(self, now_ns: int) -> tuple[str, ...]:
+        """Return a sentence for each camera whose fresh images and depth do not go together."""
+        frames = self._complete()
+        oldest_ns = {name: now_ns - self._budgets[name] * NANOSECONDS for name in self._deep}
+        return tuple(
+            f'{_depth_of(name)}: stamped more than {self._frames[name].tolerance_ns / 1e9:.4f} s '
+            'from every image; give depth that is taken with the images'
+            for name in self._deep
+            if name not in frames or frames[name].stamp_ns < oldest_ns[name]
+        )
+
     def _vector(self, time_ns: int) -> Float32Array:
         state = self._states.at(time_ns)
         if state is None:
-            raise ObservationError(f'{", ".join(_STREAMS)}: nothing received yet')
+            raise ObservationError(f'{", ".join(self._streams)}: nothing received yet')
         return state.vector(self._spec.state_names)
 
 
@@ -172,70 +242,21 @@ class PolicyLoop:
         return chunk
 
     def reset(self) -> None:
-        """Forget the episode: the policy's state, the buffered inputs, the last chunk."""
+        """Forget the episode: the policy's state and the last chunk."""
         self._policy.reset()
-        self._buffer.clear()
         self._last_ns = None
 
 
-class InferenceThread:
-    """Runs a PolicyLoop in a thread of its own, so that no callback waits for the policy.
+def _depth_of(camera: str) -> str:
+    return f'{camera}/depth'
 
-    clock: returns the time [ns]. on_chunk, on_error: called from the thread. Call `notify` when
-    new data is in the buffer. After an error it waits for new data, it does not try again at once.
-    """
 
-    def __init__(
-        self,
-        loop: PolicyLoop,
-        clock: Callable[[], int],
-        on_chunk: Callable[[ActionChunk], None],
-        on_error: Callable[[Exception], None],
-    ) -> None:
-        self._loop = loop
-        self._clock = clock
-        self._on_chunk = on_chunk
-        self._on_error = on_error
-        self._wake = threading.Condition()
-        self._new_data = False
-        self._stopping = False
-        self._inferring = threading.RLock()
-        self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
-
-    def start(self) -> None:
-        """Begin; once."""
-        self._thread.start()
-
-    def notify(self) -> None:
-        """Say that there is new data."""
-        with self._wake:
-            self._new_data = True
-            self._wake.notify()
-
-    def reset(self) -> None:
-        """Reset the loop between two inferences; no chunk from before comes after it."""
-        with self._inferring:
-            self._loop.reset()
-
-    def stop(self) -> None:
-        """Let the inference that runs finish, and end the thread."""
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._new_data or self._stopping)
-                if self._stopping:
-                    return
-                self._new_data = False
-            with self._inferring:
-                try:
-                    now_ns = self._clock()
-                    if self._loop.due(now_ns):
-                        self._on_chunk(self._loop.infer(now_ns))
-                except Exception as error:
-                    # Any error: a thread that ended unseen would leave the arm without a policy.
-                    self._on_error(error)
+def _matrix(
+    camera: str, matrix: Float64Array, size: tuple[int, int], image: UInt8Array
+) -> Float64Array:
+    if size != image.shape[:2]:
+        raise ObservationError(
+            f'{camera}/camera_info is for images of {size[1]} x {size[0]}, the images have '
+            f'{image.shape[1]} x {image.shape[0]}; give the camera_info of these images'
+        )
+    return matrix

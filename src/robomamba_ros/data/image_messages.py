@@ -1,4 +1,4 @@
-"""RGB arrays from camera messages, live ones of rclpy as well as those read from a bag.
+"""RGB, depth and intrinsics from camera messages, live ones of rclpy and those read from a bag.
 
 The one place that knows encodings and the order of colours. Knows nothing about nodes, topics,
 bags or torch.
@@ -12,7 +12,7 @@ import numpy as np
 
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.robots.arm import Camera
-from robomamba_ros.types import UInt8Array
+from robomamba_ros.types import Float32Array, Float64Array, UInt8Array
 
 # Bytes per pixel, and the bytes that are red, green and blue.
 ENCODINGS: dict[str, tuple[int, tuple[int, int, int]]] = {
@@ -22,6 +22,8 @@ ENCODINGS: dict[str, tuple[int, tuple[int, int, int]]] = {
     'bgra8': (4, (2, 1, 0)),
     'mono8': (1, (0, 0, 0)),
 }
+# Type of a pixel, and metres per unit (REP 118).
+DEPTH_ENCODINGS = {'16UC1': ('u2', 0.001), '32FC1': ('f4', 1.0)}
 COMPRESSIONS = ('jpeg', 'jpg', 'png')
 
 
@@ -50,14 +52,8 @@ def image_to_rgb(message: Any) -> UInt8Array:
             f"image encoding '{message.encoding}' is not supported; supported: "
             f'{", ".join(ENCODINGS)}'
         ) from None
-    height, width, step = message.height, message.width, message.step
-    data = np.frombuffer(message.data, dtype=np.uint8)
-    if height == 0 or width == 0 or step < width * channels or data.size < height * step:
-        raise ObservationError(
-            f'an image of {width} x {height} {message.encoding} with step {step} does not fit '
-            f'its {data.size} bytes of data'
-        )
-    rows = data[: height * step].reshape(height, step)
+    height, width = message.height, message.width
+    rows = _rows(message, channels)
     pixels = rows[:, : width * channels].reshape(height, width, channels)
     return np.ascontiguousarray(pixels[:, :, rgb])
 
@@ -84,3 +80,45 @@ def compressed_image_to_rgb(message: Any) -> UInt8Array:
             f"{data.size} bytes of compressed image '{message.format}' cannot be decoded"
         )
     return np.ascontiguousarray(bgr[:, :, ::-1], dtype=np.uint8)
+
+
+def depth_to_metres(message: Any) -> Float32Array:
+    """Return a sensor_msgs/Image of depth as (h, w) float32 [m]; 0 and NaN stay as they are.
+
+    Raises ObservationError.
+    """
+    if message.encoding not in DEPTH_ENCODINGS:
+        raise ObservationError(
+            f"depth encoding '{message.encoding}' is not supported; supported: "
+            f'{", ".join(DEPTH_ENCODINGS)} (millimetres, metres)'
+        )
+    kind, scale = DEPTH_ENCODINGS[message.encoding]
+    pixel = np.dtype(kind).newbyteorder('>' if message.is_bigendian else '<')
+    rows = _rows(message, pixel.itemsize)[:, : message.width * pixel.itemsize]
+    values = np.ascontiguousarray(rows).view(pixel)
+    return values.astype(np.float32) * np.float32(scale)
+
+
+def camera_intrinsics(message: Any) -> tuple[Float64Array, tuple[int, int]]:
+    """Return the pixel matrix K (3, 3) of a sensor_msgs/CameraInfo, and its size (h, w).
+
+    Raises ObservationError where the camera is not calibrated.
+    """
+    matrix = np.array(message.k, dtype=np.float64).reshape(3, 3)
+    if not (np.isfinite(matrix).all() and min(matrix[0, 0], matrix[1, 1]) > 0.0):
+        raise ObservationError(
+            f'camera_info has the matrix k {matrix.ravel().tolist()}: calibrate the camera'
+        )
+    return matrix, (message.height, message.width)
+
+
+def _rows(message: Any, pixel_bytes: int) -> UInt8Array:
+    """Return the bytes of an image, row by row (h, step); raises ObservationError."""
+    height, width, step = message.height, message.width, message.step
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    if height == 0 or width == 0 or step < width * pixel_bytes or data.size < height * step:
+        raise ObservationError(
+            f'an image of {width} x {height} {message.encoding} with step {step} does not fit '
+            f'its {data.size} bytes of data'
+        )
+    return data[: height * step].reshape(height, step)

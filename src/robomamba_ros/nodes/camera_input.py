@@ -31,12 +31,10 @@ class CameraInput:
         self._on_image = on_image
         self.count = 0
         compressed = camera.transport == 'compressed'
-        topic = f'camera/{camera.name}/image'
+        self.topic = f'camera/{camera.name}/image' + '/compressed' * compressed
+        kind = CompressedImage if compressed else Image
         self._subscription = node.create_subscription(
-            CompressedImage if compressed else Image,
-            f'{topic}/compressed' if compressed else topic,
-            self._on_message,
-            qos.camera(mode),
+            kind, self.topic, self._on_message, qos.camera(mode)
         )
 
     def _on_message(self, message: Any) -> None:

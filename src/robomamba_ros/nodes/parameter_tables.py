@@ -56,6 +56,12 @@ POLICY = (
         limits=(1, 256),
     ),
     ParameterSpec('instruction', '', 'instruction to start with; the topic replaces it'),
+    ParameterSpec(
+        'follow_targets',
+        True,
+        'go straight where a pose target says, by an action_chunk; false: publish pose_target '
+        'alone, for a planner',
+    ),
     ParameterSpec('enabled', True, 'infer as soon as active; ~/enable changes it'),
 )
 CONTROLLER = (

@@ -15,6 +15,7 @@ from std_msgs.msg import String
 from robomamba_ros.control.policy_loop import ObservationBuffer
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.camera_input import CameraInput
+from robomamba_ros.nodes.depth_input import DepthInput
 from robomamba_ros.nodes.state_input import StateInput
 from robomamba_ros.policies.base import PolicySpec
 from robomamba_ros.robots.arm import ArmContract
@@ -22,10 +23,15 @@ from robomamba_ros.types import RobotState, UInt8Array
 
 
 class PolicyInputs:
-    """Cameras, proprioception and instruction; calls `on_data` with the stamp of what came in.
+    """Cameras, proprioception, instruction and question.
 
-    buffer: the observation; state: the newest one, for anchoring what is drawn.
+    buffer: the observation; state: the newest one, for anchoring what follows from it; topics:
+    those that only one node may publish. on_data: called with the stamp of what came in.
+    on_instruction, on_question: to be set; called when there is a new one.
     """
+
+    on_instruction: Callable[[], None]
+    on_question: Callable[[str], None]
 
     def __init__(
         self,
@@ -42,27 +48,42 @@ class PolicyInputs:
         self.state: RobotState | None = None
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=256)
         self.buffer = ObservationBuffer(
-            spec,
-            {camera.name: camera.budget_s for camera in arm.cameras},
-            min(arm.ee_pose_budget_s, arm.joint_states_budget_s),
+            spec, {camera.name: camera.budget_s for camera in arm.cameras}, arm.budgets_s
         )
-        needed = {camera.name for camera in spec.cameras}
-        self.cameras = {
-            camera.name: CameraInput(node, camera, mode, self._on_image)
-            for camera in arm.cameras
-            if camera.name in needed
-        }
+        wanted = {camera.name: camera for camera in spec.cameras}
+        self._cameras: dict[str, CameraInput | DepthInput] = {}
+        for camera in arm.cameras:
+            name = camera.name
+            if name in wanted:
+                self._cameras[name] = CameraInput(node, camera, mode, self._on_image)
+            if name in wanted and wanted[name].depth:
+                self._cameras[f'{name}/depth'] = DepthInput(
+                    node, name, mode, self.buffer, on_data, on_error
+                )
+        self.topics = (*arm.inputs, *(camera.topic for camera in self._cameras.values()))
         self._states = StateInput(node, arm, mode, self._on_state, on_error)
         self._active = node.create_publisher(String, 'active_instruction', qos.LATCHED)
-        self._subscription = node.create_subscription(
-            String, 'instruction', lambda message: self.set_instruction(message.data), qos.LATCHED
-        )
+        self._subscriptions = [
+            node.create_subscription(
+                String, 'instruction', lambda text: self.set_instruction(text.data), qos.LATCHED
+            ),
+            node.create_subscription(
+                String, 'question', lambda text: self.on_question(text.data), qos.LATCHED
+            ),
+        ]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many messages each stream has had."""
+        cameras = {name: camera.count for name, camera in self._cameras.items()}
+        return {**cameras, 'state': self._states.count}
 
     def set_instruction(self, text: str) -> None:
         """Use an instruction from the next inference on, and say so on `active_instruction`."""
         self.instruction = text
         self.buffer.set_instruction(text)
         self._active.publish(String(data=text))
+        self.on_instruction()
 
     def arrived_s(self, stamp_ns: int) -> float | None:
         """Return the wall time at which the image stamped so arrived, if it is remembered."""
@@ -73,15 +94,16 @@ class PolicyInputs:
         self.buffer.add_image(camera, stamp_ns, decode)
         self._on_data(stamp_ns)
 
-    def _on_state(self, state: RobotState, joints_stamp_ns: int) -> None:
-        self.buffer.add_state(state, joints_stamp_ns=joints_stamp_ns)
+    def _on_state(self, state: RobotState) -> None:
+        self.buffer.add_state(state)
         self.state = state
         self._on_data(state.stamp_ns)
 
     def destroy(self) -> None:
         """Disconnect."""
-        for camera in self.cameras.values():
+        for camera in self._cameras.values():
             camera.destroy()
         self._states.destroy()
-        self._node.destroy_subscription(self._subscription)
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
         self._node.destroy_publisher(self._active)

@@ -1,6 +1,6 @@
-"""The policy side: observations in, action chunks out.
+"""The policy side: observations in; action chunks, pose targets and answers out.
 
-PolicyLoop decides when to infer; this node carries messages to and from it. Knows nothing about
+PolicyRunner decides when to infer; this node carries messages to and from it. Knows nothing about
 how chunks are executed.
 """
 
@@ -9,187 +9,161 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from nav_msgs.msg import Path as PathMessage
-from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
-
+from robomamba_ros.control.fit import misfits
 from robomamba_ros.control.metrics import LatencyWindow
-from robomamba_ros.control.policy_loop import InferenceThread, PolicyLoop
-from robomamba_ros.errors import BackendError, RoboMambaError
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.chunk_messages import chunk_to_messages, predicted_path
+from robomamba_ros.control.policy_runner import Given, Outlets, PolicyRunner, RunnerState
+from robomamba_ros.errors import BackendError, ConfigError
 from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_values
+from robomamba_ros.nodes.duplicates import duplicate_publishers
 from robomamba_ros.nodes.host import run
 from robomamba_ros.nodes.lifecycle import ManagedNode
 from robomamba_ros.nodes.parameter_tables import POLICY
 from robomamba_ros.nodes.policy_inputs import PolicyInputs
-from robomamba_ros.nodes.timed_policy import TimedPolicy
-from robomamba_ros.policies.base import ChunkPolicy, LoadOptions
+from robomamba_ros.nodes.policy_outputs import PolicyOutputs
+from robomamba_ros.nodes.timed_policy import timed
+from robomamba_ros.policies.base import LoadOptions, Policy
 from robomamba_ros.resources import checkpoint_directory
 from robomamba_ros.robots.arm import load_arm
-from robomamba_ros.types import ActionChunk
 
-LoadPolicy = Callable[[Path, LoadOptions], ChunkPolicy]
+LoadPolicy = Callable[[Path, LoadOptions], Policy]
 
 
-def load_checkpoint(directory: Path, options: LoadOptions) -> ChunkPolicy:
+def load_checkpoint(directory: Path, options: LoadOptions) -> Policy:
     """Return the policy of a checkpoint; raises CheckpointError, BackendError."""
     try:
         # Imported here, so that a missing torch is one line and not a traceback at start.
-        from robomamba_ros.policies.registry import load_chunk_policy
+        from robomamba_ros.policies.registry import load_policy
     except ImportError as error:
         raise BackendError(
             f"the policy node needs the package '{error.name}': pip install 'robomamba_ros[policy]'"
         ) from error
-    return load_chunk_policy(directory, options)
+    return load_policy(directory, **asdict(options))
 
 
 class PolicyNode(ManagedNode):
-    """Infers chunks; publishes `action_chunk`, `joint_chunk`, `predicted_path`.
+    """Runs a policy; PolicyInputs and PolicyOutputs have its topics.
 
     load: makes the policy of a checkpoint directory, running as the parameters say.
-    realtime: inference has a thread of its own, so that no callback waits for it. lockstep: infers
-    in the callback that completes the observation, because simulated time waits anyway.
     """
 
     def __init__(self, *, load: LoadPolicy = load_checkpoint, **node_options: Any) -> None:
         self._load = load
-        self._thread: InferenceThread | None = None
+        self._runner: PolicyRunner | None = None
         self._inputs: PolicyInputs | None = None
-        self._outputs: list[Any] = []
+        self._outputs: PolicyOutputs | None = None
         super().__init__('policy_node', POLICY, **node_options)
 
     def configure(self, parameters: Mapping[str, Any]) -> None:
         """Load the arm and the policy, warm up, connect."""
-        self._arm = arm = load_arm(parameters['arm'])
+        arm = load_arm(parameters['arm'])
         directory = checkpoint_directory(parameters['checkpoint'])
         options = LoadOptions(
             **{field.name: parameters[field.name] for field in fields(LoadOptions)}
         )
-        self._policy = TimedPolicy(self._load(directory, options))
-        spec = self._policy.spec
+        self._policy = timed(self._load(directory, options))
+        problems = misfits(self._policy.spec, arm)
+        if problems:
+            raise ConfigError('; '.join(problems))
         self._policy.warm_up()
-        self._enabled = False
-        self._problem = ''
-        self._chunks = 0
         self._newest_ns = 0
-        self._last: tuple[int, Any, Any] | None = None
         self._latency = LatencyWindow()
         mode = parameters['mode']
         self._lockstep = mode == 'lockstep'
-        self._inputs = PolicyInputs(self, arm, spec, mode, self._on_data, self.warn)
-        steps = parameters['execute_steps'] or spec.execute_steps
-        self._loop = PolicyLoop(self._policy, self._inputs.buffer, execute_steps=steps)
-        self._outputs = [
-            self.create_publisher(MultiDOFJointTrajectory, 'action_chunk', qos.COMMAND),
-            self.create_publisher(JointTrajectory, 'joint_chunk', qos.COMMAND),
-            self.create_publisher(PathMessage, 'predicted_path', qos.COMMAND),
-        ]
-        self._rates = {'chunk': Rate(), **{name: Rate() for name in self._inputs.cameras}}
+        self._outputs = PolicyOutputs(self, arm, follow_targets=parameters['follow_targets'])
+        self._inputs = PolicyInputs(self, arm, self._policy.spec, mode, self._on_data, self.warn)
+        self._runner = PolicyRunner(
+            self._policy,
+            self._inputs.buffer,
+            Outlets(self._publish, self._outputs.answer, self.warn),
+            self._now_ns,
+            execute_steps=parameters['execute_steps'],
+            lockstep=self._lockstep,
+        )
+        self._inputs.on_instruction = self._runner.ask
+        self._inputs.on_question = self._runner.question
+        self._rates = {name: Rate() for name in ('chunk', *self._inputs.counts)}
         if parameters['instruction']:
             self._inputs.set_instruction(parameters['instruction'])
-        if not self._lockstep:
-            self._thread = InferenceThread(
-                self._loop, self._now_ns, self._publish, self._on_inference_error
-            )
-            self._thread.start()
 
     def teardown(self) -> None:
         """Stop inference and disconnect."""
-        if self._thread is not None:
-            self._thread.stop()
-            self._thread = None
-        if self._inputs is not None:
-            self._inputs.destroy()
-            self._inputs = None
-        while self._outputs:
-            self.destroy_publisher(self._outputs.pop())
+        if self._runner is not None:
+            self._runner.stop()
+        for connections in (self._inputs, self._outputs):
+            if connections is not None:
+                connections.destroy()
+        self._runner = self._inputs = self._outputs = None
 
     def enable(self, enabled: bool) -> None:
         """Infer from the next observation on, or stop inferring."""
-        self._enabled = enabled
+        assert self._runner is not None
+        self._runner.enable(enabled)
         self._on_data(self._newest_ns)
 
     def reset(self) -> None:
         """Forget the episode; the instruction stays."""
-        if self._thread is not None:
-            self._thread.reset()
-        else:
-            self._loop.reset()
-        self._last = None
-        self._chunks = 0
+        assert self._runner is not None
+        assert self._outputs is not None
+        self._runner.reset()
+        self._outputs.reset()
         self._latency = LatencyWindow()
 
     def _on_data(self, stamp_ns: int) -> None:
         self._newest_ns = max(self._newest_ns, stamp_ns)
-        if not self._enabled:
+        if self._runner is None or self._outputs is None:
             return
-        if self._thread is not None:
-            self._thread.notify()
-        elif self._last is not None and stamp_ns == self._last[0]:
-            # The simulation still waits at this stamp: the controller may have missed the chunk.
-            self._send(*self._last[1:])
-        else:
-            self._infer_in_lockstep()
+        # In lockstep the simulation still waits at this stamp: the controller may have missed it.
+        waits = self._lockstep and self._runner.enabled
+        if not (waits and self._outputs.repeat(stamp_ns)):
+            self._runner.notify()
 
-    def _infer_in_lockstep(self) -> None:
-        try:
-            if self._loop.due(self._now_ns()):
-                self._publish(self._loop.infer(self._now_ns()))
-        except RoboMambaError as error:
-            self._on_inference_error(error)
-
-    def _publish(self, chunk: ActionChunk) -> None:
-        if not self._enabled or self._inputs is None:  # since this inference began
-            return
-        targets, joints = chunk_to_messages(chunk, self._arm.base_frame)
-        self._send(targets, joints)
-        self._last = (chunk.stamp_ns, targets, joints)
-        self._chunks += 1
-        self._problem = ''
-        arrived_s = self._inputs.arrived_s(chunk.stamp_ns)
+    def _publish(self, given: Given) -> None:
+        inputs, outputs = self._inputs, self._outputs
+        if inputs is None or outputs is None or inputs.state is None:
+            return  # torn down since this inference began
+        outputs.publish(given, inputs.state, self._now_ns())
+        arrived_s = inputs.arrived_s(given.stamp_ns)
         if arrived_s is not None:
             self._latency.add(time.monotonic() - arrived_s)
-        path, state = self._outputs[2], self._inputs.state
-        if state is not None and path.get_subscription_count():
-            path.publish(predicted_path(chunk, state.pose, self._arm.base_frame))
-
-    def _send(self, targets: Any, joints: Any) -> None:
-        self._outputs[0].publish(targets)
-        self._outputs[1].publish(joints)
-
-    def _on_inference_error(self, error: Exception) -> None:
-        self._problem = str(error)
-        self.warn(error)
 
     def _now_ns(self) -> int:
         # In lockstep time is what the newest message says: it does not pass between them.
         return self._newest_ns if self._lockstep else int(self.get_clock().now().nanoseconds)
 
     def report(self) -> Report:
-        """Return state, instruction, rates and latencies."""
-        assert self._inputs is not None
-        waiting = '; '.join(self._inputs.buffer.problems(self._now_ns()))
-        problem = self._problem or waiting
-        state = 'waiting' if problem else 'inferring'
+        """Return state, instruction, rates, ages and latencies."""
+        runner, inputs, outputs = self._runner, self._inputs, self._outputs
+        assert runner is not None
+        assert inputs is not None
+        assert outputs is not None
+        now_ns = self._now_ns()
+        status = runner.status(now_ns)
+        duplicates = duplicate_publishers(self, inputs.topics)
         values: dict[str, object] = {
-            'state': state if self._enabled else 'disabled',
-            'reason': problem,
+            'state': status.state.value,
+            'reason': status.reason,
             'policy': self._policy.spec.name,
-            'instruction': self._inputs.instruction,
-            'chunk_rate_hz': self._rates['chunk'].read(self._chunks),
+            'instruction': inputs.instruction,
+            'question_problem': status.question_problem,
+            'duplicate_publishers': duplicates,
+            'chunks_sent': outputs.chunks,
+            'targets_sent': outputs.targets,
         }
-        for name, camera in self._inputs.cameras.items():
-            values[f'{name}_rate_hz'] = self._rates[name].read(camera.count)
-        values |= latency_values('inference', self._policy.latency)
-        values |= latency_values('observation_to_chunk', self._latency)
-        if not self._enabled:
-            return Report(OK, 'disabled', values)
-        message = f'{state}: {problem}' if problem else state
-        return Report(WARN if problem else OK, message, values)
+        counts = {'chunk': outputs.chunks, **inputs.counts}
+        for name, rate in self._rates.items():
+            values[f'{name}_rate_hz'] = rate.read(counts[name])
+        for name, age_s in inputs.buffer.ages_s(now_ns).items():
+            values[f'{name}_age_s'] = age_s
+        for name, latency in {**self._policy.latencies, 'image_to_chunk': self._latency}.items():
+            values |= latency_values(name, latency)
+        message = ': '.join(filter(None, (status.state.value, status.reason)))
+        warnings = [text for text in (status.question_problem, duplicates) if text]
+        bad = warnings or status.state is RunnerState.WAITING
+        return Report(WARN if bad else OK, '; '.join((message, *warnings)), values)
 
 
 def main() -> None:

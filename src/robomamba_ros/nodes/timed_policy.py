@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from robomamba_ros.control.metrics import LatencyWindow
-from robomamba_ros.policies.base import ChunkPolicy, PolicySpec, fake_observation
-from robomamba_ros.types import ActionChunk, Observation
+from robomamba_ros.errors import ActionError, ObservationError
+from robomamba_ros.policies.base import (
+    AnsweringPolicy,
+    Gives,
+    Policy,
+    PolicySpec,
+    fake_observation,
+)
+from robomamba_ros.types import Observation, UInt8Array
 
 
 class TimedPolicy:
-    """Measures what every inference of a policy takes in wall time."""
+    """Measures what every inference of a policy takes in wall time.
 
-    def __init__(self, policy: ChunkPolicy) -> None:
+    latencies: by what it is that takes them, `inference` and, of a policy that answers, `answer`.
+    """
+
+    def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self.latency = LatencyWindow()
+        self.latencies = {'inference': LatencyWindow()}
 
     @property
     def spec(self) -> PolicySpec:
@@ -24,16 +35,46 @@ class TimedPolicy:
     def reset(self) -> None:
         """Forget the episode and its measurements."""
         self._policy.reset()
-        self.latency = LatencyWindow()
+        self.latencies = {name: LatencyWindow() for name in self.latencies}
 
-    def infer(self, observation: Observation) -> ActionChunk:
-        """Return the policy's chunk."""
+    def infer(self, observation: Observation) -> Any:
+        """Return what the policy gives: an ActionChunk or a PoseTarget."""
         start = time.perf_counter()
-        chunk = self._policy.infer(observation)
-        self.latency.add(time.perf_counter() - start)
-        return chunk
+        given = self._policy.infer(observation)
+        self.latencies['inference'].add(time.perf_counter() - start)
+        return given
 
     def warm_up(self) -> None:
         """Infer once on made-up inputs: the first inference compiles and allocates."""
-        self.infer(fake_observation(self.spec))
+        if self.spec.gives is Gives.ANSWERS:
+            return
+        try:
+            self.infer(fake_observation(self.spec))
+        except (ObservationError, ActionError):
+            # In an image that is noise there may be nothing to act on; everything ran to see that.
+            if self.spec.gives is not Gives.TARGETS:
+                raise
         self.reset()
+
+
+class TimedAnsweringPolicy(TimedPolicy):
+    """The same for a policy that answers questions."""
+
+    def __init__(self, policy: AnsweringPolicy) -> None:
+        super().__init__(policy)
+        self._reasoner = policy
+        self.latencies['answer'] = LatencyWindow()
+
+    def answer(self, image: UInt8Array | None, question: str) -> str:
+        """Return the policy's answer."""
+        start = time.perf_counter()
+        answer = self._reasoner.answer(image, question)
+        self.latencies['answer'].add(time.perf_counter() - start)
+        return answer
+
+
+def timed(policy: Policy) -> TimedPolicy:
+    """Return a policy with a stopwatch that can do what the policy can."""
+    return (
+        TimedAnsweringPolicy(policy) if isinstance(policy, AnsweringPolicy) else TimedPolicy(policy)
+    )

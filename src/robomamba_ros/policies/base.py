@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from enum import Enum
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from robomamba_ros.types import (
     Float32Array,
     Observation,
     PoseTarget,
+    UInt8Array,
 )
 
 DTYPES = ('float32', 'bfloat16')
@@ -33,6 +35,18 @@ class CameraSpec:
     height: int
     width: int
     depth: bool = False
+
+
+class Gives(str, Enum):
+    """What `infer` gives.
+
+    chunks: actions, one chunk after the other. targets: a PoseTarget, one for an instruction.
+    answers: nothing; the policy answers questions only.
+    """
+
+    CHUNKS = 'chunks'
+    TARGETS = 'targets'
+    ANSWERS = 'answers'
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,7 @@ class PolicySpec:
     horizon: int
     dt_ns: int
     execute_steps: int
+    gives: Gives = Gives.CHUNKS
 
     def check(self, observation: Observation) -> None:
         """Raise ObservationError where the observation is not what this policy needs."""
@@ -117,6 +132,21 @@ class ChunkPolicy(Policy, Protocol):
 
     def infer(self, observation: Observation) -> ActionChunk:
         """Return the chunk for one observation; raises ObservationError on a bad one."""
+
+
+class TargetPolicy(Policy, Protocol):
+    """A policy that says where to act."""
+
+    def infer(self, observation: Observation) -> PoseTarget:
+        """Return where to act; raises ObservationError on a bad observation."""
+
+
+@runtime_checkable
+class AnsweringPolicy(Policy, Protocol):
+    """A policy that can reason in words."""
+
+    def answer(self, image: UInt8Array | None, question: str) -> str:
+        """Return the answer about an image (h, w, 3) RGB, None where the policy has no camera."""
 
 
 @dataclass(frozen=True)

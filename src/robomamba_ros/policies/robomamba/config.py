@@ -14,7 +14,7 @@ import yaml
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.mamba.backbone import MambaConfig
 from robomamba_ros.mamba.language_model import LanguageModelConfig
-from robomamba_ros.policies.base import CameraSpec, PolicySpec
+from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
 from robomamba_ros.policies.spec_file import CAMERA_KEYS, read_camera
 from robomamba_ros.sections import Section, read_yaml, refuse
 from robomamba_ros.spatial.camera import Approach
@@ -61,7 +61,7 @@ class RoboMambaConfig:
 
     @property
     def spec(self) -> PolicySpec:
-        """What the policy needs and gives: one absolute pose of the end effector."""
+        """What the policy needs, and whether it gives poses of the end effector or only words."""
         cameras = () if self.vision is None else (self.vision.camera,)
         return PolicySpec(
             name=self.name,
@@ -72,6 +72,7 @@ class RoboMambaConfig:
             horizon=1,
             dt_ns=1,
             execute_steps=1,
+            gives=Gives.ANSWERS if self.head is None else Gives.TARGETS,
         )
 
 

@@ -1,0 +1,45 @@
+"""Whether an arm gives a policy what it needs, as far as the arm contract can tell.
+
+Knows nothing about ROS; what is not on the topics in spite of the contract shows at run time.
+"""
+
+from __future__ import annotations
+
+from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
+from robomamba_ros.robots.arm import ArmContract, Camera
+
+
+def misfits(spec: PolicySpec, arm: ArmContract) -> tuple[str, ...]:
+    """Return what the policy needs and the arm lacks, a sentence with its remedy for each."""
+    given = {camera.name: camera for camera in arm.cameras}
+    found: list[str] = []
+    for needed in spec.cameras:
+        if needed.name not in given:
+            names = ', '.join(given) or 'none'
+            found.append(
+                f"policy '{spec.name}' sees by the camera '{needed.name}', arm '{arm.name}' has "
+                f'{names}: name it in the arm contract'
+            )
+        elif needed.depth:
+            found += _depth_misfits(spec, needed, given[needed.name], arm)
+    return tuple(found)
+
+
+def _depth_misfits(
+    spec: PolicySpec, needed: CameraSpec, camera: Camera, arm: ArmContract
+) -> list[str]:
+    found = []
+    missing = [key for key in ('depth_topic', 'info_topic') if getattr(camera, key) is None]
+    if missing:
+        found.append(
+            f"policy '{spec.name}' needs depth and intrinsics of the camera '{needed.name}'; give "
+            f"it {' and '.join(missing)} in the contract of arm '{arm.name}', of depth that is "
+            'registered to its images'
+        )
+    if spec.gives is Gives.TARGETS and camera.base_T_camera is None:
+        found.append(
+            f"policy '{spec.name}' gives poses in the frame of the camera '{needed.name}', and "
+            f"where that is in '{arm.base_frame}' is not known: give it base_T_camera, the pose of "
+            f"a camera that does not move, in the contract of arm '{arm.name}'"
+        )
+    return found

@@ -1,0 +1,210 @@
+"""Runs a policy of any kind: asks it when that is due, and says what it does and why not.
+
+Knows nothing about ROS or torch; what comes out is handed to callbacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeAlias, cast
+
+from robomamba_ros.control.inference import InferenceThread, Job
+from robomamba_ros.control.policy_loop import ObservationBuffer, PolicyLoop
+from robomamba_ros.control.questions import Questions
+from robomamba_ros.control.target_loop import TargetLoop
+from robomamba_ros.errors import ConfigError, ObservationError, RoboMambaError
+from robomamba_ros.policies.base import (
+    AnsweringPolicy,
+    ChunkPolicy,
+    Gives,
+    Policy,
+    TargetPolicy,
+)
+from robomamba_ros.types import ActionChunk, PoseTarget
+
+Given: TypeAlias = ActionChunk | PoseTarget
+_SENT = 'its target is sent; a new instruction, ~/reset or ~/enable asks for another'
+
+
+class RunnerState(str, Enum):
+    """What the runner does.
+
+    disabled: infers nothing. waiting: for an input, or to be asked again after an error.
+    inferring: whenever an inference is due. idle: the target that was asked for has been given, or
+    the policy gives answers only.
+    """
+
+    DISABLED = 'disabled'
+    WAITING = 'waiting'
+    INFERRING = 'inferring'
+    IDLE = 'idle'
+
+
+@dataclass(frozen=True)
+class RunnerStatus:
+    """The state of the runner, its reason in words, and why the last question has no answer."""
+
+    state: RunnerState
+    reason: str
+    question_problem: str
+
+
+@dataclass(frozen=True)
+class Outlets:
+    """What takes what the policy gives, from the thread that it runs in."""
+
+    given: Callable[[Given], None]
+    answer: Callable[[str], None]
+    error: Callable[[Exception], None]
+
+
+class PolicyRunner:
+    """Infers while it is enabled, and answers always.
+
+    execute_steps: actions of a chunk to run before the next inference; 0: as the policy was
+    evaluated. lockstep: infers in `notify`, because simulated time waits anyway; otherwise the
+    policy has a thread of its own, so that no callback waits for it. clock: returns the time [ns].
+    Raises ConfigError where the policy cannot run so.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        buffer: ObservationBuffer,
+        outlets: Outlets,
+        clock: Callable[[], int],
+        *,
+        execute_steps: int = 0,
+        lockstep: bool = False,
+    ) -> None:
+        spec = policy.spec
+        if spec.gives is not Gives.CHUNKS and (lockstep or execute_steps):
+            raise ConfigError(
+                f"policy '{spec.name}' gives {spec.gives.value}, not chunks of actions: leave the "
+                'parameter mode realtime and execute_steps 0'
+            )
+        self._policy = policy
+        self._buffer = buffer
+        self._outlets = outlets
+        self._clock = clock
+        self._enabled = False
+        self._problem = self._question_problem = ''
+        self._loop: PolicyLoop | TargetLoop | None = None
+        if spec.gives is Gives.TARGETS:
+            self._loop = TargetLoop(cast(TargetPolicy, policy), buffer)
+        elif spec.gives is Gives.CHUNKS:
+            steps = execute_steps or spec.execute_steps
+            chunks = cast(ChunkPolicy, policy)
+            self._loop = PolicyLoop(chunks, buffer, execute_steps=steps)
+        self._questions: Questions | None = None
+        self._thread: InferenceThread | None = None
+        if lockstep:
+            return
+        if isinstance(policy, AnsweringPolicy):
+            self._questions = Questions(policy, buffer)
+        self._thread = InferenceThread(self._jobs(), clock)
+        self._thread.start()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it infers."""
+        return self._enabled
+
+    def stop(self) -> None:
+        """Let what runs come to its end, and end the thread."""
+        if self._thread is not None:
+            self._thread.stop()
+
+    def enable(self, enabled: bool) -> None:
+        """Infer from now on, or stop inferring; what is being inferred then is dropped."""
+        self._enabled = enabled
+        if enabled:
+            self.ask()
+
+    def ask(self) -> None:
+        """Follow a new instruction: chunks do so anyway, a target is asked for."""
+        if isinstance(self._loop, TargetLoop):
+            self._loop.ask()
+        self.notify()
+
+    def question(self, text: str) -> None:
+        """Answer a question as soon as it is its turn."""
+        if self._questions is None:
+            where = ' in the mode lockstep' if self._thread is None else ''
+            problem = f"policy '{self._policy.spec.name}' cannot answer questions{where}"
+            self._on_question_error(ObservationError(problem))
+            return
+        self._questions.ask(text)
+        self.notify()
+
+    def notify(self) -> None:
+        """Take in that there is something new: data in the buffer, or something asked."""
+        if self._thread is not None:
+            self._thread.notify()
+            return
+        try:
+            now_ns = self._clock()
+            if self._due(now_ns) and self._loop is not None:
+                self._on_given(self._loop.infer(now_ns))
+        except RoboMambaError as error:
+            self._on_error(error)
+
+    def reset(self) -> None:
+        """Forget the episode; nothing that began in it is handed out after this."""
+        self._buffer.clear()
+        self._problem = self._question_problem = ''
+        if self._questions is not None:
+            self._questions.withdraw()
+        forget = self._policy.reset if self._loop is None else self._loop.reset
+        if self._thread is None:
+            forget()
+        else:
+            self._thread.reset(forget)
+
+    def status(self, now_ns: int) -> RunnerStatus:
+        """Return what it does at `now_ns`, and why not more."""
+        state, reason = self._state(now_ns)
+        return RunnerStatus(state, reason, self._question_problem)
+
+    def _state(self, now_ns: int) -> tuple[RunnerState, str]:
+        if not self._enabled:
+            return RunnerState.DISABLED, ''
+        if self._loop is None:
+            return RunnerState.IDLE, 'the policy only answers questions'
+        if self._problem:
+            return RunnerState.WAITING, self._problem
+        if isinstance(self._loop, TargetLoop) and not self._loop.asked:
+            return RunnerState.IDLE, _SENT
+        missing = '; '.join(self._buffer.problems(now_ns))
+        return (RunnerState.WAITING if missing else RunnerState.INFERRING), missing
+
+    def _jobs(self) -> list[Job[Any]]:
+        jobs: list[Job[Any]] = []
+        if (questions := self._questions) is not None:
+            on_error = self._on_question_error
+            jobs.append(Job(questions.due, questions.answer, self._on_answer, on_error))
+        if (loop := self._loop) is not None:
+            jobs.append(Job(self._due, loop.infer, self._on_given, self._on_error))
+        return jobs
+
+    def _due(self, now_ns: int) -> bool:
+        return self._enabled and self._loop is not None and self._loop.due(now_ns)
+
+    def _on_given(self, given: Given | None) -> None:
+        if given is not None and self._enabled:
+            self._problem = ''
+            self._outlets.given(given)
+
+    def _on_answer(self, answer: str) -> None:
+        self._question_problem = ''
+        self._outlets.answer(answer)
+
+    def _on_error(self, error: Exception) -> None:
+        self._problem = str(error)
+        self._outlets.error(error)
+
+    def _on_question_error(self, error: Exception) -> None:
+        self._question_problem = str(error)
+        self._outlets.error(error)

@@ -1,0 +1,78 @@
+"""Subscribes to depth and intrinsics of one camera and fills an ObservationBuffer with them.
+
+Knows nothing about policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from sensor_msgs.msg import CameraInfo, Image
+
+from robomamba_ros.control.policy_loop import ObservationBuffer
+from robomamba_ros.data.image_messages import camera_intrinsics, depth_to_metres
+from robomamba_ros.data.state_messages import nanoseconds
+from robomamba_ros.errors import ObservationError
+from robomamba_ros.nodes import qos
+
+
+class DepthInput:
+    """Depth decodes when it is used; it must be in the frame that camera_info names.
+
+    A message that cannot be used is reported and dropped, so that the stream goes stale instead of
+    wrong.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        camera: str,
+        mode: str,
+        buffer: ObservationBuffer,
+        on_data: Callable[[int], None],
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        self._node = node
+        self._camera = camera
+        self._buffer = buffer
+        self._on_data = on_data
+        self._on_error = on_error
+        self._frame = ''
+        self.count = 0
+        self.topic = f'camera/{camera}/depth'
+        profile = qos.camera(mode)
+        self._subscriptions = [
+            node.create_subscription(Image, self.topic, self._on_depth, profile),
+            node.create_subscription(
+                CameraInfo, f'camera/{camera}/camera_info', self._on_info, profile
+            ),
+        ]
+
+    def _on_depth(self, message: Image) -> None:
+        self.count += 1
+        frame = message.header.frame_id
+        if self._frame and frame != self._frame:
+            error = (
+                f"{self._camera}/depth is in the frame '{frame}', the images in '{self._frame}'; "
+                'give depth that is registered to the images'
+            )
+            self._on_error(ObservationError(error))
+            return
+        stamp_ns = nanoseconds(message.header.stamp)
+        self._buffer.add_depth(self._camera, stamp_ns, partial(depth_to_metres, message))
+        self._on_data(stamp_ns)
+
+    def _on_info(self, message: CameraInfo) -> None:
+        try:
+            self._buffer.set_intrinsics(self._camera, *camera_intrinsics(message))
+        except ObservationError as error:
+            self._on_error(ObservationError(f'{self._camera}: {error}'))
+        else:
+            self._frame = message.header.frame_id
+
+    def destroy(self) -> None:
+        """Unsubscribe."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)

@@ -1,0 +1,110 @@
+"""Publishes what a policy gives: chunks, pose targets and the approach to them, answers.
+
+Knows nothing about when a policy infers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Path
+from std_msgs.msg import String
+from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
+
+from robomamba_ros.control.approach import approach_chunk
+from robomamba_ros.errors import ActionError, unknown_name
+from robomamba_ros.nodes import qos
+from robomamba_ros.nodes.chunk_messages import chunk_to_messages, predicted_path
+from robomamba_ros.nodes.conversions import pose_to_stamped
+from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.spatial.camera import express_in
+from robomamba_ros.types import ActionChunk, PoseTarget, RobotState
+
+
+class PolicyOutputs:
+    """`action_chunk`, `joint_chunk`, `predicted_path`, `pose_target`, `answer`.
+
+    follow_targets: whether a pose target also becomes the chunk that goes there. chunks: how many
+    chunks have been sent; targets: how many pose targets.
+    """
+
+    def __init__(self, node: Any, arm: ArmContract, *, follow_targets: bool) -> None:
+        self._node = node
+        self._arm = arm
+        self._follow_targets = follow_targets
+        self._cameras = {camera.name: camera.base_T_camera for camera in arm.cameras}
+        self._last: tuple[int, Any, Any] | None = None
+        self.chunks = self.targets = 0
+        topics = {
+            'action_chunk': MultiDOFJointTrajectory,
+            'joint_chunk': JointTrajectory,
+            'predicted_path': Path,
+            'pose_target': PoseStamped,
+            'answer': String,
+        }
+        self._publishers = {
+            topic: node.create_publisher(kind, topic, qos.COMMAND) for topic, kind in topics.items()
+        }
+
+    def reset(self) -> None:
+        """Forget the episode."""
+        self._last = None
+        self.chunks = self.targets = 0
+
+    def publish(self, given: ActionChunk | PoseTarget, state: RobotState, now_ns: int) -> None:
+        """Publish what a policy has given at `now_ns`, with the newest state of the arm.
+
+        Raises ActionError where a pose target cannot be followed; `pose_target` has it then.
+        """
+        if isinstance(given, PoseTarget):
+            self._publish_target(given, state, now_ns)
+        else:
+            self._publish_chunk(given, state)
+
+    def repeat(self, stamp_ns: int) -> bool:
+        """Send the chunk of `stamp_ns` once more; return whether it is the last one sent."""
+        if self._last is None or self._last[0] != stamp_ns:
+            return False
+        self._send(*self._last[1:])
+        return True
+
+    def answer(self, text: str) -> None:
+        """Publish an answer."""
+        self._publishers['answer'].publish(String(data=text))
+
+    def destroy(self) -> None:
+        """Disconnect."""
+        for publisher in self._publishers.values():
+            self._node.destroy_publisher(publisher)
+
+    def _publish_target(self, target: PoseTarget, state: RobotState, now_ns: int) -> None:
+        target = self._in_base(target)
+        stamped = pose_to_stamped(target.pose, target.stamp_ns, target.frame)
+        self._publishers['pose_target'].publish(stamped)
+        self.targets += 1
+        if self._follow_targets:
+            self._publish_chunk(approach_chunk(target, state.pose, self._arm, now_ns), state)
+
+    def _publish_chunk(self, chunk: ActionChunk, state: RobotState) -> None:
+        targets, joints = chunk_to_messages(chunk, self._arm.base_frame)
+        self._send(targets, joints)
+        self._last = (chunk.stamp_ns, targets, joints)
+        self.chunks += 1
+        path = self._publishers['predicted_path']
+        if path.get_subscription_count():
+            path.publish(predicted_path(chunk, state.pose, self._arm.base_frame))
+
+    def _send(self, targets: Any, joints: Any) -> None:
+        self._publishers['action_chunk'].publish(targets)
+        self._publishers['joint_chunk'].publish(joints)
+
+    def _in_base(self, target: PoseTarget) -> PoseTarget:
+        if target.frame == self._arm.base_frame:
+            return target
+        base_T_camera = self._cameras.get(target.frame)
+        if base_T_camera is None:
+            placed = [name for name, pose in self._cameras.items() if pose is not None]
+            what = "frame of a pose target in the arm contract, by a camera's base_T_camera:"
+            raise ActionError(unknown_name(what, target.frame, [self._arm.base_frame, *placed]))
+        return express_in(target, self._arm.base_frame, base_T_camera)
