@@ -23,6 +23,7 @@ VLM = [*POLICY, 'transformers>=5,<6']
 CUDA = [*POLICY, 'triton>=3.6,<4']
 KINEMATICS = ['pin>=3,<5']
 BAGS = ['rosbags>=0.11.9,<0.12', 'tqdm>=4.66,<5']
+LEROBOT = ['pyarrow>=17,<27', 'av>=14,<19', 'opencv-python-headless>=4.9,<6', 'tqdm>=4.66,<5']
 SIM = ['mujoco>=3.2,<4', 'metaworld>=3,<4', 'opencv-python-headless>=4.9,<6']
 TRAIN = [*POLICY, *SIM, 'tqdm>=4.66,<5']
 # rclpy needs a middleware and does not pull one.
@@ -36,6 +37,7 @@ DEV = [
     *TRAIN,
     *KINEMATICS,
     *BAGS,
+    *LEROBOT,
     # URDFs of real arms for the tests, and no code.
     'example-robot-data>=6,<7',
     *ROS,
@@ -90,6 +92,7 @@ setup(
         'cuda': CUDA,
         'kinematics': KINEMATICS,
         'bags': BAGS,
+        'lerobot': LEROBOT,
         'sim': SIM,
         'train': TRAIN,
         'ros': ROS,
@@ -101,6 +104,7 @@ setup(
             f'policy_node = {NAME}.nodes.policy_node:main',
             f'controller_node = {NAME}.nodes.controller_node:main',
             f'sim_node = {NAME}.nodes.sim_node:main',
+            f'fake_arm_node = {NAME}.nodes.fake_arm_node:main',
         ]
     },
 )

@@ -8,7 +8,9 @@ import yaml
 from robomamba_ros.bringup import (
     PolicyOptions,
     SimOptions,
+    fake_graph,
     policy_graph,
+    rviz_spec,
     sim_graph,
 )
 from robomamba_ros.errors import CheckpointError, ConfigError
@@ -21,7 +23,9 @@ def checkpoint(tmp_path: Path) -> str:
     folder = tmp_path / 'tiny'
     folder.mkdir()
     (folder / 'config.yaml').write_text(
-        yaml.safe_dump({'execute_steps': 7, 'cameras': [{'name': 'corner2', 'height': 90}]})
+        yaml.safe_dump(
+            {'execute_steps': 7, 'cameras': [{'name': 'corner2', 'height': 90, 'width': 120}]}
+        )
     )
     return str(folder)
 
@@ -41,8 +45,6 @@ def other_arm(tmp_path: Path) -> str:
 def test_a_policy_graph_is_a_policy_and_a_controller(checkpoint: str) -> None:
     policy, controller = policy_graph(PolicyOptions(checkpoint, instruction='Open it'))
     assert (policy.executable, controller.executable) == ('policy_node', 'controller_node')
-    assert policy.managed
-    assert controller.managed
     assert policy.parameters == {
         'arm': 'sawyer_sim',
         'mode': 'realtime',
@@ -54,6 +56,7 @@ def test_a_policy_graph_is_a_policy_and_a_controller(checkpoint: str) -> None:
         'cache': 'none',
         'threads': 1,
         'instruction': 'Open it',
+        'follow_targets': True,
     }
     assert controller.parameters['enabled'] is False
     # sawyer_sim names its topics as the nodes do.
@@ -73,13 +76,73 @@ def test_topics_come_from_the_arm_contract(checkpoint: str, other_arm: str) -> N
 def test_a_sim_graph_fits_the_simulation_to_the_policy(checkpoint: str) -> None:
     options = PolicyOptions(checkpoint, mode='lockstep', enabled=True, namespace='left')
     sim, controller, policy = sim_graph(options, SimOptions('push', seed=4))
-    assert not sim.managed
     assert {spec.namespace for spec in (sim, controller, policy)} == {'left'}
     assert sim.parameters['camera_size'] == 90
     assert sim.parameters['camera_steps'] == policy.parameters['execute_steps'] == 7
     assert (sim.parameters['task'], sim.parameters['seed']) == ('push', 4)
     assert controller.parameters['enabled'] is True
     assert controller.parameters['use_sim_time'] is policy.parameters['use_sim_time'] is True
+
+
+def test_simulations_side_by_side_have_a_time_each() -> None:
+    alone = sim_graph(PolicyOptions('hold'), SimOptions('push'))
+    assert ['/clock' in spec.remappings for spec in alone] == [False] * 3
+    left = sim_graph(PolicyOptions('hold', namespace='left'), SimOptions('push'))
+    assert [spec.remappings['/clock'] for spec in left] == ['clock'] * 3
+
+
+def test_a_dry_run_in_lockstep_would_wait_for_ever() -> None:
+    options = PolicyOptions('hold', mode='lockstep', dry_run=True)
+    with pytest.raises(ConfigError, match=r'a dry run sends no commands.*use mode realtime'):
+        sim_graph(options, SimOptions('push'))
+
+
+def test_every_topic_of_a_contract_is_mapped() -> None:
+    policy, controller = policy_graph(PolicyOptions('hold', arm='hsr'))
+    assert policy.remappings == {
+        'odometry': 'omni_base_controller/wheel_odom',
+        'camera/head/image': 'head_rgbd_sensor/rgb/image_rect_color',
+        'camera/head/depth': 'head_rgbd_sensor/depth_registered/image_rect_raw',
+        'camera/head/camera_info': 'head_rgbd_sensor/rgb/camera_info',
+        'camera/hand/image': 'hand_camera/image_raw',
+    }
+    assert controller.remappings == {
+        **policy.remappings,
+        'joint_trajectory': 'arm_trajectory_controller/joint_trajectory',
+        'head': 'head_trajectory_controller/joint_trajectory',
+        'gripper': 'gripper_controller/joint_trajectory',
+        'base': 'omni_base_controller/cmd_vel',
+    }
+
+
+@pytest.mark.parametrize(('arm', 'gripper'), [('franka_fr3', 'joint_state'), ('hsr', 'contract')])
+def test_a_fake_arm_has_topics_for_everything(arm: str, gripper: str) -> None:
+    fake, controller, policy = fake_graph(PolicyOptions('hold', arm=arm, namespace='left'))
+    assert (fake.executable, fake.parameters['arm']) == ('fake_arm_node', arm)
+    assert {spec.namespace for spec in (fake, controller, policy)} == {'left'}
+    assert fake.remappings == controller.remappings
+    assert controller.parameters['gripper_output'] == gripper
+
+
+def test_a_fake_arm_shows_what_the_policy_sees(tmp_path: Path) -> None:
+    folder = tmp_path / 'robomamba'
+    folder.mkdir()
+    camera = {'name': 'wrist', 'height': 336, 'width': 448}
+    (folder / 'config.yaml').write_text(yaml.safe_dump({'vision': {'camera': camera}}))
+    fake, _, policy = fake_graph(PolicyOptions(str(folder)))
+    sizes = [fake.parameters[name] for name in ('camera_width', 'camera_height')]
+    assert (sizes, policy.parameters['execute_steps']) == ([448, 336], 0)
+    assert 'camera_width' not in fake_graph(PolicyOptions('hold'))[0].parameters
+
+
+def test_rviz_looks_where_the_controller_does(other_arm: str) -> None:
+    options = PolicyOptions('hold', arm=other_arm, use_sim_time=True, namespace='left')
+    _, controller = policy_graph(options)
+    rviz = rviz_spec(controller)
+    assert rviz.remappings['camera/image'] == '/head/rgb/compressed'
+    assert rviz.remappings['ee_pose'] == 'franka/pose'
+    assert (rviz.namespace, rviz.parameters) == ('left', {'use_sim_time': True})
+    assert rviz.arguments[2:] == ('-f', 'base')
 
 
 @pytest.mark.parametrize(('instruction', 'announced'), [('', True), ('Push it', False)])
@@ -125,5 +188,5 @@ def test_an_unknown_mode_is_named(checkpoint: str) -> None:
 def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no directory 'drawer-opener', and models/ has"):
         checkpoint_directory('drawer-opener')
-    with pytest.raises(CheckpointError, match='does not say execute_steps'):
+    with pytest.raises(CheckpointError, match=r'config\.yaml cannot be read .* give the directory'):
         policy_graph(PolicyOptions(str(tmp_path)))

@@ -28,17 +28,16 @@ FLOORS = (
     ('policies', 'robots'),
     ('simulation',),
     ('actions', 'data', 'bringup'),
-    ('control', 'training'),
-    ('nodes', 'evaluation'),
+    ('control', 'training', 'arguments'),
+    ('nodes', 'evaluation', 'launching'),
     ('cli',),
     ('__main__',),
 )
 FLOOR = {part: height for height, parts in enumerate(FLOORS) for part in parts}
 
-# ROS is named in these parts and nowhere else. launch belongs to the launch files alone.
+# ROS is named in these parts and nowhere else.
 ROS_PARTS = ('nodes', 'cli')
 ROS = ('rclpy', 'tf2_ros', 'cv_bridge', 'builtin_interfaces', 'std_srvs', 'rcl_interfaces')
-LAUNCH = ('launch', 'launch_ros')
 
 # Everything these modules reach runs on a robot's own computer, from the base installation.
 ROBOT_SIDE = ('nodes.controller_node', 'nodes.conversions', 'actions', 'robots', 'control')
@@ -57,15 +56,20 @@ ONE_PLACE = {
     'metaworld': 'simulation',
     'gymnasium': 'simulation',
     'pinocchio': 'robots.kinematics',
+    'launch': 'launching',
+    'launch_ros': 'launching',
     'tf2_ros': 'nodes',
     'cv_bridge': 'nodes.conversions',
     'tokenizers': 'language',
     'rosbags': 'data.bags',
+    'pyarrow': 'data.lerobot',
+    'av': 'data.lerobot.video',
 }
 
 LOWER_FLOORS = ('errors', 'types', 'sections', 'resources', 'spatial', 'robots', 'actions')
 LOWER_FLOORS += ('control', 'policies.base', 'bringup')
 ABSENT_ON_A_ROBOT = ('torch', 'safetensors', 'tokenizers', 'numba', 'cv2', 'mujoco', 'metaworld')
+ABSENT_ON_A_ROBOT += ('pyarrow', 'av')
 ABSENT_ON_A_ROBOT += ROBOT_EXTRAS
 
 
@@ -220,8 +224,8 @@ def test_ros_is_named_in_the_nodes_alone(imports: Imports) -> None:
     assert [str(i) for i in imports if is_ros(i.target) and i.importer not in allowed] == []
 
 
-def test_launch_is_left_to_the_launch_files(imports: Imports) -> None:
-    assert [str(i) for i in imports if top(i.target) in LAUNCH] == []
+def test_only_launch_files_import_what_needs_launch(imports: Imports) -> None:
+    assert [str(i) for i in imports if within(i.target, 'launching')] == []
 
 
 @pytest.mark.parametrize('part', ROBOT_SIDE)

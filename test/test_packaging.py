@@ -21,7 +21,7 @@ PACKAGED = (
     *('src', 'config', 'launch', 'models', 'resource'),
     *('setup.py', 'setup.cfg', 'pyproject.toml', 'package.xml'),
 )
-NODES = ('policy_node', 'controller_node', 'sim_node')
+NODES = ('policy_node', 'controller_node', 'sim_node', 'fake_arm_node')
 
 
 @pytest.fixture(scope='module')

@@ -7,29 +7,32 @@ names that the nodes use. Knows nothing about rclpy, launch or torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import yaml
 
 from robomamba_ros.errors import CheckpointError, ConfigError, unknown_name
 from robomamba_ros.policies.base import LoadOptions
-from robomamba_ros.resources import checkpoint_directory
+from robomamba_ros.resources import checkpoint_directory, share_directory
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.types import MODES
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One node: console script, name, namespace, parameters and remappings (from -> to)."""
+    """One node: console script, name, namespace, parameters and remappings (from -> to).
+
+    arguments: of the command itself. package: the ROS package that has the executable.
+    """
 
     executable: str
     name: str
-    managed: bool
     namespace: str = ''
     parameters: Mapping[str, Any] = field(default_factory=dict)
     remappings: Mapping[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    package: str = 'robomamba_ros'
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class PolicyOptions:
 
     checkpoint: directory, or name in models/. arm: name in config/arms or path. load: how the
     policy runs. execute_steps: 0 means as the policy was evaluated. enabled: whether the arm moves
-    without waiting for ~/enable. The others: parameters of controller_node.
+    without waiting for ~/enable. use_sim_time: whether time comes from the topic /clock. The
+    others: parameters of the nodes.
     """
 
     checkpoint: str
@@ -49,9 +53,11 @@ class PolicyOptions:
     execute_steps: int = 0
     crossfade_steps: int = 0
     ensemble_decay: float = -1.0
+    follow_targets: bool = True
     dry_run: bool = False
     gripper_output: str = 'contract'
     enabled: bool = False
+    use_sim_time: bool = False
     namespace: str = ''
 
 
@@ -64,44 +70,30 @@ class SimOptions:
     camera_rate: float = 20.0
 
 
-def policy_graph(options: PolicyOptions, *, simulated_time: bool = False) -> tuple[NodeSpec, ...]:
+def policy_graph(options: PolicyOptions) -> tuple[NodeSpec, ...]:
     """Return the policy and the controller node. Raises ConfigError, CheckpointError."""
-    if options.mode not in MODES:
-        raise ConfigError(unknown_name('mode', options.mode, MODES))
-    if options.mode == 'lockstep' and not simulated_time:
+    if options.mode == 'lockstep':
         raise ConfigError('mode lockstep needs the simulation: a real arm does not wait')
+    return _policy_and_controller(options)
+
+
+def fake_graph(options: PolicyOptions) -> tuple[NodeSpec, ...]:
+    """Return a kinematic stand-in for the arm with the policy and the controller that drive it.
+
+    It takes the gripper's position where the arm has an action, which no topic can be.
+    """
     arm = load_arm(options.arm)
-    directory = checkpoint_directory(options.checkpoint)
-    steps = options.execute_steps or int(checkpoint_value(directory, 'execute_steps'))
-    common = {
-        'arm': options.arm,
-        'mode': options.mode,
-        'execute_steps': steps,
-        'use_sim_time': simulated_time,
-    }
-    policy = {
-        'checkpoint': str(directory),
-        **asdict(options.load),
-        'instruction': options.instruction,
-    }
-    controller = {
-        name: getattr(options, name)
-        for name in ('crossfade_steps', 'ensemble_decay', 'dry_run', 'gripper_output', 'enabled')
-    }
-    inputs = _remappings(_input_topics(arm))
-    outputs = _remappings({output.name: output.topic for output in arm.outputs})
-    space = options.namespace
-    return (
-        NodeSpec('policy_node', 'policy_node', True, space, {**common, **policy}, inputs),
-        NodeSpec(
-            'controller_node',
-            'controller_node',
-            True,
-            space,
-            {**common, **controller},
-            {**inputs, **outputs},
-        ),
+    gripper = arm.output('gripper')
+    if gripper is not None and gripper.kind == 'gripper_command':
+        options = replace(options, gripper_output='joint_state')
+    policy, controller = policy_graph(options)
+    parameters: dict[str, Any] = {'arm': options.arm, 'use_sim_time': options.use_sim_time}
+    for camera in _cameras(options)[:1]:
+        parameters |= {'camera_width': camera['width'], 'camera_height': camera['height']}
+    robot = NodeSpec(
+        'fake_arm_node', 'fake_arm_node', options.namespace, parameters, controller.remappings
     )
+    return (robot, controller, policy)
 
 
 def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
@@ -109,8 +101,12 @@ def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
 
     Without an instruction the policy follows the task's own, which the simulation announces.
     """
-    policy, controller = policy_graph(options, simulated_time=True)
-    directory = checkpoint_directory(options.checkpoint)
+    if options.mode == 'lockstep' and options.dry_run:
+        raise ConfigError(
+            'a dry run sends no commands, and in lockstep simulated time waits for them; '
+            'use mode realtime'
+        )
+    policy, controller = _policy_and_controller(replace(options, use_sim_time=True))
     parameters = {
         'arm': options.arm,
         'mode': options.mode,
@@ -120,45 +116,103 @@ def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
         # In lockstep the policy waits for an image at every inference.
         'camera_steps': policy.parameters['execute_steps'],
         'announce_instruction': not options.instruction,
-        **_camera_size(directory),
     }
-    robot = NodeSpec(
-        'sim_node',
-        'sim_node',
-        False,
-        options.namespace,
-        parameters,
-        controller.remappings,
+    for camera in _cameras(options)[:1]:
+        parameters['camera_size'] = camera['height']
+    robot = NodeSpec('sim_node', 'sim_node', options.namespace, parameters, controller.remappings)
+    # Simulations side by side have a time each.
+    clock = {'/clock': 'clock'} if options.namespace else {}
+    return tuple(
+        replace(spec, remappings={**spec.remappings, **clock})
+        for spec in (robot, controller, policy)
     )
-    return (robot, controller, policy)
 
 
-def checkpoint_value(directory: Path, *keys: str) -> Any:
-    """Return one value of a checkpoint's config.yaml; raises CheckpointError."""
-    path = directory / 'config.yaml'
+def rviz_spec(controller: NodeSpec) -> NodeSpec:
+    """Return RViz with the saved view of what a controller drives, and of what it plans."""
+    arm = load_arm(controller.parameters['arm'])
+    view = share_directory() / 'config' / 'rviz' / 'policy.rviz'
+    camera = {'camera/image': arm.cameras[0].topic} if arm.cameras else {}
+    return NodeSpec(
+        'rviz2',
+        'rviz2',
+        controller.namespace,
+        {'use_sim_time': controller.parameters['use_sim_time']},
+        {**controller.remappings, **camera},
+        ('-d', str(view), '-f', arm.base_frame),
+        'rviz2',
+    )
+
+
+def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
+    if options.mode not in MODES:
+        raise ConfigError(unknown_name('mode', options.mode, MODES))
+    arm = load_arm(options.arm)
+    directory = checkpoint_directory(options.checkpoint)
+    # RoboMamba's has none: it gives one target and no steps.
+    steps = options.execute_steps or _policy_file(options).get('execute_steps', 0)
+    common = {
+        'arm': options.arm,
+        'mode': options.mode,
+        'execute_steps': steps,
+        'use_sim_time': options.use_sim_time,
+    }
+    policy = {
+        'checkpoint': str(directory),
+        **asdict(options.load),
+        'instruction': options.instruction,
+        'follow_targets': options.follow_targets,
+    }
+    controller = {
+        name: getattr(options, name)
+        for name in ('crossfade_steps', 'ensemble_decay', 'dry_run', 'gripper_output', 'enabled')
+    }
+    inputs = _remappings(_input_topics(arm))
+    outputs = _remappings({output.name: output.topic for output in arm.outputs})
+    space = options.namespace
+    return (
+        NodeSpec('policy_node', 'policy_node', space, {**common, **policy}, inputs),
+        NodeSpec(
+            'controller_node',
+            'controller_node',
+            space,
+            {**common, **controller},
+            {**inputs, **outputs},
+        ),
+    )
+
+
+def _policy_file(options: PolicyOptions) -> dict[str, Any]:
+    """Return a checkpoint's config.yaml; what is wrong in it, the policy says when it is loaded."""
+    path = checkpoint_directory(options.checkpoint) / 'config.yaml'
     try:
-        value: Any = yaml.safe_load(path.read_text(encoding='utf-8'))
-        for key in keys:
-            value = value[key]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        document = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except (OSError, yaml.YAMLError) as error:
         raise CheckpointError(
-            f'{path} does not say {".".join(keys)} ({type(error).__name__}: {error}); give the '
-            'directory of a checkpoint'
+            f'{path} cannot be read ({error}); give the directory of a checkpoint'
         ) from error
-    return value
+    return document if isinstance(document, dict) else {}
 
 
-def _camera_size(directory: Path) -> dict[str, int]:
-    """Return the parameter that fits the simulated camera to what a policy sees, if it sees."""
-    cameras = checkpoint_value(directory).get('cameras')
-    return {'camera_size': int(cameras[0]['height'])} if cameras else {}
+def _cameras(options: PolicyOptions) -> list[dict[str, Any]]:
+    """Return the cameras that a policy sees by, as its config.yaml has them."""
+    document = _policy_file(options)
+    vision = document.get('vision', {})
+    return list(document.get('cameras') or ([vision['camera']] if 'camera' in vision else []))
 
 
 def _input_topics(arm: ArmContract) -> dict[str, str]:
+    """Return the arm's topic by the name that the nodes use."""
     topics = dict(arm.inputs)
     for camera in arm.cameras:
+        name = f'camera/{camera.name}'
         suffix = '/compressed' if camera.transport == 'compressed' else ''
-        topics[f'camera/{camera.name}/image{suffix}'] = camera.topic
+        topics[f'{name}/image{suffix}'] = camera.topic
+        for kind, topic in (('depth', camera.depth_topic), ('camera_info', camera.info_topic)):
+            if topic is not None:
+                topics[f'{name}/{kind}'] = topic
+    if arm.urdf is not None and arm.urdf.topic is not None:
+        topics['robot_description'] = arm.urdf.topic
     return topics
 
 

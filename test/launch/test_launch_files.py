@@ -1,95 +1,206 @@
-"""Runs the launch files against stand-ins for `launch` and `launch_ros`, which no package index
-has: what is checked is that they hand bringup's specs on, whole."""
+"""Runs what the launch files describe, and compares the nodes with bringup's.
+
+`launch` and `launch_ros` come with ROS 2 alone, from no package index: where they are not
+installed, a few stand-ins hold what the launch files use of them.
+"""
 
 from __future__ import annotations
 
+import importlib
 import runpy
 import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 
-from robomamba_ros.bringup import PolicyOptions, SimOptions, policy_graph, sim_graph
+from robomamba_ros.arguments import POLICY_ARGUMENTS, SIM_ARGUMENTS, graph
+from robomamba_ros.bringup import NodeSpec
+from robomamba_ros.errors import ConfigError
 
 LAUNCH = Path(__file__).parents[2] / 'launch'
+DEFAULTS = {
+    'policy.launch.py': {each.name: each.default for each in POLICY_ARGUMENTS},
+    'sim.launch.py': {each.name: each.default for each in SIM_ARGUMENTS},
+}
 
 
 class Record:
+    """Keeps what it is made with."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.args, self.kwargs = args, kwargs
 
 
+class LaunchContext:
+    def __init__(self) -> None:
+        self.launch_configurations: dict[str, str] = {}
+        self.is_shutdown = False
+
+
+class LaunchDescription:
+    def __init__(self, entities: list[Any]) -> None:
+        self.entities = entities
+
+
+class DeclareLaunchArgument(Record):
+    def execute(self, context: LaunchContext) -> None:
+        name, value = self.args[0], self.kwargs['default_value']
+        if name not in context.launch_configurations:
+            assert value is not None, f'{name} has no default and was not given'
+            context.launch_configurations[name] = value
+
+
+class OpaqueFunction(Record):
+    def execute(self, context: LaunchContext) -> Any:
+        return self.kwargs['function'](context)
+
+
 class LaunchConfiguration(Record):
-    def perform(self, context: dict[str, str]) -> str:
-        return context[self.args[0]]
+    def perform(self, context: LaunchContext) -> str:
+        return context.launch_configurations[self.args[0]]
+
+
+STAND_INS = {
+    'launch': {
+        'LaunchContext': LaunchContext,
+        'LaunchDescription': LaunchDescription,
+        'LaunchDescriptionEntity': Record,
+    },
+    'launch.actions': {
+        'DeclareLaunchArgument': DeclareLaunchArgument,
+        'OpaqueFunction': OpaqueFunction,
+        'Shutdown': type('Shutdown', (Record,), {}),
+    },
+    'launch.events': {},
+    'launch.events.process': {'ProcessExited': SimpleNamespace},
+    'launch.substitutions': {'LaunchConfiguration': LaunchConfiguration},
+    'launch_ros': {},
+    'launch_ros.actions': {'Node': Record},
+}
 
 
 @pytest.fixture
-def stand_ins(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    node, managed = (type(name, (Record,), {}) for name in ('Node', 'LifecycleNode'))
-    modules = {
-        'launch': {
-            'LaunchContext': dict,
-            'LaunchDescription': list,
-            'LaunchDescriptionEntity': Record,
-        },
-        'launch.actions': {
-            'DeclareLaunchArgument': type('DeclareLaunchArgument', (Record,), {}),
-            'OpaqueFunction': type('OpaqueFunction', (Record,), {}),
-        },
-        'launch.substitutions': {'LaunchConfiguration': LaunchConfiguration},
-        'launch_ros': {},
-        'launch_ros.actions': {'Node': node, 'LifecycleNode': managed},
-    }
-    for name, contents in modules.items():
-        module = ModuleType(name)
-        vars(module).update(contents)
-        monkeypatch.setitem(sys.modules, name, module)
-    return SimpleNamespace(node=node, managed=managed)
+def launching(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Import robomamba_ros.launching beside the real launch, or beside stand-ins."""
+    if find_spec('launch_ros') is None:
+        for name, contents in STAND_INS.items():
+            module = ModuleType(name)
+            vars(module).update(contents)
+            monkeypatch.setitem(sys.modules, name, module)
+    module = importlib.import_module('robomamba_ros.launching')
+    # The real one keeps what it is made with to itself.
+    monkeypatch.setattr(module, 'Node', Record)
+    yield module
+    del sys.modules['robomamba_ros.launching']
 
 
 @pytest.fixture
-def checkpoint(tmp_path: Path) -> str:
-    (tmp_path / 'config.yaml').write_text(
-        yaml.safe_dump({'execute_steps': 10, 'crop': {'source': 64}})
+def run(launching: Any) -> Callable[..., list[Record]]:
+    """Return what `ros2 launch robomamba_ros <file> name:=value ...` starts."""
+
+    def run(file: str, **arguments: str) -> list[Record]:
+        description = runpy.run_path(str(LAUNCH / file))['generate_launch_description']()
+        context = importlib.import_module('launch').LaunchContext()
+        context.launch_configurations.update(arguments)
+        *declared, opaque = description.entities
+        for argument in declared:
+            argument.execute(context)
+        return list(opaque.execute(context))
+
+    return run
+
+
+def specs(nodes: list[Record]) -> list[NodeSpec]:
+    return [
+        NodeSpec(
+            node.kwargs['executable'],
+            node.kwargs['name'] or '',
+            node.kwargs['namespace'] or '',
+            (node.kwargs['parameters'] or [{}])[0],
+            dict(node.kwargs['remappings']),
+            tuple(node.kwargs['arguments']),
+            node.kwargs['package'],
+        )
+        for node in nodes
+    ]
+
+
+@pytest.mark.parametrize(
+    ('file', 'given', 'values'),
+    [
+        (
+            'policy.launch.py',
+            {'arm': 'ur5e', 'dry_run': 'true', 'instruction': '3', 'namespace': 'left'},
+            {'arm': 'ur5e', 'dry_run': True, 'instruction': '3', 'namespace': 'left'},
+        ),
+        (
+            'policy.launch.py',
+            {'arm': 'franka_fr3', 'fake': 'true'},
+            {'arm': 'franka_fr3', 'fake': True},
+        ),
+        ('sim.launch.py', {'mode': 'lockstep', 'seed': '3'}, {'mode': 'lockstep', 'seed': 3}),
+    ],
+)
+def test_arguments_become_the_graph(
+    run: Any, file: str, given: dict[str, str], values: dict[str, Any]
+) -> None:
+    wanted = graph(DEFAULTS[file] | {'policy': 'hold'} | values)
+    assert specs(run(file, policy='hold', **given)) == list(wanted)
+
+
+def test_composed_is_one_process_of_the_same_options(run: Any) -> None:
+    made = specs(
+        run(
+            'sim.launch.py', policy='hold', composed='true', namespace='left', instruction='open it'
+        )
     )
-    return str(tmp_path)
+    words = (
+        'up',
+        '--policy=hold',
+        '--instruction=open it',
+        '--namespace=left',
+        '--sim=drawer-open',
+    )
+    # A name would be given to every node of the process.
+    assert made == [NodeSpec('robomamba', '', arguments=words)]
 
 
-def nodes(file: str, **arguments: str) -> list[Any]:
-    description = runpy.run_path(str(LAUNCH / file))['generate_launch_description']()
-    *declared, opaque = description
-    context = {each.args[0]: each.kwargs['default_value'] for each in declared}
-    assert all(each.kwargs['description'] for each in declared)
-    assert set(arguments) <= set(context)
-    return list(opaque.kwargs['function'](context | arguments))
+def test_rviz_comes_beside_the_graph(run: Any) -> None:
+    made = specs(run('policy.launch.py', policy='hold', arm='franka_fr3', rviz='true'))
+    assert [spec.executable for spec in made] == ['policy_node', 'controller_node', 'rviz2']
+    assert (made[2].package, made[2].arguments[-2:]) == ('rviz2', ('-f', 'fr3_link0'))
+    assert made[2].remappings['camera/image'] == '/camera/camera/color/image_raw'
 
 
-def assert_same(nodes: list[Any], specs: Any) -> None:
-    assert [
-        (n.kwargs['executable'], n.kwargs['name'], n.kwargs['namespace'], n.kwargs['parameters'])
-        for n in nodes
-    ] == [(s.executable, s.name, s.namespace, [dict(s.parameters)]) for s in specs]
-    assert [dict(n.kwargs['remappings']) for n in nodes] == [dict(s.remappings) for s in specs]
-    assert {n.kwargs['package'] for n in nodes} == {'robomamba_ros'}
+def test_a_mistake_is_named_before_anything_starts(run: Any) -> None:
+    with pytest.raises(ConfigError, match='enabled:=maybe must be true or false'):
+        run('policy.launch.py', policy='hold', enabled='maybe')
 
 
-def test_policy_launch(stand_ins: SimpleNamespace, checkpoint: str) -> None:
-    made = nodes('policy.launch.py', checkpoint=checkpoint, enabled='true', execute_steps='5')
-    assert_same(made, policy_graph(PolicyOptions(checkpoint, enabled=True, execute_steps=5)))
-    assert all(isinstance(node, stand_ins.managed) for node in made)
+def test_a_misspelt_argument_is_refused(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ['ros2', 'launch', 'robomamba_ros', 'policy.launch.py', 'policy:=hold', 'dryrun:=true']
+    monkeypatch.setattr(sys, 'argv', words)
+    with pytest.raises(ConfigError, match=r"policy.launch.py 'dryrun'. Did you mean 'dry_run'\?"):
+        run('policy.launch.py', policy='hold', dryrun='true')
 
 
-def test_policy_launch_moves_nothing_unasked(stand_ins: SimpleNamespace, checkpoint: str) -> None:
-    made = nodes('policy.launch.py', checkpoint=checkpoint)
-    assert made[1].kwargs['parameters'][0]['enabled'] is False
+def test_another_launch_file_may_have_arguments_of_its_own(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, 'argv', ['ros2', 'launch', 'mine.launch.py', 'robots:=two'])
+    assert len(run('policy.launch.py', policy='hold')) == 2
 
 
-def test_sim_launch(stand_ins: SimpleNamespace, checkpoint: str) -> None:
-    made = nodes('sim.launch.py', checkpoint=checkpoint, task='push', seed='3', mode='lockstep')
-    options = PolicyOptions(checkpoint, mode='lockstep', enabled=True)
-    assert_same(made, sim_graph(options, SimOptions('push', seed=3)))
-    assert [isinstance(node, stand_ins.node) for node in made] == [True, False, False]
+def test_one_end_ends_all(run: Any, launching: Any) -> None:
+    made = run('policy.launch.py', policy='hold', rviz='true')
+    assert [node.kwargs.get('on_exit') for node in made] == [launching._end, launching._end, None]
+    context = importlib.import_module('launch').LaunchContext()
+    ended = SimpleNamespace(process_name='policy_node-1', returncode=1)
+    with pytest.raises(RuntimeError, match='policy_node-1 ended with exit code 1'):
+        launching._end(ended, context)
+    ended.returncode = 0
+    assert isinstance(launching._end(ended, context), launching.Shutdown)

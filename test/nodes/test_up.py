@@ -98,6 +98,36 @@ def test_up_says_in_one_line_what_is_wrong(checkpoint) -> None:
     assert (process.returncode, 'lockstep needs the simulation' in errors) == (2, True)
 
 
+def test_up_remaps_as_the_user_says(peer) -> None:
+    diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+    process = start(
+        *('--policy', 'hold', '--sim', 'reach', '--namespace', 'left'),
+        *('--ros-args', '-r', 'ee_pose:=/pose'),
+    )
+    try:
+        peer.wait_for(
+            lambda: any(s.message == 'tracking' for m in diagnostics for s in m.status),
+            'the controller to follow the policy',
+        )
+        topics = {name for name, _ in peer.node.get_topic_names_and_types()}
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert {'/pose', '/left/target_pose', '/left/clock'} <= topics
+    assert topics.isdisjoint({'/left/ee_pose', '/clock'})
+    assert {s.name for m in diagnostics for s in m.status} == {
+        'left/policy_node',
+        'left/controller_node',
+    }
+
+
+def test_what_ros_cannot_read_is_no_traceback() -> None:
+    process = start('--policy', 'hold', '--ros-args', '-r', 'camera')
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, 'Traceback' in errors) == (2, False), errors
+    assert "Couldn't parse remap rule: '-r camera'" in errors
+
+
 def test_up_ends_when_a_node_cannot_start(checkpoint) -> None:
     process = start('--policy', checkpoint, '--sim', 'open-drawer')
     _, errors = process.communicate(timeout=60)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from robomamba_ros.bringup import PolicyOptions, SimOptions, policy_graph, sim_graph
-from robomamba_ros.cli.load_options import add_load_options, load_options
-from robomamba_ros.types import MODES
+from robomamba_ros.arguments import UP_ARGUMENTS, Argument, graph
 
 
 def add_parser(subparsers: Any) -> None:
@@ -15,39 +13,42 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         'up',
         help='start a policy on an arm, real or simulated',
-        description='Start the policy and the controller node, and the simulated arm with --sim, '
-        'in one process. Ctrl-C brings the arm to rest and ends it.',
+        description='Start the policy and the controller node in one process, with --sim the '
+        'simulated arm and with --fake a stand-in for any arm. Ctrl-C brings the arm to rest and '
+        'ends it.',
     )
+    for argument in UP_ARGUMENTS:
+        _add(parser, argument)
     parser.add_argument(
-        '--policy', required=True, metavar='DIR', help='checkpoint directory, or name in models/'
-    )
-    parser.add_argument(
-        '--arm', default='sawyer_sim', help='name in config/arms, or a path (%(default)s)'
-    )
-    parser.add_argument('--sim', metavar='TASK', help='simulate the arm in this Meta-World task')
-    parser.add_argument('--seed', type=int, default=0, help='seed of the simulation (%(default)s)')
-    parser.add_argument(
-        '--instruction', default='', help='what to do; with --sim the default is its task'
-    )
-    parser.add_argument(
-        '--mode', choices=MODES, default='realtime', help='lockstep needs --sim (%(default)s)'
-    )
-    add_load_options(parser)
-    parser.add_argument(
-        '--execute-steps',
-        type=int,
-        default=0,
-        metavar='N',
-        help='actions to run before the next inference (default: as the policy was evaluated)',
-    )
-    parser.add_argument('--namespace', default='', help='of all nodes')
-    parser.add_argument(
-        '--enable',
-        action='store_true',
-        help='move a real arm at once, without waiting for controller_node/enable; a simulated '
-        'one always does',
+        '--ros-args',
+        nargs=argparse.REMAINDER,
+        default=[],
+        help='last: remappings, parameters and log levels for every node, as ROS writes them',
     )
     parser.set_defaults(run=run)
+
+
+def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
+    help_text = argument.description
+    if isinstance(argument.default, bool):
+        parser.add_argument(
+            argument.option,
+            dest=argument.name,
+            action=argparse.BooleanOptionalAction,
+            default=argument.default,
+            help=help_text,
+        )
+        return
+    parser.add_argument(
+        argument.option,
+        dest=argument.name,
+        type=type(argument.default),
+        default=argument.default,
+        choices=argument.choices or None,
+        required=argument.required,
+        metavar=None if argument.choices else argument.name.upper(),
+        help=help_text if argument.default == '' else f'{help_text} (%(default)s)',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,18 +57,5 @@ def run(args: argparse.Namespace) -> int:
     from robomamba_ros.nodes.graph import node_factories
     from robomamba_ros.nodes.host import run as run_nodes
 
-    options = PolicyOptions(
-        checkpoint=args.policy,
-        arm=args.arm,
-        instruction=args.instruction,
-        load=load_options(args),
-        mode=args.mode,
-        execute_steps=args.execute_steps,
-        enabled=args.enable or args.sim is not None,
-        namespace=args.namespace,
-    )
-    if args.sim is None:
-        specs = policy_graph(options)
-    else:
-        specs = sim_graph(options, SimOptions(args.sim, seed=args.seed))
-    return run_nodes(node_factories(specs))
+    factories = node_factories(graph(vars(args)), args.ros_args)
+    return run_nodes(factories, ['--ros-args', *args.ros_args])

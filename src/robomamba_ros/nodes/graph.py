@@ -10,6 +10,7 @@ from rclpy.parameter import Parameter
 
 from robomamba_ros.bringup import NodeSpec
 from robomamba_ros.nodes.controller_node import ControllerNode
+from robomamba_ros.nodes.fake_arm_node import FakeArmNode
 from robomamba_ros.nodes.host import NodeFactory
 from robomamba_ros.nodes.policy_node import PolicyNode
 from robomamba_ros.nodes.sim_node import SimNode
@@ -18,23 +19,29 @@ NODES: dict[str, Any] = {
     'policy_node': PolicyNode,
     'controller_node': ControllerNode,
     'sim_node': SimNode,
+    'fake_arm_node': FakeArmNode,
 }
 
 
-def node_factories(specs: Sequence[NodeSpec]) -> list[NodeFactory]:
+def node_factories(
+    specs: Sequence[NodeSpec], ros_arguments: Sequence[str] = ()
+) -> list[NodeFactory]:
     """Return what a Host needs to make the nodes of `specs`."""
-    return [partial(make_node, spec) for spec in specs]
+    return [partial(make_node, spec, ros_arguments) for spec in specs]
 
 
-def make_node(spec: NodeSpec, **arguments: Any) -> Any:
-    """Return the node of a spec; `arguments` go to its class."""
+def make_node(spec: NodeSpec, ros_arguments: Sequence[str] = (), /, **arguments: Any) -> Any:
+    """Return the node of a spec; `arguments` go to its class.
+
+    ros_arguments: what the user says to every node, which goes before what the spec says.
+    """
     remappings = [f'{name}:={topic}' for name, topic in spec.remappings.items()]
     remappings.append(f'__node:={spec.name}')
     rules = [part for rule in remappings for part in ('-r', rule)]
     return NODES[spec.executable](
         namespace=spec.namespace,
         parameter_overrides=[Parameter(n, value=v) for n, v in spec.parameters.items()],
-        cli_args=['--ros-args', *rules],
+        cli_args=['--ros-args', *ros_arguments, *rules],
         # What was given to the process is meant for another node, or was read already.
         use_global_arguments=False,
         **arguments,

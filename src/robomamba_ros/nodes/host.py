@@ -29,6 +29,10 @@ SWITCH_INTERVAL_S = 1e-4
 REST_S = 2.0
 
 
+class Finished(Exception):  # noqa: N818
+    """Raised by a callback of a node that has nothing more to do; it ends, without a failure."""
+
+
 class HostedNode:
     """One node with a thread of its own, which makes it, spins it and destroys it.
 
@@ -61,6 +65,8 @@ class HostedNode:
                 executor.spin_once(timeout_sec=0.1)
                 self.failure = node.fatal
             self._come_to_rest(node, executor)
+        except Finished:
+            pass
         except RoboMambaError as error:
             self.failure = str(error)
         except Exception as error:  # a defect: the other nodes must still come to rest
@@ -118,9 +124,16 @@ class Host:
 
 
 def run(factories: Sequence[NodeFactory], arguments: list[str] | None = None) -> int:
-    """Run nodes in this process until Ctrl-C, SIGTERM or a failure; return the exit code."""
-    # rclpy's own handlers would end the context before the arm has come to rest.
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    """Run nodes in this process until Ctrl-C, SIGTERM or a failure; return the exit code.
+
+    arguments: of the process, for ROS; 2 is returned where it cannot read them.
+    """
+    try:
+        # rclpy's own handlers would end the context before the arm has come to rest.
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 2
     try:
         with Host(factories) as host:
 
