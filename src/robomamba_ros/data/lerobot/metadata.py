@@ -1,0 +1,161 @@
+"""Episodes and tasks of a data set, in any readable version.
+
+Knows where each episode's frames lie; nothing about what they hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from robomamba_ros.data.lerobot.layout import TASKS, VERSION, Info
+from robomamba_ros.errors import DataError
+
+# Versions 2.0 and 2.1.
+LEGACY_EPISODES, LEGACY_TASKS = 'meta/episodes.jsonl', 'meta/tasks.jsonl'
+# How pandas calls an index without a name: tasks.parquet holds the texts as an index.
+INDEX_COLUMN = '__index_level_0__'
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Frames first .. stop - 1 of the data set, one after the other in time.
+
+    data: its table. videos: by feature, the file and the number of the episode's first frame in it.
+    """
+
+    index: int
+    first: int
+    stop: int
+    tasks: tuple[str, ...]
+    data: Path
+    videos: Mapping[str, tuple[Path, int]]
+
+    @property
+    def length(self) -> int:
+        """Number of frames."""
+        return self.stop - self.first
+
+
+def read_episodes(root: Path, info: Info) -> tuple[Episode, ...]:
+    """Read every episode in order; raises DataError naming the file and what is wrong with it."""
+    found = list(_episodes(root, info) if info.version == VERSION else _legacy(root, info))
+    first = 0
+    for number, episode in enumerate(found):
+        if episode.index != number or episode.first != first or episode.length <= 0:
+            raise DataError(
+                f'{root / "meta"}: episode {episode.index} has the frames {episode.first} to '
+                f'{episode.stop - 1}; expected is episode {number} from frame {first} on'
+            )
+        first = episode.stop
+    return tuple(found)
+
+
+def read_tasks(root: Path, info: Info) -> tuple[str, ...]:
+    """Return the tasks in words, by their numbers."""
+    if info.version == VERSION:
+        if not info.total_episodes and not (root / TASKS).exists():
+            return ()
+        table = read_table(root / TASKS)
+        column = next((c for c in ('task', INDEX_COLUMN) if c in table.column_names), None)
+        if column is None or 'task_index' not in table.column_names:
+            raise DataError(
+                f'{root / TASKS} has the columns {", ".join(table.column_names)}; needed are '
+                'task_index and task'
+            )
+        texts, numbers = table[column].to_pylist(), table['task_index'].to_pylist()
+    else:
+        lines = list(_lines(root / LEGACY_TASKS, ('task', 'task_index')))
+        texts, numbers = ([line[key] for line in lines] for key in ('task', 'task_index'))
+    by_number = dict(zip(numbers, texts, strict=True))
+    if sorted(by_number) != list(range(len(by_number))):
+        raise DataError(f'{root / "meta"}: tasks are numbered {sorted(by_number)}, not from 0 on')
+    return tuple(str(by_number[number]) for number in range(len(by_number)))
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a parquet file; raises DataError naming it and what is wrong."""
+    try:
+        return pq.read_table(path, columns=columns, partitioning=None)
+    except FileNotFoundError as error:
+        raise DataError(f'{path} is missing: the data set is not whole; get it again') from error
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f'{path} is damaged: {error}; get it again') from error
+
+
+def _episodes(root: Path, info: Info) -> Iterator[Episode]:
+    paths = sorted((root / 'meta/episodes').glob('*/*.parquet'))
+    if not paths and info.total_episodes:
+        raise DataError(f'{root / "meta/episodes"} holds no table of episodes; get the set again')
+    videos = [key for key, feature in info.features.items() if feature.dtype == 'video']
+    for path in paths:
+        table = read_table(path)
+        table = table.select([name for name in table.column_names if not name.startswith('stats/')])
+        for row in table.to_pylist():
+            try:
+                yield _episode(root, info, row, videos)
+            except KeyError as error:
+                raise DataError(
+                    f'{path} lacks the column {error}; it has {", ".join(table.column_names)}'
+                ) from error
+
+
+def _episode(root: Path, info: Info, row: Mapping[str, Any], videos: list[str]) -> Episode:
+    def place(prefix: str) -> dict[str, int]:
+        return {key: row[f'{prefix}/{key}'] for key in ('chunk_index', 'file_index')}
+
+    return Episode(
+        index=row['episode_index'],
+        first=row['dataset_from_index'],
+        stop=row['dataset_to_index'],
+        tasks=tuple(row['tasks']),
+        data=root / info.data_path.format(**place('data')),
+        videos={
+            key: (
+                root / str(info.video_path).format(video_key=key, **place(f'videos/{key}')),
+                round(row[f'videos/{key}/from_timestamp'] * info.fps),
+            )
+            for key in videos
+        },
+    )
+
+
+def _legacy(root: Path, info: Info) -> Iterator[Episode]:
+    first = 0
+    videos = [key for key, feature in info.features.items() if feature.dtype == 'video']
+    for line in _lines(root / LEGACY_EPISODES, ('episode_index', 'length', 'tasks')):
+        number = line['episode_index']
+        where = {'episode_index': number, 'episode_chunk': number // info.chunks_size}
+        yield Episode(
+            index=number,
+            first=first,
+            stop=first + line['length'],
+            tasks=tuple(line['tasks']),
+            data=root / info.data_path.format(**where),
+            videos={
+                key: (root / str(info.video_path).format(video_key=key, **where), 0)
+                for key in videos
+            },
+        )
+        first += line['length']
+
+
+def _lines(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open(encoding='utf-8') as file:
+            for number, text in enumerate(file, start=1):
+                line = json.loads(text)
+                missing = [key for key in keys if key not in line]
+                if missing:
+                    raise DataError(f'{path}, line {number} lacks {", ".join(missing)}')
+                yield line
+    except FileNotFoundError as error:
+        raise DataError(f'{path} is missing: the data set is not whole; get it again') from error
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f'{path} cannot be read: {error}; get it again') from error
