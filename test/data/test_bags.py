@@ -3,20 +3,18 @@ from __future__ import annotations
 import importlib
 import itertools
 import re
-import resource
 import shutil
-import signal
 import sqlite3
 import sys
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from full_disk import disk_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
@@ -379,19 +377,6 @@ def test_what_is_written_is_read_and_its_bytes_are_the_same_each_time(tmp_path: 
     first, second = (tmp_path / n / 'predictions.mcap' for n in ('one', 'two'))
     assert first.read_bytes() == second.read_bytes()
     assert [path.name for path in (tmp_path / 'one').iterdir()] == ['predictions.mcap']
-
-
-@contextmanager
-def disk_of(size: int) -> Iterator[None]:
-    """Let no file grow beyond `size` bytes: the system refuses the write, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize(('count', 'size'), [(3, 10_000), (400, 3_000_000)])

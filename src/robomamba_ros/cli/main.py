@@ -13,7 +13,18 @@ from importlib import import_module
 from robomamba_ros import __version__
 from robomamba_ros.errors import RoboMambaError
 
-VERBS = ('up', 'collect', 'train', 'evaluate', 'replay', 'demo', 'inspect', 'assemble', 'convert')
+VERBS = (
+    'up',
+    'record',
+    'replay',
+    'collect',
+    'train',
+    'evaluate',
+    'demo',
+    'inspect',
+    'assemble',
+    'convert',
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -9,33 +9,39 @@ from __future__ import annotations
 import heapq
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 
-from robomamba_ros.data.bags.records import Record
+from robomamba_ros.data.bags.records import Offer, Record
 from robomamba_ros.data.bags.storage import COMPRESSED, StorageFile, is_storage
-from robomamba_ros.data.bags.types import MessageTypes
+from robomamba_ros.data.bags.types import MessageTypes, plain
 from robomamba_ros.errors import DataError, unknown_name
 from robomamba_ros.types import NANOSECONDS
 
 METADATA = 'metadata.yaml'
 
+Value = TypeVar('Value')
+
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic of a bag; problem: why its messages cannot be decoded, '' where they can."""
+    """A topic of a bag; problem: why its messages cannot be decoded, '' where they can.
+
+    offers: the quality of service of its publishers, none where the bag does not say.
+    """
 
     name: str
     type: str
     count: int
     problem: str
+    offers: tuple[Offer, ...]
 
 
 class Message(NamedTuple):
@@ -68,15 +74,24 @@ class Bag:
         self._types = MessageTypes(stored)
         counts: Counter[str] = Counter()
         types: dict[str, str] = {}
+        # Dictionaries, because the files of a split bag repeat the offers, and their order counts.
+        offers: dict[str, dict[Offer, None]] = {}
         for topic in stored:
             counts[topic.name] += topic.count
+            offers.setdefault(topic.name, {}).update(dict.fromkeys(topic.offers))
             if types.setdefault(topic.name, topic.type) != topic.type:
                 self._warn(
                     f"topic '{topic.name}' of {self.path} has messages of two types, "
                     f'{types[topic.name]} and {topic.type}; only the first are read'
                 )
         self.topics = {
-            name: Topic(name, types[name], count, self._types.problems.get(types[name], ''))
+            name: Topic(
+                name,
+                types[name],
+                count,
+                self._types.problems.get(types[name], ''),
+                tuple(offers[name]),
+            )
             for name, count in sorted(counts.items())
         }
         self.start_ns = min((file.start_ns for file in self._files), default=0)
@@ -111,6 +126,22 @@ class Bag:
             raise DataError(f"topic '{name}' of {self.path}: {topic.problem}")
         return topic
 
+    def find(self, name: str) -> Topic | None:
+        """Return the topic of a name that may lack its namespace, None for none.
+
+        Raises DataError where several topics end like it.
+        """
+        full = f'/{name.lstrip("/")}'
+        if full in self.topics:
+            return self.topics[full]
+        matches = [each for each in self.topics if each.endswith(full)]
+        if len(matches) > 1:
+            raise DataError(
+                f"'{name}' may be any of the topics {', '.join(matches)} of {self.path}; give the "
+                'whole name, with a leading /'
+            )
+        return self.topics[matches[0]] if matches else None
+
     def messages(self, topics: Collection[str]) -> Iterator[Message]:
         """Yield the messages of `topics` in the order of their recording.
 
@@ -118,19 +149,37 @@ class Bag:
         """
         for name in topics:
             self.require(name, [self.topics[name].type] if name in self.topics else [])
+        for record, content in self._read(topics, self._types.decode):
+            yield Message(record.topic, record.log_ns, content)
+
+    def records(self, topics: Collection[str], start_ns: int = 0) -> Iterator[Record]:
+        """Yield the messages of `topics` as bytes, in the order of their recording.
+
+        start_ns: nothing that was recorded before it [ns]. A message that cannot be decompressed
+        is left out and counted in `warnings`.
+        """
+        for record, data in self._read(topics, plain, start_ns):
+            yield record._replace(data=data)
+
+    def _read(
+        self, topics: Collection[str], convert: Callable[[Record], Value], start_ns: int = 0
+    ) -> Iterator[tuple[Record, Value]]:
+        """Yield each message with what `convert` makes of it; count those that it refuses."""
         refused: Counter[str] = Counter()
         reasons: dict[str, str] = {}
         backwards, last_ns = 0, 0
-        for _, _, record in heapq.merge(*self._streams(topics), key=itemgetter(0, 1)):
+        for _, _, record in heapq.merge(*self._streams(topics, start_ns), key=itemgetter(0, 1)):
             if record is None or record.type != self.topics[record.topic].type:
                 continue
             backwards += record.log_ns < last_ns
             last_ns = record.log_ns
             try:
-                yield Message(record.topic, record.log_ns, self._types.decode(record))
+                value = convert(record)
             except DataError as error:
                 refused[record.topic] += 1
                 reasons.setdefault(record.topic, str(error))
+            else:
+                yield record, value
         for name, count in refused.items():
             self._warn(
                 f"{count} messages of topic '{name}' of {self.path} are left out: {reasons[name]}"
@@ -139,18 +188,19 @@ class Bag:
             self._warn(f'the times of recording in {self.path} go backwards {backwards} times')
 
     def _streams(
-        self, topics: Collection[str]
+        self, topics: Collection[str], start_ns: int
     ) -> Iterator[Iterator[tuple[int, int, Record | None]]]:
         """Yield a stream for each file; a file is not read before its time has come."""
         for index, file in enumerate(self._files):
-            yield self._stream(file, index, topics)
+            if file.end_ns >= start_ns:
+                yield self._stream(file, index, topics, start_ns)
 
     @staticmethod
     def _stream(
-        file: StorageFile, index: int, topics: Collection[str]
+        file: StorageFile, index: int, topics: Collection[str], start_ns: int
     ) -> Iterator[tuple[int, int, Record | None]]:
         yield file.start_ns, index, None
-        for record in file.records(topics):
+        for record in file.records(topics, start_ns):
             yield record.log_ns, index, record
 
     def _open(self, paths: Iterable[Path]) -> None:

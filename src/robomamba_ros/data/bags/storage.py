@@ -13,12 +13,19 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from rosbags.interfaces import Connection, MessageDefinitionFormat
+from rosbags.interfaces import (
+    Connection,
+    ConnectionExtRosbag2,
+    MessageDefinitionFormat,
+    Qos,
+    QosTime,
+)
 from rosbags.rosbag2 import Reader
 
-from robomamba_ros.data.bags.records import Record, StoredTopic
+from robomamba_ros.data.bags.records import Offer, Record, StoredTopic
 from robomamba_ros.data.bags.recovery import NO_TIME, Recovered, recover
 from robomamba_ros.errors import DataError
+from robomamba_ros.types import NANOSECONDS
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -110,12 +117,12 @@ class StorageFile:
             )
         return self._recovered
 
-    def records(self, topics: Collection[str]) -> Iterator[Record]:
-        """Yield the messages of `topics`; in time order where the file is sound."""
+    def records(self, topics: Collection[str], start_ns: int = 0) -> Iterator[Record]:
+        """Yield the messages of `topics` from a time on; in time order where the file is sound."""
         last_ns, repeats = -1, 0
         if self._reader is not None:
             try:
-                for record in _indexed(self._reader, topics):
+                for record in _indexed(self._reader, topics, start_ns):
                     repeats = repeats + 1 if record.log_ns == last_ns else 1
                     last_ns = record.log_ns
                     yield record
@@ -124,7 +131,7 @@ class StorageFile:
                 self._recover(error)
         assert self._recovered is not None
         for record in self._recovered.records():
-            if record.topic not in topics or record.log_ns < last_ns:
+            if record.topic not in topics or record.log_ns < max(last_ns, start_ns):
                 continue
             if record.log_ns == last_ns and repeats:
                 repeats -= 1
@@ -144,15 +151,16 @@ def _journals(path: Path) -> list[Path]:
     return [journal for journal in beside if journal.is_file() and journal.stat().st_size]
 
 
-def _indexed(reader: Reader, topics: Collection[str]) -> Iterator[Record]:
+def _indexed(reader: Reader, topics: Collection[str], start_ns: int) -> Iterator[Record]:
     wanted = [connection for connection in reader.connections if connection.topic in topics]
     if wanted:
-        for connection, log_ns, data in reader.messages(wanted):
+        for connection, log_ns, data in reader.messages(wanted, start_ns):
             yield Record(connection.topic, connection.msgtype, log_ns, data)
 
 
 def _topic(connection: Connection) -> StoredTopic:
-    definition = connection.msgdef
+    definition, extension = connection.msgdef, connection.ext
+    assert isinstance(extension, ConnectionExtRosbag2)
     known = definition.format is not MessageDefinitionFormat.NONE
     return StoredTopic(
         connection.topic,
@@ -160,4 +168,22 @@ def _topic(connection: Connection) -> StoredTopic:
         connection.msgcount,
         definition.data if known else '',
         definition.format is MessageDefinitionFormat.IDL,
+        tuple(map(_offer, extension.offered_qos_profiles)),
     )
+
+
+def _offer(qos: Qos) -> Offer:
+    return Offer(
+        qos.reliability.name.lower(),
+        qos.durability.name.lower(),
+        qos.history.name.lower(),
+        qos.depth,
+        _nanoseconds(qos.deadline),
+        _nanoseconds(qos.lifespan),
+        qos.liveliness.name.lower(),
+        _nanoseconds(qos.liveliness_lease_duration),
+    )
+
+
+def _nanoseconds(time: QosTime) -> int:
+    return time.sec * NANOSECONDS + time.nsec

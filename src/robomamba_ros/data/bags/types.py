@@ -5,6 +5,7 @@ Knows nothing about files. A message is a dataclass with the fields of the ROS m
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -26,6 +27,20 @@ ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 # Big and little endian.
 CDR_ORDERS = (b'\0\0', b'\0\1')
 IDL_SEPARATOR = '=' * 80 + '\n'
+PREPROCESSOR = re.compile(r'^[ \t]*#.*$', re.MULTILINE)
+
+
+def plain(record: Record) -> bytes:
+    """Return the bytes of a message, decompressed where it was compressed by itself.
+
+    Raises DataError where that fails.
+    """
+    if record.data[:4] != ZSTD_MAGIC:
+        return record.data
+    try:
+        return zstd.decompress(record.data)
+    except zstd.ZstdError as error:
+        raise DataError(f"a message of type '{record.type}' is damaged: {error}") from error
 
 
 @cache
@@ -76,9 +91,7 @@ class MessageTypes:
         if store is None:
             raise DataError(self.problems[record.type])
         try:
-            data = record.data
-            if data[:4] == ZSTD_MAGIC:
-                data = zstd.decompress(data)
+            data = plain(record)
             if data[:2] not in CDR_ORDERS:
                 raise DataError('it is not in CDR')
             definition = store.get_msgdef(record.type)
@@ -92,11 +105,17 @@ class MessageTypes:
             raise DataError(reason) from error
 
 
+def types_from_idl(text: str) -> dict[str, Any]:
+    """Return the types of an .idl file; what it includes has to come from elsewhere."""
+    # The grammar of rosbags has no preprocessor.
+    return dict(get_types_from_idl(PREPROCESSOR.sub('', text)))
+
+
 def _definitions(topic: StoredTopic) -> dict[str, Any]:
     if not topic.idl:
         return dict(get_types_from_msg(topic.definition, topic.type))
     types: dict[str, Any] = {}
     parts = topic.definition.split(IDL_SEPARATOR)
     for part in parts[1:]:
-        types.update(get_types_from_idl(part.split('\n', 1)[1]))
-    return types if len(parts) > 1 else dict(get_types_from_idl(topic.definition))
+        types.update(types_from_idl(part.split('\n', 1)[1]))
+    return types if len(parts) > 1 else types_from_idl(topic.definition)

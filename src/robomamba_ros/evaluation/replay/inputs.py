@@ -29,6 +29,17 @@ STATES = {
 }
 CLOCK = '/clock'
 INSTRUCTIONS = ('active_instruction', 'instruction')
+TF_STATIC = '/tf_static'
+
+
+def needed_topics(arm: ArmContract) -> tuple[str, ...]:
+    """Return the topics of an arm that a replay reads, with those that it can do without."""
+    topics: list[str | None] = [*arm.inputs.values(), *INSTRUCTIONS, CLOCK, TF_STATIC]
+    for camera in arm.cameras:
+        topics += [camera.topic, camera.depth_topic, camera.info_topic]
+    if arm.urdf is not None:
+        topics.append(arm.urdf.topic)
+    return tuple(topic for topic in topics if topic is not None)
 
 
 class Inputs(Protocol):
@@ -96,39 +107,23 @@ class BagInputs:
     def _add_camera(self, camera: Camera) -> None:
         topic = self._topic(camera.topic, IMAGES[camera.transport])
         self._takers[topic] = partial(self._image, camera)
-        info = camera.info_topic and self._find(camera.info_topic)
+        info = self._bag.find(camera.info_topic) if camera.info_topic else None
         if info:
-            self._takers[info] = partial(self._info, camera.name)
+            self._takers[info.name] = partial(self._info, camera.name)
 
     def _add_instruction(self) -> None:
         if self._instruction is not None:
             return
         for name in INSTRUCTIONS:
-            topic = self._find(name)
-            if topic and self._bag.topics[topic].count:
-                self._bag.require(topic, ['std_msgs/msg/String'])
-                self._takers[topic] = self._text
+            topic = self._bag.find(name)
+            if topic and topic.count:
+                self._takers[self._topic(name, 'std_msgs/msg/String')] = self._text
                 return
         raise DataError(f'{self._bag.path} has no topic instruction; give one with --instruction')
 
     def _topic(self, name: str, type_: str) -> str:
-        topic = self._find(name)
-        if topic is None:
-            topic = f'/{name.lstrip("/")}'
-        return self._bag.require(topic, [type_]).name
-
-    def _find(self, name: str) -> str | None:
-        """Return the bag's topic for a name that may lack its namespace, None for none."""
-        topic = f'/{name.lstrip("/")}'
-        if topic in self._bag.topics:
-            return topic
-        matches = [each for each in self._bag.topics if each.endswith(topic)]
-        if len(matches) > 1:
-            raise DataError(
-                f"'{name}' may be any of the topics {', '.join(matches)} of {self._bag.path}; give "
-                'the whole name, with a leading /, in a copy of the arm contract'
-            )
-        return matches[0] if matches else None
+        topic = self._bag.find(name)
+        return self._bag.require(topic.name if topic else f'/{name.lstrip("/")}', [type_]).name
 
     def instants(self) -> Iterator[tuple[int, list[Message]]]:
         """Yield each time [ns] at which something came, with its messages, in order.

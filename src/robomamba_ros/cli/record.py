@@ -1,0 +1,138 @@
+"""`robomamba record`: topics into a rosbag2 folder, where the command `ros2 bag` is not at hand."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from robomamba_ros.errors import DataError
+
+SHOW_S = 0.5
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb to the command line."""
+    parser = subparsers.add_parser(
+        'record',
+        help='record topics into a rosbag2 folder',
+        description='Records messages of any type whose package is installed, as rosbag2 would. '
+        'Ctrl-C closes the bag.',
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument('topics', nargs='*', default=[], metavar='TOPIC', help='topics by name')
+    what.add_argument(
+        '--all', action='store_true', help='every topic there is, and that comes to be'
+    )
+    what.add_argument(
+        '--arm', metavar='NAME', help='what a replay of the arm contract NAME needs, nothing else'
+    )
+    parser.add_argument(
+        '--output', '-o', type=Path, metavar='DIR', help='the folder (bag_ and the time)'
+    )
+    parser.add_argument('--namespace', default='', help='of topics whose name begins without /')
+    parser.add_argument('--duration', type=float, metavar='S', help='end after S seconds')
+    parser.add_argument(
+        '--storage', choices=('mcap', 'sqlite3'), default='mcap', help='(%(default)s)'
+    )
+    parser.add_argument(
+        '--buffer',
+        type=int,
+        default=256,
+        metavar='MIB',
+        help='for what the disk has not taken yet; what comes while it is full is dropped and '
+        'counted (%(default)s)',
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Record until Ctrl-C, SIGTERM or the end of the duration; return the exit code."""
+    import signal
+    import threading
+    import time
+
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+
+    from robomamba_ros.data.bags.recording import RecordingThread
+    from robomamba_ros.evaluation.replay.inputs import needed_topics
+    from robomamba_ros.robots.arm import load_arm
+
+    topics = None if args.all else args.topics
+    if args.arm is not None:
+        topics = needed_topics(load_arm(args.arm))
+    folder = args.output or Path(time.strftime('bag_%Y_%m_%d-%H_%M_%S'))
+    stop = threading.Event()
+    # rclpy's own handlers would end the context before the bag is closed.
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    recording = RecordingThread(folder, args.storage, args.buffer << 20)
+    try:
+        missing = _record(recording, topics, args.namespace, args.duration, stop)
+    finally:
+        recording.close()
+        rclpy.shutdown()
+    return _conclude(recording, folder, missing)
+
+
+def _record(
+    recording: Any,
+    topics: Collection[str] | None,
+    namespace: str,
+    duration_s: float | None,
+    stop: Any,
+) -> list[str]:
+    """Spin the recorder with a line of progress; return the topics that nobody published."""
+    import sys
+    import time
+
+    from rclpy.executors import SingleThreadedExecutor
+    from tqdm import tqdm
+
+    from robomamba_ros.nodes.bag_recorder import BagRecorder
+
+    executor = SingleThreadedExecutor()
+    with tqdm(bar_format='{desc}', file=sys.stderr) as line:
+        say = partial(line.write, file=sys.stderr)
+        node: Any = BagRecorder(topics, recording, say, namespace=namespace)
+        executor.add_node(node)
+        begin = shown = time.monotonic()
+        try:
+            while not stop.is_set() and not recording.failure:
+                executor.spin_once(timeout_sec=0.1)
+                now = time.monotonic()
+                if duration_s is not None and now - begin >= duration_s:
+                    break
+                if now - shown > SHOW_S:
+                    shown = now
+                    line.set_description_str(_progress(recording, node, now - begin))
+            return list(node.missing)
+        finally:
+            executor.shutdown()
+            node.destroy_node()
+
+
+def _progress(recording: Any, node: Any, seconds: float) -> str:
+    dropped = sum(recording.dropped.values())
+    return (
+        f'{seconds:.0f} s, {len(node.topics)} topics, {recording.written} messages, '
+        f'{recording.bytes / 1e6:.1f} MB'
+        + (f', {dropped} DROPPED' if dropped else '')
+        + (f', waiting for {" ".join(node.missing)}' if node.missing else '')
+    )
+
+
+def _conclude(recording: Any, folder: Path, missing: list[str]) -> int:
+    """Say what came of it; return the exit code."""
+    for topic, count in recording.dropped.items():
+        print(f'{count} messages of {topic} were dropped: the disk is too slow, or --buffer small')
+    for topic in missing:
+        print(f'{topic} was never published')
+    if recording.failure:
+        raise DataError(recording.failure)
+    print(f'{folder}: {recording.written} messages, {recording.bytes / 1e6:.1f} MB')
+    return 0

@@ -1,0 +1,112 @@
+"""Finds the definition of a message type among the packages that are installed, for a recording.
+
+Needs no ROS, only the files that every message package installs. Source: rosbag2_cpp's
+local_message_definition_source, whose layout of definitions readers know.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rosbags.interfaces import Nodetype
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from robomamba_ros.data.bags.types import IDL_SEPARATOR, types_from_idl
+from robomamba_ros.errors import DataError
+
+
+class Definition(NamedTuple):
+    """A type with all that it is made of, in .msg or .idl syntax, and its hash (REP 2011)."""
+
+    text: str
+    hash: str
+
+
+def prefixes() -> list[Path]:
+    """Return the folders that ROS packages are installed in; wheels are in the interpreter's."""
+    listed = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+    return [*(Path(each) for each in listed if each), Path(sys.prefix)]
+
+
+def find_definition(type_: str, folders: Iterable[Path] | None = None) -> Definition:
+    """Return the definition of a type such as `std_msgs/msg/String`.
+
+    folders: where packages are installed. Raises DataError where a file is missing or odd.
+    """
+    places = list(prefixes() if folders is None else folders)
+    files: dict[str, Path] = {}
+    types: dict[str, Any] = {}
+    waiting = [type_]
+    while waiting:
+        name = waiting.pop(0)
+        if name in files:
+            continue
+        files[name] = _file(name, places)
+        parsed = _parse(name, files[name])
+        types.update(parsed)
+        waiting += _names(field for _, fields in parsed.values() for _, field in fields)
+    store = get_typestore(Stores.EMPTY)
+    try:
+        store.register(types)
+        digest = store.hash_rihs01(type_)
+    except Exception as error:  # grammar and code generation raise errors of many kinds
+        raise DataError(f"the definition of '{type_}' cannot be used: {error}") from error
+    return Definition(_join(files), _installed_hash(files[type_], type_) or digest)
+
+
+def _installed_hash(definition: Path, type_: str) -> str:
+    """Return the hash beside a definition, '' before Iron: that of `char` cannot be computed."""
+    try:
+        document = json.loads(definition.with_suffix('.json').read_text(encoding='utf-8'))
+        hashes = {each['type_name']: each['hash_string'] for each in document['type_hashes']}
+        return str(hashes[type_])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ''
+
+
+def _file(type_: str, places: Iterable[Path]) -> Path:
+    package, _, name = type_.partition('/')
+    for suffix in ('.msg', '.idl'):
+        for place in places:
+            path = place / 'share' / package / f'{name}{suffix}'
+            if path.is_file():
+                return path
+    raise DataError(
+        f"there is no definition of '{type_}': install the package '{package}', or source the "
+        'workspace that has it'
+    )
+
+
+def _parse(type_: str, path: Path) -> dict[str, Any]:
+    text = path.read_text(encoding='utf-8')
+    try:
+        if path.suffix == '.idl':
+            return types_from_idl(text)
+        return dict(get_types_from_msg(text, type_))
+    except Exception as error:  # the grammars raise errors of many kinds
+        raise DataError(f'{path} cannot be read: {error}') from error
+
+
+def _names(fields: Iterable[Any]) -> Iterator[str]:
+    """Yield the types that fields are made of."""
+    for kind, content in fields:
+        if kind == Nodetype.NAME:
+            yield content
+        elif kind in (Nodetype.ARRAY, Nodetype.SEQUENCE):
+            yield from _names([content[0]])
+
+
+def _join(files: dict[str, Path]) -> str:
+    """Return the texts of several files as one, the type itself first."""
+    texts = {name: path.read_text(encoding='utf-8') for name, path in files.items()}
+    if any(path.suffix == '.idl' for path in files.values()):
+        return ''.join(f'{IDL_SEPARATOR}IDL: {name}\n{text}\n' for name, text in texts.items())
+    first, *others = texts.items()
+    return first[1] + ''.join(
+        f'\n{IDL_SEPARATOR}MSG: {name.replace("/msg/", "/")}\n{text}' for name, text in others
+    )
