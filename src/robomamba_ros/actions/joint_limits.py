@@ -7,6 +7,7 @@ stamps: one call is one control period.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 
@@ -46,6 +47,12 @@ class JointLimiter:
         self.joints = self._target
         self.velocity = np.zeros(len(joints))
         self.bites: tuple[str, ...] = ()
+
+    def copy(self) -> JointLimiter:
+        """Return one that goes on from here by itself."""
+        other = copy(self)
+        other._average = self._average.copy()
+        return other
 
     @property
     def at_rest(self) -> bool:

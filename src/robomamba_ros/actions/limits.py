@@ -16,6 +16,7 @@ Knows nothing about chunks or time stamps: one call is one control period.
 from __future__ import annotations
 
 import math
+from copy import copy
 
 import numpy as np
 
@@ -69,6 +70,12 @@ class PoseLimiter:
         self.velocity: Float64Array = np.zeros(3)
         self.rotation_velocity: Float64Array = np.zeros(3)
         self.bites: tuple[str, ...] = ()
+
+    def copy(self) -> PoseLimiter:
+        """Return one that goes on from here by itself."""
+        other = copy(self)
+        other._positions, other._turns = self._positions.copy(), self._turns.copy()
+        return other
 
     @property
     def at_rest(self) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from copy import copy
 
 import numpy as np
 
@@ -43,6 +44,12 @@ class MovingAverage:
         rows[-1] = value
         mean = value + (rows - value).mean(axis=0)
         return np.asarray(np.clip(mean, rows.min(axis=0), rows.max(axis=0)))
+
+    def copy(self) -> MovingAverage:
+        """Return one that goes on from here by itself."""
+        other = copy(self)
+        other._rows = self._rows.copy()
+        return other
 
     @property
     def pending(self) -> Float64Array:

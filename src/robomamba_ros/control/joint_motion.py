@@ -5,6 +5,8 @@ Knows nothing about time stamps, or about when to stop.
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 
 from robomamba_ros.actions.joint_limits import JointLimiter
@@ -57,6 +59,23 @@ class JointMotion:
         self._hand: PoseLimiter | None = None
         self._asked = start[self._in_chain]
         self.trouble = ''
+
+    def copy(self) -> JointMotion:
+        """Return one that goes on from here by itself, with the same kinematics."""
+        other = copy(self)
+        other._limiter = self._limiter.copy()
+        other._hand = None if self._hand is None else self._hand.copy()
+        return other
+
+    @property
+    def joints(self) -> Float64Array:
+        """The last command: all joints (n,) in the contract's order [rad or m]."""
+        return self._limiter.joints
+
+    @property
+    def velocity(self) -> Float64Array:
+        """The velocity of the last command (n,) [rad/s or m/s]."""
+        return self._limiter.velocity
 
     @property
     def anchor(self) -> Anchor:
@@ -118,6 +137,10 @@ class JointMotion:
             self._limiter.brake()
         else:
             self._reach(self._kinematics, self._hand.brake())
+
+    def give_up_pose(self) -> None:
+        """Follow the end effector no longer: brake joint by joint from here on."""
+        self._hand = None
 
     def setpoint(self, stamp_ns: int, gripper: float) -> Setpoint:
         """Return the last command: every joint and its velocity, and the pose they give."""

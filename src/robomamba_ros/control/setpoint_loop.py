@@ -7,25 +7,22 @@ to be called from one thread.
 
 from __future__ import annotations
 
-from robomamba_ros.actions.blending import Blending, Hold
-from robomamba_ros.actions.timeline import Path, Point, Timeline, check_times, executed_steps, gap
+from robomamba_ros.actions.blending import Blending
+from robomamba_ros.control.commander import Commander
+from robomamba_ros.control.foresight import Trajectory
 from robomamba_ros.control.freshness import Freshness
-from robomamba_ros.control.history import History, StateHistory
-from robomamba_ros.control.joint_motion import end_effector, measured_anchor, start_motion
+from robomamba_ros.control.history import StateHistory
 from robomamba_ros.control.metrics import MotionCounts
-from robomamba_ros.control.motion import Anchor, Motion, mixed_anchor
-from robomamba_ros.control.preview import Preview, Stretch, discarded_at_seam
+from robomamba_ros.control.preview import Preview
 from robomamba_ros.control.status import ChunkReceipt, LoopState, LoopStatus
 from robomamba_ros.errors import ActionError, ObservationError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
-from robomamba_ros.types import NANOSECONDS, ActionChunk, Pose, RobotState, Setpoint
+from robomamba_ros.types import NANOSECONDS, ActionChunk, RobotState, Setpoint
 
 __all__ = ['ChunkReceipt', 'LoopState', 'LoopStatus', 'SetpointLoop']
 
 _NO_CHUNK = 'no action_chunk yet'
-# How far back the preview shows what was executed, and how densely [ns].
-_SHOWN_NS, _SHOWN_STEP_NS = 2 * NANOSECONDS, NANOSECONDS // 20
 
 
 class SetpointLoop:
@@ -33,6 +30,9 @@ class SetpointLoop:
 
     blending: how a new chunk takes over. kinematics: of an arm that is commanded by its joints,
     for end-effector actions and poses; one that takes poses needs none.
+    foresight: the arm's controllers get trajectories (see `trajectory`) and go on by themselves,
+    so a tick that comes late does what they did meanwhile. Without it nothing has moved the arm,
+    and a late tick moves the command on by one period like every other.
     counts: limits, seams, refusals and stops since the start or the last reset.
 
     A stop for want of a chunk ends with the next one. A stop for want of trustworthy inputs ends
@@ -45,19 +45,13 @@ class SetpointLoop:
         *,
         blending: Blending | None = None,
         kinematics: Kinematics | None = None,
+        foresight: bool = False,
     ) -> None:
         self._arm = arm
-        self._blending = Blending() if blending is None else blending
-        self._kinematics = kinematics
         self._freshness = Freshness(dict(sorted(arm.budgets_s.items())))
+        self._missing = ''
         self._measured = StateHistory()
-        # Stamped with the end of the control period in which each command is to be reached.
-        self._commanded = History(mixed_anchor)
-        self._motion: Motion | None = None
-        self._gripper = 0.0
-        self._timeline: Timeline | None = None
-        self._path: Path | None = None
-        self._discarded: tuple[Stretch, ...] = ()
+        self._commander = Commander(arm, blending or Blending(), kinematics, foresight=foresight)
         self._tick_ns: int | None = None
         self._setpoint: Setpoint | None = None
         self._enabled = False
@@ -70,6 +64,11 @@ class SetpointLoop:
         """What the loop does, and why."""
         return self._status
 
+    def use_kinematics(self, kinematics: Kinematics | None, missing: str = '') -> None:
+        """Take the arm's kinematics, or the reason to wait as long as there are none."""
+        self._commander.kinematics = kinematics
+        self._missing = missing
+
     def reset(self) -> None:
         """Forget chunk, inputs and commands; the next command starts from the measured pose.
 
@@ -77,9 +76,16 @@ class SetpointLoop:
         abruptly. Whether it is enabled stays as it is.
         """
         self._forget_time()
-        self._forget_commands()
         self._tick_ns = None
         self.counts = MotionCounts()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Forget chunk and commands; the next command starts from the measured pose.
+
+        For an arm that does not do what it is told, as in a dry run.
+        """
+        self._commander.forget()
         if self._enabled:
             self._wait(_NO_CHUNK)
         else:
@@ -96,7 +102,7 @@ class SetpointLoop:
         elif not enabled:
             self._enabled = False
             self._stop('disabled', LoopState.DISABLED)
-            if self._motion is None or self._motion.at_rest:
+            if self._commander.at_rest:
                 self._come_to_rest()
 
     def update_state(self, state: RobotState) -> None:
@@ -105,8 +111,6 @@ class SetpointLoop:
         Raises ObservationError on a state older than the last one, which is ignored.
         """
         self._measured.add(state)
-        if self._motion is None:
-            self._gripper = state.gripper
         for stream in self._arm.inputs:
             self._freshness.note(stream, state.stamps.get(stream, state.stamp_ns))
 
@@ -116,10 +120,12 @@ class SetpointLoop:
         Raises ActionError where it cannot be followed; what was followed before goes on.
         """
         try:
-            receipt = self._take(chunk, now_ns)
+            self._check_may_move(now_ns)
+            receipt = self._commander.take(chunk, now_ns, self._measured)
         except (ActionError, ObservationError) as error:
             self.counts.add_refusal(str(error))
             raise ActionError(str(error)) from error
+        self._status = LoopStatus(LoopState.TRACKING, '')
         self.counts.add_seam(receipt.seam_jump_m, receipt.seam_jump_rad, receipt.seam_jump_joint)
         return receipt
 
@@ -129,133 +135,99 @@ class SetpointLoop:
         None while there is nothing safe to command: no fresh state yet, or disabled and at rest.
         Asked again for the same time it gives the same answer.
         """
+        now_ns, problem = self._commander.catch_up(now_ns)
+        if problem:
+            self._stop(problem, LoopState.HOLDING, foreseen=True)
         if self._tick_ns is not None and now_ns <= self._tick_ns:
             if now_ns == self._tick_ns:
                 return self._setpoint
             back_s = (self._tick_ns - now_ns) / NANOSECONDS
             self._forget_time()
-            if self._motion is not None and self._enabled:
+            if self._commander.started and self._enabled:
                 self._fault(f'the clock went back by {back_s:.3f} s')
         self._tick_ns = now_ns
         self._setpoint = self._advance(now_ns)
         return self._setpoint
 
+    def trajectory(self) -> Trajectory | None:
+        """Return what controllers of trajectories are to be sent after this tick.
+
+        None where what they have still holds, and without foresight.
+        """
+        return self._commander.trajectory()
+
     def preview(self, now_ns: int) -> Preview:
         """Return the poses commanded lately, those still to come, and those given up."""
+        return self._commander.preview(now_ns)
 
-        def pose_of(point: Point) -> Pose | None:
-            return end_effector(self._arm, self._kinematics, point)
-
-        pending: tuple[Pose, ...] = ()
-        if self._path is not None and self._timeline is not None:
-            chunk = self._timeline.chunk
-            pending = Stretch(self._path, now_ns, chunk.end_ns, chunk.dt_ns).poses(pose_of)
-        discarded = tuple(pose for each in self._discarded for pose in each.poses(pose_of))
-        since_ns = max(now_ns - _SHOWN_NS, self._commanded.oldest_ns or now_ns)
-        commanded = (self._commanded.at(t) for t in range(since_ns, now_ns, _SHOWN_STEP_NS))
-        executed = tuple(each.pose for each in commanded if each and each.pose)
-        return Preview(executed, pending, discarded)
+    def ages_s(self, now_ns: int) -> dict[str, float]:
+        """Return the age of each stream that something came from [s]."""
+        ages = {stream: self._freshness.age_s(stream, now_ns) for stream in self._arm.inputs}
+        return {stream: age_s for stream, age_s in ages.items() if age_s is not None}
 
     def _advance(self, now_ns: int) -> Setpoint | None:
-        problems = '; '.join(self._freshness.problems(now_ns))
-        motion = self._motion or self._begin(problems)
-        if motion is None:
+        problems = self._problems(now_ns)
+        if not self._commander.started:
+            self._begin(problems)
+        if not self._commander.started:
             return None
         self._decide(problems, now_ns)
-        reached_ns = now_ns + self._arm.period_ns
-        if self._path is not None and self._timeline is not None:
-            lag_ns = motion.lag_ns(self._timeline.chunk.space)
-            motion.follow(self._path.at(reached_ns + lag_ns))
-            opening = self._path.gripper_at(now_ns)
-            self._gripper = self._gripper if opening is None else opening
-            self.counts.add_setpoint(motion.bites)
-            if motion.trouble:
-                self._stop(motion.trouble, LoopState.HOLDING)
-        else:
-            motion.brake()
-            self.counts.add_setpoint(())
-        self._commanded.put(reached_ns, motion.anchor)
-        if self._status.state is LoopState.STOPPING and motion.at_rest:
+        setpoint = self._commander.step(now_ns)
+        self.counts.add_setpoint(self._commander.bites)
+        if self._commander.trouble:
+            self._stop(self._commander.trouble, LoopState.HOLDING, foreseen=True)
+        if self._status.state is LoopState.STOPPING and self._commander.at_rest:
             self._come_to_rest()
-        return motion.setpoint(now_ns, self._gripper)
+        return setpoint
 
-    def _begin(self, problems: str) -> Motion | None:
+    def _begin(self, problems: str) -> None:
         """Start from the measured pose, once the arm is enabled and its state can be trusted."""
         if not self._enabled:
-            return None
+            return
         try:
             if problems:
                 raise ObservationError(problems)
-            self._motion = self._motion_from_rest()
+            self._commander.start(self._measured.newest)
         except ObservationError as error:
             self._wait(str(error))
-        return self._motion
 
     def _decide(self, problems: str, now_ns: int) -> None:
         """Stop where the inputs or the chunk no longer carry the motion."""
         if not self._enabled:
             return
+        end_ns = self._commander.end_ns
         if self._status.state is LoopState.WAITING:
             self._wait(problems or _NO_CHUNK)
         elif problems:
             self._fault(problems)
-        elif self._timeline is not None and now_ns >= self._timeline.chunk.end_ns:
-            late_s = (now_ns - self._timeline.chunk.end_ns) / NANOSECONDS
+        elif end_ns is not None and now_ns >= end_ns:
+            late_s = (now_ns - end_ns) / NANOSECONDS
             self._stop(
                 f'action_chunk ran out: its last action ended {late_s:.3f} s ago and no newer '
                 'chunk has come',
                 LoopState.HOLDING,
+                foreseen=True,
             )
 
-    def _check_chunk(self, chunk: ActionChunk, now_ns: int) -> None:
+    def _check_may_move(self, now_ns: int) -> None:
         if not self._enabled:
             raise ActionError(f'the arm is {self._status.state.value} ({self._status.reason})')
-        problems = self._freshness.problems(now_ns)
+        problems = self._problems(now_ns)
         if problems:
-            raise ActionError('; '.join(problems))
-        check_times(chunk, now_ns, self._timeline)
+            raise ActionError(problems)
 
-    def _take(self, chunk: ActionChunk, now_ns: int) -> ChunkReceipt:
-        self._check_chunk(chunk, now_ns)
-        motion = self._motion or self._motion_from_rest()
-        # Commands come later than their points by the lag, so points are looked up ahead by it.
-        lag_ns = motion.lag_ns(chunk.space)
-        timeline = motion.timeline(chunk, self._anchor(chunk.stamp_ns, lag_ns))
-        start = timeline.at(now_ns + lag_ns)
-        here = (self._commanded.at(now_ns) or motion.anchor).like(start)
-        path = self._path
-        if path is None or type(path.at(now_ns)) is not type(start):
-            path = Hold(here)
-        self._discarded = discarded_at_seam(self._timeline, timeline, now_ns)
-        self._path = self._blending.join(path, timeline, now_ns)
-        self._timeline = timeline
-        self._status = LoopStatus(LoopState.TRACKING, '')
-        return ChunkReceipt(executed_steps(chunk, now_ns), *gap(here, start))
-
-    def _anchor(self, stamp_ns: int, lag_ns: int) -> Anchor:
-        """Return what was commanded at the stamp, or measured where nothing was by then."""
-        first_ns, measured_ns = self._commanded.oldest_ns, self._measured.oldest_ns
-        commanded = self._commanded.at(stamp_ns - lag_ns)
-        if commanded and first_ns is not None and first_ns - self._arm.period_ns < stamp_ns:
-            return commanded
-        if measured_ns is not None and measured_ns <= stamp_ns:
-            return measured_anchor(self._arm, self._measured.at(stamp_ns))
-        raise ActionError('the chunk is too old: no pose is known at its stamp')
-
-    def _motion_from_rest(self) -> Motion:
-        start = measured_anchor(self._arm, self._measured.newest)
-        return start_motion(self._arm, self._kinematics, start)
+    def _problems(self, now_ns: int) -> str:
+        return self._missing or '; '.join(self._freshness.problems(now_ns))
 
     def _wait(self, reason: str) -> None:
-        self._drop_chunk()
         self._status = LoopStatus(LoopState.WAITING, reason)
 
     def _fault(self, reason: str) -> None:
         self._enabled = False
         self._stop(f'{reason}; enable to move again', LoopState.HOLDING)
 
-    def _stop(self, reason: str, state_at_rest: LoopState) -> None:
-        self._drop_chunk()
+    def _stop(self, reason: str, state_at_rest: LoopState, *, foreseen: bool = False) -> None:
+        self._commander.drop_course(foreseen=foreseen)
         self.counts.add_stop(reason)
         self._state_at_rest = state_at_rest
         self._status = LoopStatus(LoopState.STOPPING, reason)
@@ -263,19 +235,9 @@ class SetpointLoop:
     def _come_to_rest(self) -> None:
         self._status = LoopStatus(self._state_at_rest, self._status.reason)
         if self._state_at_rest is LoopState.DISABLED:
-            self._forget_commands()
-
-    def _drop_chunk(self) -> None:
-        self._timeline = None
-        self._path = None
-
-    def _forget_commands(self) -> None:
-        self._drop_chunk()
-        self._discarded = ()
-        self._commanded.clear()
-        self._motion = None
+            self._commander.forget()
 
     def _forget_time(self) -> None:
         self._measured.clear()
-        self._commanded.clear()
+        self._commander.forget_times()
         self._freshness.clear()

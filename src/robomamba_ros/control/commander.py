@@ -1,0 +1,197 @@
+"""Moves the command of an arm: from rest, along a course, to rest; remembers where it went.
+
+Decides nothing: the setpoint loop says what to follow and when to stop. Knows nothing about
+freshness or states of the loop.
+"""
+
+from __future__ import annotations
+
+from robomamba_ros.actions.blending import Blending, Hold
+from robomamba_ros.actions.timeline import Point, Timeline, check_times, executed_steps, gap
+from robomamba_ros.control.course import Course, advance
+from robomamba_ros.control.foresight import Foresight, Trajectory
+from robomamba_ros.control.history import History, StateHistory
+from robomamba_ros.control.joint_motion import (
+    JointMotion,
+    end_effector,
+    measured_anchor,
+    start_motion,
+)
+from robomamba_ros.control.motion import Anchor, Motion, mixed_anchor
+from robomamba_ros.control.preview import Preview, Stretch, discarded_at_seam
+from robomamba_ros.control.status import ChunkReceipt
+from robomamba_ros.errors import ActionError
+from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.types import NANOSECONDS, ActionChunk, Pose, RobotState, Setpoint
+
+# How far back the preview shows what was executed, and how densely [ns].
+_SHOWN_NS, _SHOWN_STEP_NS = 2 * NANOSECONDS, NANOSECONDS // 20
+
+
+class Commander:
+    """The command of an arm, period by period.
+
+    bites, trouble: limits that kept the last command from its point, and why it cannot be followed
+    (see Motion); empty where no course was.
+    """
+
+    def __init__(
+        self,
+        arm: ArmContract,
+        blending: Blending,
+        kinematics: Kinematics | None,
+        *,
+        foresight: bool,
+    ) -> None:
+        self._arm = arm
+        self._blending = blending
+        self.kinematics = kinematics
+        self._motion: Motion | None = None
+        self._gripper = 0.0
+        self._timeline: Timeline | None = None
+        self._course: Course | None = None
+        self._discarded: tuple[Stretch, ...] = ()
+        # Stamped with the end of the control period in which each command is to be reached.
+        self._commanded = History(mixed_anchor)
+        self._tick_ns = 0
+        self._foresight = Foresight(arm.period_ns) if foresight else None
+        self._foreseen = True
+        self.bites: tuple[str, ...] = ()
+        self.trouble = ''
+
+    @property
+    def started(self) -> bool:
+        """Whether anything is commanded."""
+        return self._motion is not None
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the command stands still."""
+        return self._motion is None or self._motion.at_rest
+
+    @property
+    def end_ns(self) -> int | None:
+        """When the chunk that is followed ends [ns]; None without one."""
+        return None if self._course is None else self._course.end_ns
+
+    def start(self, state: RobotState | None) -> None:
+        """Stand where the arm is; raises ObservationError where that is not known."""
+        self._motion = self._from_rest(state)
+        self._gripper = self._gripper if state is None else state.gripper
+        self._foreseen = False
+
+    def take(self, chunk: ActionChunk, now_ns: int, measured: StateHistory) -> ChunkReceipt:
+        """Follow `chunk` from now on.
+
+        Raises ActionError or ObservationError where it cannot be followed, and changes nothing.
+        """
+        check_times(chunk, now_ns, self._timeline)
+        motion = self._motion or self._from_rest(measured.newest)
+        # Commands come later than their points by the lag, so points are looked up ahead by it.
+        lag_ns = motion.lag_ns(chunk.space)
+        timeline = motion.timeline(chunk, self._anchor(chunk.stamp_ns, lag_ns, measured))
+        start = timeline.at(now_ns + lag_ns)
+        here = (self._commanded.at(now_ns) or motion.anchor).like(start)
+        path = Hold(here) if self._course is None else self._course.path
+        if type(path.at(now_ns)) is not type(start):
+            path = Hold(here)
+        path = self._blending.join(path, timeline, now_ns)
+        self._discarded = discarded_at_seam(self._timeline, timeline, now_ns)
+        self._course, self._timeline = Course(path, chunk.end_ns, lag_ns), timeline
+        self._foreseen = False
+        return ChunkReceipt(executed_steps(chunk, now_ns), *gap(here, start))
+
+    def _anchor(self, stamp_ns: int, lag_ns: int, measured: StateHistory) -> Anchor:
+        """Return what was commanded at the stamp, or measured where nothing was by then."""
+        first_ns, measured_ns = self._commanded.oldest_ns, measured.oldest_ns
+        commanded = self._commanded.at(stamp_ns - lag_ns)
+        if commanded and first_ns is not None and first_ns - self._arm.period_ns < stamp_ns:
+            return commanded
+        if measured_ns is not None and measured_ns <= stamp_ns:
+            return measured_anchor(self._arm, measured.at(stamp_ns))
+        raise ActionError('the chunk is too old: no pose is known at its stamp')
+
+    def _from_rest(self, state: RobotState | None) -> Motion:
+        return start_motion(self._arm, self.kinematics, measured_anchor(self._arm, state))
+
+    def step(self, tick_ns: int) -> Setpoint:
+        """Return the command of the period that begins at tick_ns, which must be started."""
+        motion, course, period_ns = self._motion, self._course, self._arm.period_ns
+        assert motion is not None
+        followed = advance(motion, course, tick_ns, period_ns)
+        self.bites = motion.bites if followed else ()
+        self.trouble = motion.trouble if followed else ''
+        if followed and course is not None:
+            opening = course.path.gripper_at(tick_ns)
+            self._gripper = self._gripper if opening is None else opening
+        self._commanded.put(tick_ns + period_ns, motion.anchor)
+        self._tick_ns = tick_ns
+        return motion.setpoint(tick_ns, self._gripper)
+
+    def drop_course(self, *, foreseen: bool = False) -> None:
+        """Brake from here on. foreseen: the trajectories that were sent do the same."""
+        if self._course is not None:
+            self._foreseen = self._foreseen and foreseen
+        self._timeline = self._course = None
+
+    def forget(self) -> None:
+        """Command nothing any more, and forget what was commanded."""
+        self._timeline = self._course = self._motion = None
+        self._discarded = ()
+        self.forget_times()
+        if self._foresight is not None:
+            self._foresight.clear()
+
+    def forget_times(self) -> None:
+        """Forget when things were commanded; the command stays."""
+        self._commanded.clear()
+
+    def catch_up(self, now_ns: int) -> tuple[int, str]:
+        """Do the ticks that were missed, as controllers of trajectories did by themselves.
+
+        Returns the tick of `now_ns`, on the grid that the trajectories were computed on, and why
+        they are at rest or on the way to it, '' where they are not. Without foresight nothing
+        moves the arm but the next command: no tick is missed, and the tick is now.
+        """
+        motion, foresight, period_ns = self._motion, self._foresight, self._arm.period_ns
+        if foresight is None or not isinstance(motion, JointMotion):
+            return now_ns, ''
+        last_ns = self._tick_ns
+        tick_ns = last_ns + (now_ns - last_ns + period_ns // 2) // period_ns * period_ns
+        problem = ''
+        for missed_ns in range(last_ns + period_ns, tick_ns, period_ns):
+            problem = foresight.relive(motion, missed_ns) or problem
+            self._commanded.put(missed_ns + period_ns, motion.anchor)
+            if motion.at_rest and foresight.is_over(missed_ns):
+                break
+        return tick_ns, problem
+
+    def trajectory(self) -> Trajectory | None:
+        """Return what controllers of trajectories are to be sent after the last step.
+
+        None where what they have still holds, and without foresight.
+        """
+        if self._foresight is None:
+            return None
+        if not self._foreseen and isinstance(self._motion, JointMotion):
+            self._foresight.restart(self._motion, self._course, self._tick_ns)
+            self._foreseen = True
+        return self._foresight.due(self._tick_ns)
+
+    def preview(self, now_ns: int) -> Preview:
+        """Return the poses commanded lately, those still to come, and those given up."""
+
+        def pose_of(point: Point) -> Pose | None:
+            return end_effector(self._arm, self.kinematics, point)
+
+        pending: tuple[Pose, ...] = ()
+        if self._course is not None and self._timeline is not None:
+            step_ns = self._timeline.chunk.dt_ns
+            rest = Stretch(self._course.path, now_ns, self._course.end_ns, step_ns)
+            pending = rest.poses(pose_of)
+        discarded = tuple(pose for each in self._discarded for pose in each.poses(pose_of))
+        since_ns = max(now_ns - _SHOWN_NS, self._commanded.oldest_ns or now_ns)
+        commanded = (self._commanded.at(t) for t in range(since_ns, now_ns, _SHOWN_STEP_NS))
+        executed = tuple(each.pose for each in commanded if each and each.pose)
+        return Preview(executed, pending, discarded)

@@ -1,0 +1,420 @@
+"""Trajectories sent ahead are what the loop commands later, within limits, and end at rest."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_arms import MADE, write_arm
+
+from robomamba_ros.control.setpoint_loop import LoopState, SetpointLoop
+from robomamba_ros.errors import ActionError
+from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.types import (
+    EE_DELTA_NAMES,
+    NANOSECONDS,
+    ActionChunk,
+    ActionSpace,
+    Pose,
+    RobotState,
+)
+
+START_NS = 7 * NANOSECONDS
+ANYWHERE = Pose(np.array([0.4, 0.0, 0.4]), np.array([0.0, 0.0, 0.0, 1.0]))
+UR = load_arm('ur5e')
+UR_HOME = np.array([0.3, -1.4, 1.6, -1.2, -1.3, 0.2])
+SIX_HOME = np.array([0.2, -1.2, 1.4, -0.5, -1.3, 0.3])
+
+
+class Bench:
+    """A loop with foresight on a virtual clock, and every trajectory that it sends."""
+
+    def __init__(self, arm=UR, home=UR_HOME, kinematics=None, foresight=True):
+        self.arm, self.home, self.kinematics = arm, home, kinematics
+        self.names = [joint.name for joint in arm.joints]
+        self.loop = SetpointLoop(arm, kinematics=kinematics, foresight=foresight)
+        self.now_ns = START_NS
+        self.fresh = True
+        self.sent = []
+        self.setpoints = {}
+        self.loop.enable(True)
+
+    def tick(self, count=1, periods=1):
+        """Tick `count` times, `periods` control periods apart."""
+        for _ in range(count):
+            if self.fresh:
+                pose = self.kinematics.forward(self.home) if self.kinematics else ANYWHERE
+                joints = dict(zip(self.names, self.home, strict=True))
+                self.loop.update_state(RobotState(self.now_ns, pose, 1.0, joints))
+            setpoint = self.loop.tick(self.now_ns)
+            if setpoint is not None:
+                self.setpoints[setpoint.stamp_ns] = (
+                    np.array(list(setpoint.joints.values())),
+                    np.array(list(setpoint.joint_velocities.values())),
+                )
+            trajectory = self.loop.trajectory()
+            if trajectory is not None:
+                self.sent.append((self.now_ns, trajectory))
+            self.now_ns += periods * self.arm.period_ns
+
+    def add(self, actions, names=None, space=ActionSpace.JOINT_POSITION, dt_ns=None):
+        dt_ns = 5 * self.arm.period_ns if dt_ns is None else dt_ns
+        names = tuple(self.names) if names is None else names
+        chunk = ActionChunk(self.now_ns, dt_ns, np.asarray(actions), space, names)
+        return self.loop.add_chunk(chunk, self.now_ns)
+
+    def tick_until(self, state, periods=1):
+        for _ in range(2000):
+            if self.loop.status.state is state:
+                return
+            self.tick(periods=periods)
+        raise AssertionError(self.loop.status)
+
+
+def swing(home, count=30):
+    times = 0.05 * (1 + np.arange(count))
+    return home + 0.3 * (1.0 - np.cos(2.0 * times))[:, None] * np.linspace(1, -0.6, len(home))
+
+
+def zigzag(home, count=30):
+    """Jumps that every limit bites."""
+    return home + np.random.default_rng(1).uniform(-0.5, 0.5, (count, len(home)))
+
+
+@pytest.fixture(scope='module')
+def six(tmp_path_factory):
+    made = MADE['six']
+    document = made.document()
+    for joint in document['joints']:
+        joint['jerk'] = 50.0
+    arm = write_arm(tmp_path_factory.mktemp('six'), document, made.urdf())
+    return arm, Kinematics(arm)
+
+
+def knots(bench):
+    """Return the points that the setpoints of the loop amount to, by time."""
+    half_ns = bench.arm.period_ns // 2
+    return {
+        stamp_ns + bench.arm.period_ns - half_ns: (joints - velocity * (half_ns / 1e9), velocity)
+        for stamp_ns, (joints, velocity) in bench.setpoints.items()
+    }
+
+
+def spline(trajectory, times):
+    """Return position, velocity and acceleration of the cubics through the points, as JTC does."""
+    knots = np.array(trajectory.times_ns) / NANOSECONDS
+    i = np.clip(np.searchsorted(knots, times, side='right') - 1, 0, len(knots) - 2)
+    length = (knots[i + 1] - knots[i])[:, None]
+    s = (times[:, None] - knots[i][:, None]) / length
+    p0, p1 = trajectory.positions[i], trajectory.positions[i + 1]
+    v0, v1 = trajectory.velocities[i] * length, trajectory.velocities[i + 1] * length
+    a, b = 2 * (p0 - p1) + v0 + v1, 3 * (p1 - p0) - 2 * v0 - v1
+    position = p0 + s * (v0 + s * (b + s * a))
+    return position, (v0 + s * (2 * b + 3 * s * a)) / length, (2 * b + 6 * s * a) / length**2
+
+
+def excess(arm, trajectory):
+    """Return by how much a trajectory, as a controller executes it, exceeds limits at most."""
+    # A point is interpolated from the one before, so the first one alone says nothing.
+    if len(trajectory.times_ns) < 2:
+        return 0.0
+    first, last = (t / NANOSECONDS for t in (trajectory.times_ns[0], trajectory.times_ns[-1]))
+    position, velocity, acceleration = spline(trajectory, np.linspace(first, last, 4001))
+    lower, upper = np.array([joint.position for joint in arm.joints]).T
+    most = np.array([(j.velocity, j.acceleration, j.jerk or np.inf) for j in arm.joints]).T
+    period = arm.period_ns / NANOSECONDS
+    jerk = np.diff(trajectory.velocities, n=2, axis=0) / period**2
+    return max(
+        float((lower - position).max()),
+        float((position - upper).max()),
+        float((np.abs(velocity) - most[0]).max()),
+        # The parabolas are exact but for the rounding of times to nanoseconds.
+        float((np.abs(acceleration) - most[1]).max()) - 1e-4,
+        float((np.abs(jerk) - most[2]).max(initial=0.0)) - 1e-4,
+    )
+
+
+# What is sent is what is commanded
+
+
+@pytest.mark.parametrize('actions', [swing, zigzag])
+def test_a_forecast_is_what_the_loop_commands_afterwards_to_the_bit(actions):
+    bench = Bench()
+    bench.tick()
+    bench.add(actions(UR_HOME))
+    bench.tick_until(LoopState.HOLDING)
+    commanded = knots(bench)
+    _, whole = bench.sent[-1]
+    assert len(whole.times_ns) > 100
+    for time_ns, position, velocity in zip(
+        whole.times_ns, whole.positions, whole.velocities, strict=True
+    ):
+        assert np.array_equal(position, commanded[time_ns][0])
+        assert np.array_equal(velocity, commanded[time_ns][1])
+    # The last point is where the loop came to rest, and nothing was left to send after it.
+    assert whole.times_ns[-1] == max(t for t, (_, v) in commanded.items() if v.any()) + 10_000_000
+    assert not whole.velocities[-1].any()
+
+
+def test_end_effector_actions_are_forecast_to_the_bit_and_so_is_trouble(six):
+    arm, kinematics = six
+    bench = Bench(arm, SIX_HOME, kinematics)
+    bench.tick()
+    # Straight on until the joints cannot follow.
+    bench.add(np.tile([0.0, 0.0, 0.02], (60, 1)), EE_DELTA_NAMES[:3], ActionSpace.EE_DELTA)
+    bench.tick_until(LoopState.STOPPING)
+    assert bench.loop.status.reason.startswith('the joints cannot follow the end effector')
+    bench.tick_until(LoopState.HOLDING)
+    commanded = knots(bench)
+    _, whole = bench.sent[-1]
+    for time_ns, position in zip(whole.times_ns, whole.positions, strict=True):
+        assert np.array_equal(position, commanded[time_ns][0])
+    assert not whole.velocities[-1].any()
+    # The stop was in what had been sent: the last message is from long before.
+    assert bench.sent[-1][0] < START_NS + NANOSECONDS
+
+
+def test_a_long_chunk_is_sent_at_once_and_then_whole_in_few_messages():
+    bench = Bench()
+    bench.tick(3)
+    hold = bench.sent.pop()
+    assert len(hold[1].times_ns) == 1
+    assert np.array_equal(hold[1].positions[0], UR_HOME)
+    bench.add(swing(UR_HOME, 50), dt_ns=100_000_000)
+    chunk_ns = bench.now_ns
+    bench.tick_until(LoopState.HOLDING)
+    sent = [sent_ns - chunk_ns for sent_ns, _ in bench.sent]
+    assert sent[0] == 0
+    assert len(sent) <= 4
+    # The rest is computed within the first second and a half and goes on to the end.
+    assert sent[-1] < 1.5 * NANOSECONDS
+    assert bench.sent[-1][1].times_ns[-1] > chunk_ns + 5 * NANOSECONDS
+
+
+def test_at_every_moment_the_controllers_have_a_fifth_of_a_second_of_the_course(six):
+    arm, kinematics = six
+    bench = Bench(arm, SIX_HOME, kinematics)
+    bench.tick()
+    bench.add(np.tile([0.001, 0.001, 0.0], (80, 1)), EE_DELTA_NAMES[:3], ActionSpace.EE_DELTA)
+    held = []
+    for _ in range(300):
+        bench.tick()
+        held.append((bench.now_ns - arm.period_ns, bench.sent[-1][1]))
+    commanded = knots(bench)
+    for now_ns, trajectory in held[:250]:
+        points = dict(zip(trajectory.times_ns, trajectory.positions, strict=True))
+        soon = [t for t in commanded if now_ns + arm.period_ns < t < now_ns + NANOSECONDS // 5]
+        assert len(soon) >= 18
+        assert all(np.array_equal(points[t], commanded[t][0]) for t in soon)
+
+
+# Stops
+
+
+@pytest.mark.parametrize('stop', ['disabled', 'stale'])
+def test_a_stop_sends_the_way_to_rest_at_once(stop):
+    bench = Bench()
+    bench.tick()
+    bench.add(swing(UR_HOME, 60))
+    bench.tick(80)
+    sent = len(bench.sent)
+    if stop == 'disabled':
+        bench.loop.enable(False)
+        bench.tick()
+    else:
+        bench.fresh = False
+        bench.tick_until(LoopState.STOPPING)
+    assert len(bench.sent) == sent + 1
+    sent_ns, braking = bench.sent[-1]
+    assert sent_ns == bench.now_ns - bench.arm.period_ns
+    assert 0.05 < (braking.times_ns[-1] - sent_ns) / NANOSECONDS < 0.5
+    assert not braking.velocities[-1].any()
+    bench.tick_until(LoopState.DISABLED if stop == 'disabled' else LoopState.HOLDING)
+    # Nothing more is sent at rest, nor while nothing is commanded.
+    bench.tick(5)
+    assert len(bench.sent) == sent + 1
+
+
+def test_what_ends_at_rest_is_not_sent_again_when_it_does():
+    bench = Bench()
+    bench.tick()
+    bench.add(swing(UR_HOME))
+    bench.tick_until(LoopState.STOPPING)
+    sent = len(bench.sent)
+    assert bench.loop.status.reason.startswith('action_chunk ran out')
+    bench.tick_until(LoopState.HOLDING)
+    assert len(bench.sent) == sent
+
+
+def test_a_reset_sends_a_hold_where_the_arm_is():
+    bench = Bench()
+    bench.tick(3)
+    bench.home = UR_HOME + 0.1
+    bench.loop.reset()
+    bench.tick(2)
+    (_, hold) = bench.sent[-1]
+    assert len(bench.sent) == 2
+    assert np.array_equal(hold.positions, [UR_HOME + 0.1])
+    assert not hold.velocities.any()
+
+
+# Ticks that come late
+
+
+def test_missed_ticks_change_neither_commands_nor_trajectories():
+    punctual, late = Bench(), Bench()
+    random = np.random.default_rng(4)
+    for bench in (punctual, late):
+        bench.tick()
+        bench.add(zigzag(UR_HOME, 60))
+    punctual.tick(300)
+    while late.now_ns < punctual.now_ns:
+        late.tick(periods=int(random.integers(1, 15)))
+    common = set(punctual.setpoints) & set(late.setpoints)
+    assert len(common) < 60
+    for stamp_ns in common:
+        assert np.array_equal(punctual.setpoints[stamp_ns][0], late.setpoints[stamp_ns][0])
+    shared = set(late.sent[-1][1].times_ns) & set(punctual.sent[-1][1].times_ns)
+    assert len(shared) > 200
+    # A late tick counts as stale where the inputs are.
+    late.fresh = False
+    late.tick(periods=20)
+    late.tick()
+    assert late.loop.status.state is LoopState.STOPPING
+
+
+def test_a_tick_that_is_a_little_early_or_late_belongs_to_its_period():
+    bench, exact = Bench(), Bench()
+    random = np.random.default_rng(5)
+    for each in (bench, exact):
+        each.tick()
+        each.add(swing(UR_HOME))
+    exact.tick(100)
+    grid_ns = bench.now_ns
+    for i in range(100):
+        bench.now_ns = grid_ns + i * 10_000_000 + int(random.integers(-4_000_000, 4_000_000))
+        bench.tick()
+    assert len(bench.setpoints) == 101
+    for stamp_ns, (joints, _) in bench.setpoints.items():
+        assert np.array_equal(joints, exact.setpoints[stamp_ns][0])
+
+
+def test_a_loop_that_stood_still_for_too_long_finds_the_arm_where_its_controllers_stopped():
+    bench = Bench()
+    bench.tick()
+    bench.add(swing(UR_HOME, 50), dt_ns=100_000_000)
+    bench.tick(2)
+    _, known = bench.sent[-1]
+    bench.now_ns += 2 * NANOSECONDS
+    bench.tick()
+    assert bench.loop.status.state is LoopState.HOLDING
+    assert bench.loop.status.reason == (
+        'the control loop stood still for longer than its controllers had been told'
+    )
+    joints, velocity = bench.setpoints[max(bench.setpoints)]
+    np.testing.assert_allclose(joints, known.positions[-1], atol=1e-12)
+    assert not velocity.any()
+    bench.tick(20)
+    assert len(bench.sent) == 2
+    # The next chunk goes on from there.
+    bench.add(swing(joints))
+    bench.tick(2)
+    assert bench.loop.status.state is LoopState.TRACKING
+    np.testing.assert_allclose(bench.sent[-1][1].positions[0], joints, atol=1e-3)
+
+
+def test_a_stall_in_the_middle_of_that_stop_brakes_on():
+    bench = Bench()
+    bench.tick()
+    bench.add(0.9 * swing(UR_HOME, 50) + 0.1 * UR_HOME, dt_ns=40_000_000)
+    bench.tick(30)
+    sent_ns, known = bench.sent[-1]
+    bench.now_ns = known.times_ns[-8]
+    bench.tick()
+    assert bench.loop.status.state is LoopState.STOPPING
+    points = dict(zip(known.times_ns, known.positions, strict=True))
+    bench.tick(3)
+    reached = knots(bench)
+    same = [t for t in reached if t in points and t > sent_ns]
+    assert len(same) >= 3
+    assert all(np.array_equal(points[t], reached[t][0]) for t in same)
+
+
+def test_without_foresight_a_late_tick_does_not_jump():
+    bench = Bench(foresight=False)
+    bench.tick()
+    bench.add(swing(UR_HOME, 60))
+    bench.tick(60)
+    bench.now_ns += 80_000_000
+    bench.tick(60)
+    path = np.array([joints for joints, _ in bench.setpoints.values()])
+    for order, most in ((1, 3.1416), (2, 5.0), (3, 50.0)):
+        assert np.abs(np.diff(path, n=order, axis=0)).max() <= most * 0.01**order + 1e-9
+    assert bench.sent == []
+
+
+# Whatever happens
+
+EVENTS = ('chunk', 'wild', 'ee', 'wild ee', 'blackout', 'disable', 'enable', 'late', 'none')
+
+
+def run(events, seed, six):
+    arm, kinematics = six
+    random = np.random.default_rng(seed)
+    bench = Bench(arm, SIX_HOME, kinematics)
+    bench.tick()
+    for event, ticks in events:
+        bench.fresh = event != 'blackout'
+        if event in ('disable', 'enable'):
+            bench.loop.enable(event == 'enable')
+        with suppress(ActionError):
+            if event == 'chunk':
+                bench.add(SIX_HOME + random.uniform(-0.1, 0.1, (12, 6)).cumsum(axis=0))
+            elif event == 'wild':
+                actions = random.uniform(-1, 1, (8, 6)) * 10.0 ** random.uniform(-3, 30)
+                bench.add(actions, space=ActionSpace.JOINT_DELTA)
+            elif event.endswith('ee'):
+                scale = 10.0 ** random.uniform(-2, 6) if event == 'wild ee' else 0.004
+                actions = random.uniform(-scale, scale, (10, 6))
+                bench.add(actions, EE_DELTA_NAMES, ActionSpace.EE_DELTA)
+        bench.tick(ticks, periods=int(random.integers(1, 9)) if event == 'late' else 1)
+    return bench
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(1, 40)), min_size=2, max_size=7),
+    st.integers(0, 2**32 - 1),
+)
+def test_whatever_is_sent_is_within_limits_ends_at_rest_and_lies_ahead(six, events, seed):
+    bench = run([('chunk', 20), *events], seed, six)
+    arm = bench.arm
+    assert bench.sent
+    for sent_ns, trajectory in bench.sent:
+        assert trajectory.times_ns[0] > sent_ns
+        assert (np.diff(trajectory.times_ns) == arm.period_ns).all()
+        assert not trajectory.velocities[-1].any()
+        assert excess(arm, trajectory) <= 1e-6
+    # Where nothing intervened, what was sent is what was commanded.
+    commanded = knots(bench)
+    sent_ns, last = bench.sent[-1]
+    points = dict(zip(last.times_ns, last.positions, strict=True))
+    for time_ns in (t for t in commanded if t in points and t > sent_ns + arm.period_ns):
+        assert np.array_equal(points[time_ns], commanded[time_ns][0])
+
+
+def test_commands_taken_for_points_would_exceed_the_limits():
+    bench = Bench()
+    bench.tick()
+    bench.add(zigzag(UR_HOME, 60))
+    bench.tick_until(LoopState.HOLDING)
+    _, whole = bench.sent[-1]
+    assert excess(bench.arm, whole) <= 1e-6
+    moved = type(whole)(
+        whole.times_ns, whole.positions + 0.005 * whole.velocities, whole.velocities
+    )
+    assert excess(bench.arm, moved) > 0.1
