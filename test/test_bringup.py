@@ -190,3 +190,25 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
         checkpoint_directory('drawer-opener')
     with pytest.raises(CheckpointError, match=r'config\.yaml cannot be read .* give the directory'):
         policy_graph(PolicyOptions(str(tmp_path)))
+
+
+def test_the_saved_view_shows_topics_that_exist() -> None:
+    _, controller = policy_graph(PolicyOptions('hold', arm='franka_fr3'))
+    rviz = rviz_spec(controller)
+    view = yaml.safe_load(Path(rviz.arguments[1]).read_text())['Visualization Manager']
+    topics = {
+        display['Class'].split('/')[1]: display[key]
+        for display in view['Displays']
+        for key in ('Topic', 'Description Topic')
+        if key in display
+    }
+    assert {kind: topic['Value'] for kind, topic in topics.items()} == {
+        'RobotModel': 'robot_description',
+        'Path': 'predicted_path',
+        'MarkerArray': 'markers',
+        'Image': 'camera/image',
+    }
+    assert 'camera/image' in rviz.remappings
+    # A reader that asks for more than a writer offers gets nothing.
+    assert topics['Image']['Reliability Policy'] == 'Best Effort'
+    assert topics['RobotModel']['Durability Policy'] == 'Transient Local'

@@ -106,7 +106,7 @@ def test_up_remaps_as_the_user_says(peer) -> None:
     )
     try:
         peer.wait_for(
-            lambda: any(s.message == 'tracking' for m in diagnostics for s in m.status),
+            lambda: {'tracking', 'inferring'} <= {s.message for m in diagnostics for s in m.status},
             'the controller to follow the policy',
         )
         topics = {name for name, _ in peer.node.get_topic_names_and_types()}
@@ -114,6 +114,8 @@ def test_up_remaps_as_the_user_says(peer) -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     assert {'/pose', '/left/target_pose', '/left/clock'} <= topics
+    # What config/rviz/policy.rviz shows.
+    assert {'/left/predicted_path', '/left/markers'} <= topics
     assert topics.isdisjoint({'/left/ee_pose', '/clock'})
     assert {s.name for m in diagnostics for s in m.status} == {
         'left/policy_node',

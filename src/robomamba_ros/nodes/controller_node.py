@@ -19,6 +19,7 @@ from robomamba_ros.nodes.chunk_input import ChunkInput
 from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_values
 from robomamba_ros.nodes.host import run
 from robomamba_ros.nodes.lifecycle import ManagedNode
+from robomamba_ros.nodes.markers import Markers
 from robomamba_ros.nodes.parameter_tables import CONTROLLER
 from robomamba_ros.nodes.setpoint_output import SetpointOutput
 from robomamba_ros.nodes.state_input import StateInput
@@ -59,6 +60,9 @@ class ControllerNode(ManagedNode):
         self._connections.append(self._states)
         self._chunks = ChunkInput(self, arm.base_frame, self._on_chunk, self.warn)
         self._connections.append(self._chunks)
+        self._connections.append(
+            Markers(self, arm.base_frame, lambda: self._loop.preview(self._now_ns()))
+        )
         self._rates = {'state': Rate(), 'chunk': Rate(), 'command': Rate()}
         if self._gate is None:
             self._control_timer = self.create_timer(1.0 / arm.control_rate_hz, self._tick)
