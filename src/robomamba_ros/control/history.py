@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from robomamba_ros.errors import ObservationError
-from robomamba_ros.spatial.transforms import interpolate
+from robomamba_ros.spatial.transforms import interpolate_states
 from robomamba_ros.types import NANOSECONDS, RobotState
 
 T = TypeVar('T')
@@ -74,24 +74,9 @@ class StateHistory(History[RobotState]):
     """The states of the arm, each under its own stamp."""
 
     def __init__(self, span_s: float = 10.0) -> None:
-        super().__init__(_between, span_s)
+        super().__init__(interpolate_states, span_s)
 
     def add(self, state: RobotState) -> None:
         """Remember a state; the same stamp again changes nothing, an older one is refused."""
         self.put(state.stamp_ns, state)
 
-
-def _between(before: RobotState, after: RobotState, fraction: float) -> RobotState:
-    def mix(start: float, end: float) -> float:
-        return start + fraction * (end - start)
-
-    return RobotState(
-        stamp_ns=before.stamp_ns + round(fraction * (after.stamp_ns - before.stamp_ns)),
-        pose=interpolate(before.pose, after.pose, fraction),
-        gripper=mix(before.gripper, after.gripper),
-        joints={
-            name: mix(position, after.joints[name])
-            for name, position in before.joints.items()
-            if name in after.joints
-        },
-    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from transforms3d import quaternions
 
-from robomamba_ros.types import Float64Array, Pose
+from robomamba_ros.types import Float64Array, Pose, RobotState
 
 
 def _wxyz(quaternion: Float64Array) -> Float64Array:
@@ -87,3 +87,21 @@ def interpolate(start: Pose, end: Pose, fraction: float) -> Pose:
     """Return the pose `fraction` (0..1) of the way: straight line and shortest turn (slerp)."""
     turn = turn_between(start, end)
     return move_in_base(start, fraction * (end.position - start.position), fraction * turn)
+
+
+def interpolate_states(before: RobotState, after: RobotState, fraction: float) -> RobotState:
+    """Return the state `fraction` (0..1) of the way, with the joints that both have."""
+
+    def mix(start: float, end: float) -> float:
+        return start + fraction * (end - start)
+
+    return RobotState(
+        stamp_ns=before.stamp_ns + round(fraction * (after.stamp_ns - before.stamp_ns)),
+        pose=interpolate(before.pose, after.pose, fraction),
+        gripper=mix(before.gripper, after.gripper),
+        joints={
+            name: mix(position, after.joints[name])
+            for name, position in before.joints.items()
+            if name in after.joints
+        },
+    )
