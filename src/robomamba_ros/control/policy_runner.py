@@ -5,6 +5,7 @@ Knows nothing about ROS or torch; what comes out is handed to callbacks.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -90,7 +91,10 @@ class PolicyRunner:
         self._outlets = outlets
         self._clock = clock
         self._enabled = False
+        # Held while something is handed out, so that nothing is once `enable` has said no.
+        self._giving = threading.Lock()
         self._problem = self._question_problem = ''
+        self._sent = False
         self._loop: PolicyLoop | TargetLoop | None = None
         if spec.gives is Gives.TARGETS:
             self._loop = TargetLoop(cast(TargetPolicy, policy), buffer)
@@ -119,7 +123,8 @@ class PolicyRunner:
 
     def enable(self, enabled: bool) -> None:
         """Infer from now on, or stop inferring; what is being inferred then is dropped."""
-        self._enabled = enabled
+        with self._giving:
+            self._enabled = enabled
         if enabled:
             self.ask()
 
@@ -127,6 +132,7 @@ class PolicyRunner:
         """Follow a new instruction: chunks do so anyway, a target is asked for."""
         if isinstance(self._loop, TargetLoop):
             self._loop.ask()
+        self._sent = False
         self.notify()
 
     def question(self, text: str) -> None:
@@ -155,6 +161,7 @@ class PolicyRunner:
         """Forget the episode; nothing that began in it is handed out after this."""
         self._buffer.clear()
         self._problem = self._question_problem = ''
+        self._sent = False
         if self._questions is not None:
             self._questions.withdraw()
         forget = self._policy.reset if self._loop is None else self._loop.reset
@@ -175,7 +182,7 @@ class PolicyRunner:
             return RunnerState.IDLE, 'the policy only answers questions'
         if self._problem:
             return RunnerState.WAITING, self._problem
-        if isinstance(self._loop, TargetLoop) and not self._loop.asked:
+        if isinstance(self._loop, TargetLoop) and self._sent and not self._loop.asked:
             return RunnerState.IDLE, _SENT
         missing = '; '.join(self._buffer.problems(now_ns))
         return (RunnerState.WAITING if missing else RunnerState.INFERRING), missing
@@ -193,9 +200,11 @@ class PolicyRunner:
         return self._enabled and self._loop is not None and self._loop.due(now_ns)
 
     def _on_given(self, given: Given | None) -> None:
-        if given is not None and self._enabled:
-            self._problem = ''
-            self._outlets.given(given)
+        with self._giving:
+            if given is not None and self._enabled:
+                self._problem = ''
+                self._sent = True
+                self._outlets.given(given)
 
     def _on_answer(self, answer: str) -> None:
         self._question_problem = ''

@@ -19,7 +19,7 @@ from robomamba_ros.nodes import qos
 
 
 class DepthInput:
-    """Depth decodes when it is used; it must be in the frame that camera_info names.
+    """Depth decodes when it is used. It must be in the frame of camera_info, and waits for that.
 
     A message that cannot be used is reported and dropped, so that the stream goes stale instead of
     wrong.
@@ -39,7 +39,7 @@ class DepthInput:
         self._buffer = buffer
         self._on_data = on_data
         self._on_error = on_error
-        self._frame = ''
+        self._frame: str | None = None
         self.count = 0
         self.topic = f'camera/{camera}/depth'
         profile = qos.camera(mode)
@@ -53,12 +53,13 @@ class DepthInput:
     def _on_depth(self, message: Image) -> None:
         self.count += 1
         frame = message.header.frame_id
-        if self._frame and frame != self._frame:
-            error = (
-                f"{self._camera}/depth is in the frame '{frame}', the images in '{self._frame}'; "
-                'give depth that is registered to the images'
-            )
-            self._on_error(ObservationError(error))
+        if frame != self._frame:
+            if self._frame is not None:
+                error = (
+                    f"{self._camera}/depth is in the frame '{frame}', camera_info in "
+                    f"'{self._frame}'; give depth that is registered to the images"
+                )
+                self._on_error(ObservationError(error))
             return
         stamp_ns = nanoseconds(message.header.stamp)
         self._buffer.add_depth(self._camera, stamp_ns, partial(depth_to_metres, message))
