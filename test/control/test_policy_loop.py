@@ -122,11 +122,25 @@ def test_images_ahead_of_the_state_wait_for_it():
     buffer.add_image('front', SECOND + DT, FRONT)
     buffer.add_image('wrist', SECOND + DT, WRIST)
     assert buffer.stamp_ns() is None
+    # As for a moment after every image; it is nothing to report.
+    assert buffer.problems(SECOND + DT) == ()
     with pytest.raises(ObservationError, match='nothing received since the newest images'):
         buffer.observation(SECOND + DT)
     buffer.add_state(state(SECOND + DT, 0.4))
     assert buffer.stamp_ns() == SECOND + DT
     assert buffer.observation(SECOND + DT).state[0] == pytest.approx(0.4)
+
+
+def test_states_that_stay_behind_the_images_are_a_problem_though_all_are_fresh():
+    buffer = empty_buffer()
+    fill(buffer, SECOND)
+    for step in range(1, 60):
+        now_ns = SECOND + step * DT
+        buffer.add_image('front', now_ns, FRONT)
+        buffer.add_image('wrist', now_ns, WRIST)
+        buffer.add_state(state(now_ns - 1))
+        behind = ('joint_states, ee_pose: nothing received since the newest images',)
+        assert buffer.problems(now_ns) == (behind if step * DT > SECOND // 2 else ())
 
 
 def test_clear_forgets_the_episode_but_not_the_instruction():

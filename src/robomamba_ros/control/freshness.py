@@ -15,18 +15,13 @@ class Freshness:
     """
 
     def __init__(self, budgets: Mapping[str, float]) -> None:
-        self._budgets = dict(budgets)
+        self.budgets = dict(budgets)
         self._stamps: dict[str, int] = {}
-
-    @property
-    def streams(self) -> tuple[str, ...]:
-        """The names of all streams."""
-        return tuple(self._budgets)
 
     def note(self, stream: str, stamp_ns: int) -> None:
         """Record a message; an older one than the newest changes nothing."""
-        if stream not in self._budgets:
-            raise ObservationError(unknown_name('stream', stream, self._budgets))
+        if stream not in self.budgets:
+            raise ObservationError(unknown_name('stream', stream, self.budgets))
         self._stamps[stream] = max(stamp_ns, self._stamps.get(stream, stamp_ns))
 
     def age_s(self, stream: str, now_ns: int) -> float | None:
@@ -41,12 +36,12 @@ class Freshness:
         age that stays negative would hide for ever that the stream has stopped.
         """
         return tuple(
-            problem for stream in self._budgets if (problem := self.problem(stream, now_ns))
+            problem for stream in self.budgets if (problem := self.problem(stream, now_ns))
         )
 
     def problem(self, stream: str, now_ns: int) -> str:
         """Return why one stream cannot be trusted at `now_ns`, '' where it can."""
-        return _problem(stream, self.age_s(stream, now_ns), self._budgets[stream])
+        return _problem(stream, self.age_s(stream, now_ns), self.budgets[stream])
 
     def clear(self) -> None:
         """Forget every message."""

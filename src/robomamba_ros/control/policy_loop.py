@@ -53,6 +53,7 @@ class ObservationBuffer:
         self._intrinsics: dict[str, tuple[Float64Array, tuple[int, int]]] = {}
         self._states = StateHistory()
         self._instruction = ''
+        self._completed_ns: int | None = None
         self._lock = threading.Lock()
 
     def add_image(self, camera: str, stamp_ns: int, image: Image) -> None:
@@ -61,7 +62,7 @@ class ObservationBuffer:
             raise ObservationError(unknown_name('camera', camera, self._frames))
         with self._lock:
             self._frames[camera].add_image(stamp_ns, image)
-            self._freshness.note(camera, stamp_ns)
+            self._note(camera, stamp_ns)
 
     def add_depth(self, camera: str, stamp_ns: int, depth: Depth) -> None:
         """Keep a depth image (h, w) [m], registered to the camera's colour image."""
@@ -69,7 +70,7 @@ class ObservationBuffer:
             raise ObservationError(unknown_name('camera with depth', camera, self._deep))
         with self._lock:
             self._frames[camera].add_depth(stamp_ns, depth)
-            self._freshness.note(_depth_of(camera), stamp_ns)
+            self._note(_depth_of(camera), stamp_ns)
 
     def set_intrinsics(self, camera: str, matrix: Float64Array, size: tuple[int, int]) -> None:
         """Set the pixel matrix (3, 3) of a camera for images of `size` (h, w); outlives `clear`."""
@@ -81,7 +82,7 @@ class ObservationBuffer:
         with self._lock:
             self._states.add(state)
             for stream in self._streams:
-                self._freshness.note(stream, state.stamps.get(stream, state.stamp_ns))
+                self._note(stream, state.stamps.get(stream, state.stamp_ns))
 
     def set_instruction(self, text: str) -> None:
         """Set the task, in words; it survives `clear`."""
@@ -95,6 +96,7 @@ class ObservationBuffer:
                 frames.clear()
             self._states.clear()
             self._freshness.clear()
+            self._completed_ns = None
 
     def stamp_ns(self) -> int | None:
         """Return the stamp that an observation would have now, None while it is incomplete.
@@ -113,7 +115,7 @@ class ObservationBuffer:
     def ages_s(self, now_ns: int) -> dict[str, float]:
         """Return the age of each stream that something came from [s]."""
         with self._lock:
-            ages = {name: self._freshness.age_s(name, now_ns) for name in self._freshness.streams}
+            ages = {name: self._freshness.age_s(name, now_ns) for name in self._freshness.budgets}
         return {name: age_s for name, age_s in ages.items() if age_s is not None}
 
     def image(self, camera: str, now_ns: int) -> UInt8Array:
@@ -137,7 +139,7 @@ class ObservationBuffer:
             stamp_ns = self._stamp_ns()
             problems = self._problems(now_ns)
             if problems or stamp_ns is None:
-                raise ObservationError('; '.join(problems))
+                raise ObservationError('; '.join(problems) or self._behind)
             frames = self._complete()
             intrinsics = dict(self._intrinsics)
             state = self._vector(stamp_ns)
@@ -184,11 +186,30 @@ class ObservationBuffer:
         )
         if not problems:
             problems = self._mismatches(now_ns)
-        if not problems and self._stamp_ns() is None:
-            problems = (f'{", ".join(self._streams)}: nothing received since the newest images',)
+        if not problems and self._is_behind(now_ns):
+            problems = (self._behind,)
         if not self._instruction:
             problems = (*problems, 'instruction: nothing received yet')
         return problems
+
+    def _note(self, stream: str, stamp_ns: int) -> None:
+        self._freshness.note(stream, stamp_ns)
+        stamp_ns = self._stamp_ns()
+        self._completed_ns = self._completed_ns if stamp_ns is None else stamp_ns
+
+    @property
+    def _behind(self) -> str:
+        return f'{", ".join(self._streams)}: nothing received since the newest images'
+
+    def _is_behind(self, now_ns: int) -> bool:
+        """Return whether proprioception has been behind the images for longer than any budget.
+
+        For a moment it is behind every new image.
+        """
+        if self._stamp_ns() is not None:
+            return False
+        budget_ns = max(self._freshness.budgets.values()) * NANOSECONDS
+        return self._completed_ns is None or now_ns - self._completed_ns > budget_ns
 
     def _mismatches(self, now_ns: int) -> tuple[str, ...]:
         """Return a sentence for each camera whose fresh images and depth do not go together."""

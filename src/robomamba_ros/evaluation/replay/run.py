@@ -148,6 +148,7 @@ class Replay:
     def _start_over(self, now_ns: int) -> None:
         """Begin an episode: the clock went back, as where a simulation or a bag starts again."""
         self.trace.restarts += 1
+        self._buffer.clear()
         self._inference.reset()
         self._control.reset()
         self._freshness.clear()
