@@ -128,7 +128,7 @@ def test_diagnostics_say_what_each_node_waits_for(host, peer, goal, tmp_path) ->
     peer.wait_for(
         lambda: (
             last_values(received, 'policy_node').get('reason') == expected
-            and 'state_age_s' in last_values(received, 'controller_node')
+            and 'ee_pose_age_s' in last_values(received, 'controller_node')
         ),
         'diagnostics of both nodes',
     )

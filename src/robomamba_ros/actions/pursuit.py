@@ -63,7 +63,7 @@ class Pursuit:
         if distance > 0.0:
             closing = float(braking_speed(distance, self.acceleration, self.period))
             desired = self.tracking + gap * (closing / distance)
-        desired = np.clip(_shortened(desired, self.speed), lower, upper)
+        desired = np.clip(shortened(desired, self.speed), lower, upper)
         # All constraints are convex and `safe` meets them, so the straight line to `desired` does
         # too as far as the acceleration reaches.
         safe = np.clip(self.current, lower, upper)
@@ -96,7 +96,8 @@ def _reach(offset: Float64Array, direction: Float64Array, radius: float) -> floa
     return min(max((-b + math.sqrt(b * b - a * c)) / a, 0.0), 1.0)
 
 
-def _shortened(vector: Float64Array, length: float) -> Float64Array:
+def shortened(vector: Float64Array, length: float) -> Float64Array:
+    """Return the vector, or the one of its direction that is `length` long where it is longer."""
     given = norm(vector)
     return vector * (length / given) if given > length else vector
 

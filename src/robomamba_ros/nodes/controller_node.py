@@ -20,15 +20,16 @@ from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_valu
 from robomamba_ros.nodes.host import run
 from robomamba_ros.nodes.lifecycle import ManagedNode
 from robomamba_ros.nodes.markers import Markers
+from robomamba_ros.nodes.outputs import Command, Outputs, sends_trajectories
 from robomamba_ros.nodes.parameter_tables import CONTROLLER
-from robomamba_ros.nodes.setpoint_output import SetpointOutput
+from robomamba_ros.nodes.robot_description import RobotDescription
 from robomamba_ros.nodes.state_input import StateInput
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import NANOSECONDS, ActionChunk, RobotState
 
 
 class ControllerNode(ManagedNode):
-    """Follows `action_chunk` with `joint_chunk`; publishes `target_pose` and `gripper`.
+    """Follows `action_chunk` with `joint_chunk`; publishes what the arm contract's outputs say.
 
     realtime: a setpoint per control period of the node's clock. lockstep: a setpoint per state,
     stamped like it, once the chunk that it depends on is there; a disabled controller gives none,
@@ -51,19 +52,29 @@ class ControllerNode(ManagedNode):
             self._gate = LockstepGate(parameters['execute_steps'], arm.period_ns)
         decay = parameters['ensemble_decay']
         blending = Blending(parameters['crossfade_steps'], decay if decay >= 0.0 else None)
-        self._loop = SetpointLoop(arm, blending=blending)
+        self._dry_run = parameters['dry_run']
+        foresight = sends_trajectories(arm) and not self._dry_run
+        self._loop = SetpointLoop(arm, blending=blending, foresight=foresight)
         self._enabled = False
+        self._state: RobotState | None = None
+        self._setpoints = 0
         self._clear_measurements()
-        self._output = SetpointOutput(self, arm)
-        self._connections.append(self._output)
-        self._states = StateInput(self, arm, mode, self._on_state, self.warn)
+        self._outputs = Outputs(
+            self, arm, parameters['gripper_output'], self.warn, dry_run=self._dry_run
+        )
+        self._connections.append(self._outputs)
+        description: RobotDescription | None = None
+        if arm.has_kinematics:
+            description = RobotDescription(self, arm, self._loop.use_kinematics)
+            self._connections.append(description)
+        self._states = StateInput(self, arm, mode, self._on_state, self.warn, description)
         self._connections.append(self._states)
         self._chunks = ChunkInput(self, arm.base_frame, self._on_chunk, self.warn)
         self._connections.append(self._chunks)
         self._connections.append(
             Markers(self, arm.base_frame, lambda: self._loop.preview(self._now_ns()))
         )
-        self._rates = {'state': Rate(), 'chunk': Rate(), 'command': Rate()}
+        self._rates = {name: Rate() for name in self._counts()}
         if self._gate is None:
             self._control_timer = self.create_timer(1.0 / arm.control_rate_hz, self._tick)
 
@@ -84,6 +95,7 @@ class ControllerNode(ManagedNode):
     def reset(self) -> None:
         """Forget chunk, inputs, commands and measurements."""
         self._loop.reset()
+        self._outputs.stop()
         if self._gate is not None:
             self._gate.reset()
         self._clear_measurements()
@@ -107,6 +119,7 @@ class ControllerNode(ManagedNode):
         if state.stamp_ns != self._state_ns:
             self._state_ns = state.stamp_ns
             self._state_received_s = time.monotonic()
+        self._state = state
         self._loop.update_state(state)
         if self._gate is not None:
             self._gate.add_state(state.stamp_ns)
@@ -120,6 +133,9 @@ class ControllerNode(ManagedNode):
             self._follow(chunk, self._now_ns())
 
     def _follow(self, chunk: ActionChunk, now_ns: int) -> None:
+        if self._dry_run:
+            # The arm has not followed: the chunk is about where it is, not where it was told to be.
+            self._loop.let_go()
         try:
             self._loop.add_chunk(chunk, now_ns)
         except ActionError as error:
@@ -129,11 +145,7 @@ class ControllerNode(ManagedNode):
 
     def _tick(self) -> None:
         now_ns = self._now_ns()
-        setpoint = self._loop.tick(now_ns)
-        if setpoint is None:
-            return
-        self._output.publish(setpoint)
-        if self._new_chunk_ns is not None:
+        if self._command(now_ns) and self._new_chunk_ns is not None:
             self._latency.add((now_ns - self._new_chunk_ns) / NANOSECONDS)
             self._new_chunk_ns = None
 
@@ -143,13 +155,24 @@ class ControllerNode(ManagedNode):
             return
         if step.chunk is not None:
             self._follow(step.chunk, step.stamp_ns)
-        setpoint = self._loop.tick(step.stamp_ns)
-        if setpoint is None:
-            return
-        self._output.publish(setpoint)
-        if step.chunk is not None:
+        if self._command(step.stamp_ns) and step.chunk is not None:
             # Simulated time stood still meanwhile, so wall time is what was spent.
             self._latency.add(time.monotonic() - self._state_received_s)
+
+    def _command(self, now_ns: int) -> bool:
+        """Publish the command of the period that begins now; tell whether there is one."""
+        setpoint = self._loop.tick(now_ns)
+        if setpoint is None:
+            self._outputs.stop()
+            return False
+        self._setpoints += 1
+        tracking = self._loop.status.state is LoopState.TRACKING
+        self._outputs.send(Command(setpoint, self._state, tracking, self._loop.trajectory()))
+        return True
+
+    def _counts(self) -> dict[str, int]:
+        inputs = {'state': self._states.count, 'chunk': self._chunks.count}
+        return {**inputs, 'setpoint': self._setpoints, **self._outputs.counts}
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
@@ -159,11 +182,10 @@ class ControllerNode(ManagedNode):
         status = self._loop.status
         bad = status.state in (LoopState.STOPPING, LoopState.HOLDING)
         values: dict[str, object] = {'state': status.state.value, 'reason': status.reason}
-        counts = (self._states.count, self._chunks.count, self._output.count)
-        for (name, rate), count in zip(self._rates.items(), counts, strict=True):
-            values[f'{name}_rate_hz'] = rate.read(count)
-        if self._state_ns is not None:
-            values['state_age_s'] = (self._now_ns() - self._state_ns) / NANOSECONDS
+        for name, count in self._counts().items():
+            values[f'{name}_rate_hz'] = self._rates[name].read(count)
+        for stream, age_s in self._loop.ages_s(self._now_ns()).items():
+            values[f'{stream}_age_s'] = age_s
         values |= self._loop.counts.values()
         values |= latency_values('observation_to_command', self._latency)
         message = f'{status.state.value}: {status.reason}' if status.reason else status.state.value

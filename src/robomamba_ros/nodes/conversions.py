@@ -7,15 +7,17 @@ topics.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 
 from builtin_interfaces.msg import Duration as DurationMessage
 from builtin_interfaces.msg import Time as TimeMessage
 from geometry_msgs.msg import Pose as PoseMessage
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, Twist
 from sensor_msgs.msg import CameraInfo, Image, JointState
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from robomamba_ros.robots.arm import ArmContract
-from robomamba_ros.types import NANOSECONDS, Pose, UInt8Array
+from robomamba_ros.types import NANOSECONDS, Float64Array, Pose, UInt8Array
 
 
 def time_message(stamp_ns: int) -> TimeMessage:
@@ -47,13 +49,47 @@ def pose_to_stamped(pose: Pose, stamp_ns: int, frame: str) -> PoseStamped:
     return message
 
 
+def joint_trajectory(
+    names: Sequence[str],
+    times_ns: Sequence[int],
+    positions: Float64Array,
+    velocities: Float64Array,
+) -> JointTrajectory:
+    """Return a trajectory of `names` (n,) that starts when it is received: its stamp is zero.
+
+    times_ns (k,): from the start; positions, velocities (k, n) [rad or m, per s].
+    """
+    # An array is taken as it is; a list would be checked number by number.
+    points = [
+        JointTrajectoryPoint(
+            positions=array('d', position.tobytes()),
+            velocities=array('d', velocity.tobytes()),
+            time_from_start=duration_message(time_ns),
+        )
+        for time_ns, position, velocity in zip(times_ns, positions, velocities, strict=True)
+    ]
+    return JointTrajectory(joint_names=list(names), points=points)
+
+
+def twist_message(linear: Sequence[float], angular: Sequence[float]) -> Twist:
+    """Return velocities, three and three, as a geometry_msgs/Twist."""
+    message = Twist()
+    message.linear.x, message.linear.y, message.linear.z = linear
+    message.angular.x, message.angular.y, message.angular.z = angular
+    return message
+
+
 def gripper_command(opening: float, stamp_ns: int, arm: ArmContract) -> JointState:
     """Return the JointState that commands an opening, 0 closed .. 1 open."""
-    gripper = arm.gripper
-    position = gripper.closed_position + opening * (gripper.open_position - gripper.closed_position)
-    message = JointState(name=[gripper.joint], position=[position])
+    message = JointState(name=[arm.gripper.joint], position=[gripper_position(opening, arm)])
     message.header.stamp = time_message(stamp_ns)
     return message
+
+
+def gripper_position(opening: float, arm: ArmContract) -> float:
+    """Return the position [rad or m] of the gripper's joint at an opening, 0 closed .. 1 open."""
+    gripper = arm.gripper
+    return gripper.closed_position + opening * (gripper.open_position - gripper.closed_position)
 
 
 def rgb_to_image(image: UInt8Array, stamp_ns: int, frame: str) -> Image:

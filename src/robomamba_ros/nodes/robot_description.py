@@ -20,40 +20,52 @@ from robomamba_ros.robots.kinematics import Kinematics, import_pinocchio
 class RobotDescription:
     """The kinematics of an arm, once its URDF is there.
 
-    kinematics: None until then. problem: what is wrong, '' where nothing is. A file is read at
-    once: raises ConfigError where it cannot be or does not fit the contract, and BackendError
-    where Pinocchio is missing. A URDF from the topic that does not fit is reported, and the next
-    one tried.
+    on_change: called with the kinematics and '', or with None and why there are none, at once and
+    after every change. A file is read at once: raises ConfigError where it cannot be or does not
+    fit the contract, and BackendError where Pinocchio is missing. After a text on the topic that
+    does not fit the next one is tried.
     """
 
     def __init__(
-        self, node: Any, arm: ArmContract, on_error: Callable[[ObservationError], None]
+        self,
+        node: Any,
+        arm: ArmContract,
+        on_change: Callable[[Kinematics | None, str], None] = lambda *_: None,
     ) -> None:
         self._node = node
         self._arm = arm
-        self._on_error = on_error
-        self.kinematics: Kinematics | None = None
-        self.problem = ''
+        self._on_change = on_change
+        self._kinematics: Kinematics | None = None
+        self._problem = ''
         self._subscription = None
         if arm.urdf is not None and arm.urdf.topic is None:
-            self.kinematics = Kinematics(arm)
+            self._set(Kinematics(arm), '')
             return
         # Said now, not when the first message comes.
         import_pinocchio()
-        self.problem = DESCRIPTION_MISSING
+        self._set(None, DESCRIPTION_MISSING)
         self._subscription = node.create_subscription(
             String, 'robot_description', self._read, qos.LATCHED
         )
 
+    @property
+    def kinematics(self) -> Kinematics:
+        """The kinematics; raises ObservationError saying why there are none."""
+        if self._kinematics is None:
+            raise ObservationError(self._problem)
+        return self._kinematics
+
     def _read(self, message: String) -> None:
-        if self.kinematics is not None:
+        if self._kinematics is not None:
             return
         try:
-            self.kinematics = Kinematics(self._arm, message.data)
-            self.problem = ''
+            self._set(Kinematics(self._arm, message.data), '')
         except RoboMambaError as error:
-            self.problem = f'robot_description: {error}'
-            self._on_error(ObservationError(self.problem))
+            self._set(None, f'robot_description: {error}')
+
+    def _set(self, kinematics: Kinematics | None, problem: str) -> None:
+        self._kinematics, self._problem = kinematics, problem
+        self._on_change(kinematics, problem)
 
     def destroy(self) -> None:
         """Unsubscribe."""

@@ -46,7 +46,7 @@ class StateInput:
         self._joiner = StateJoiner(arm, same_stamp=mode == 'lockstep')
         self._own: RobotDescription | None = None
         if description is None and 'ee_pose' not in arm.inputs:
-            description = self._own = RobotDescription(node, arm, on_error)
+            description = self._own = RobotDescription(node, arm)
         self._description = description
         self._subscriptions = [
             node.create_subscription(

@@ -1,0 +1,114 @@
+"""Commands of position in every control period: poses of the end effector, positions of joints."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
+
+from robomamba_ros.actions.joint_limits import JointLimiter
+from robomamba_ros.nodes import qos
+from robomamba_ros.nodes.conversions import gripper_command, gripper_position, pose_to_stamped
+from robomamba_ros.nodes.outputs.command import Command
+from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.parts import Output
+from robomamba_ros.types import NANOSECONDS, Setpoint
+
+
+class _Streamed:
+    """A message of one kind in every control period."""
+
+    def __init__(self, node: Any, kind: Any, topic: str) -> None:
+        self._node = node
+        self._publisher = node.create_publisher(kind, topic, qos.COMMAND)
+        self.count = 0
+
+    def message(self, setpoint: Setpoint) -> Any:
+        """Return what to publish, None for nothing."""
+        raise NotImplementedError
+
+    def send(self, command: Command) -> None:
+        """Publish the message of the setpoint."""
+        message = self.message(command.setpoint)
+        if message is not None:
+            self._publisher.publish(message)
+            self.count += 1
+
+    def stop(self) -> None:
+        """Leave the controller where it is."""
+
+    def destroy(self) -> None:
+        """Stop publishing."""
+        self._node.destroy_publisher(self._publisher)
+
+
+class TargetPose(_Streamed):
+    """The pose of the end effector in the base frame, stamped with the control tick."""
+
+    def __init__(self, node: Any, arm: ArmContract, output: Output) -> None:
+        super().__init__(node, PoseStamped, output.name)
+        self._frame = arm.base_frame
+
+    def message(self, setpoint: Setpoint) -> PoseStamped | None:
+        """Return the pose."""
+        if setpoint.pose is None:
+            return None
+        return pose_to_stamped(setpoint.pose, setpoint.stamp_ns, self._frame)
+
+
+class ForwardPosition(_Streamed):
+    """The positions of a part's joints, in the contract's order.
+
+    catches_up: other parts have controllers of trajectories, so the loop catches up with late
+    ticks. These joints have not moved meanwhile; a limiter of their own keeps them from jumping.
+    """
+
+    def __init__(self, node: Any, arm: ArmContract, output: Output, *, catches_up: bool) -> None:
+        super().__init__(node, Float64MultiArray, output.name)
+        # The jerk is limited already; averaging once more would only delay.
+        self._joints = [replace(joint, jerk=None) for joint in arm.joints_of(output.part)]
+        self._period_s = arm.period_ns / NANOSECONDS
+        self._catches_up = catches_up
+        self._limiter: JointLimiter | None = None
+
+    def message(self, setpoint: Setpoint) -> Float64MultiArray:
+        """Return the positions."""
+        joints = np.array([setpoint.joints[joint.name] for joint in self._joints])
+        if self._catches_up:
+            if self._limiter is None:
+                self._limiter = JointLimiter(self._joints, self._period_s, joints)
+            joints = self._limiter.follow(joints)
+        return Float64MultiArray(data=array('d', joints.tobytes()))
+
+    def stop(self) -> None:
+        """Leave the controller where it is; the next command begins at rest."""
+        self._limiter = None
+
+
+class GripperState(_Streamed):
+    """The position of the gripper as a JointState."""
+
+    def __init__(self, node: Any, arm: ArmContract, output: Output) -> None:
+        super().__init__(node, JointState, output.name)
+        self._arm = arm
+
+    def message(self, setpoint: Setpoint) -> JointState:
+        """Return the position."""
+        return gripper_command(setpoint.gripper, setpoint.stamp_ns, self._arm)
+
+
+class GripperPosition(_Streamed):
+    """The position of the gripper as the one number of a forward controller."""
+
+    def __init__(self, node: Any, arm: ArmContract, output: Output) -> None:
+        super().__init__(node, Float64MultiArray, output.name)
+        self._arm = arm
+
+    def message(self, setpoint: Setpoint) -> Float64MultiArray:
+        """Return the position."""
+        return Float64MultiArray(data=[gripper_position(setpoint.gripper, self._arm)])
