@@ -105,6 +105,7 @@ setup(
             f'controller_node = {NAME}.nodes.controller_node:main',
             f'sim_node = {NAME}.nodes.sim_node:main',
             f'fake_arm_node = {NAME}.nodes.fake_arm_node:main',
+            f'bag_player_node = {NAME}.nodes.bag_player_node:main',
         ]
     },
 )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from robomamba_ros.arguments import (
     POLICY_ARGUMENTS,
+    REPLAY_ARGUMENTS,
     SIM_ARGUMENTS,
     UP_ARGUMENTS,
     Argument,
@@ -111,5 +112,16 @@ def test_a_real_arm_waits_to_be_enabled() -> None:
 
 
 def test_an_arm_is_not_simulated_and_faked() -> None:
-    with pytest.raises(ConfigError, match='give --sim or --fake, not both'):
+    with pytest.raises(ConfigError, match='give one of --sim, --fake and --bag'):
         graph(values(UP_ARGUMENTS, policy='hold', task='push', fake=True))
+
+
+def test_a_bag_goes_to_its_player() -> None:
+    player, controller, policy = graph(values(REPLAY_ARGUMENTS, policy='hold', bag='b', loop=True))
+    assert (player.parameters['bag'], player.parameters['loop']) == ('b', True)
+    assert 'dry_run' not in {argument.name for argument in REPLAY_ARGUMENTS}
+    assert graph(values(UP_ARGUMENTS, policy='hold', bag='b', loop=True)) == (
+        player,
+        controller,
+        policy,
+    )

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from robomamba_ros.bringup import (
+    BagOptions,
     PolicyOptions,
     SimOptions,
     fake_graph,
     policy_graph,
+    replay_graph,
     rviz_spec,
     sim_graph,
 )
@@ -212,3 +215,23 @@ def test_the_saved_view_shows_topics_that_exist() -> None:
     # A reader that asks for more than a writer offers gets nothing.
     assert topics['Image']['Reliability Policy'] == 'Best Effort'
     assert topics['RobotModel']['Durability Policy'] == 'Transient Local'
+
+
+def test_a_bag_is_played_without_what_the_nodes_publish_themselves(checkpoint: str) -> None:
+    options = PolicyOptions(checkpoint, namespace='left')
+    player, controller, policy = replay_graph(options, BagOptions('drawer', rate=2.0))
+    assert (player.executable, player.parameters['bag'], player.parameters['rate']) == (
+        'bag_player_node',
+        'drawer',
+        2.0,
+    )
+    left_out = player.parameters['exclude'].split()
+    assert {'action_chunk', 'joint_chunk', 'target_pose', 'gripper', '/rosout'} <= set(left_out)
+    assert not {'joint_states', 'instruction', 'camera/corner2/image'} & set(left_out)
+    assert player.parameters['wait_for'] == 'joint_states ee_pose camera/corner2/image'
+    assert {spec.namespace for spec in (player, controller, policy)} == {'left'}
+    # An arm that listens is not where the recorded one was.
+    assert (controller.parameters['dry_run'], controller.parameters['enabled']) == (True, True)
+    assert controller.parameters['use_sim_time'] is policy.parameters['use_sim_time'] is True
+    other, _, _ = replay_graph(replace(options, instruction='close it'), BagOptions('drawer'))
+    assert 'instruction' in other.parameters['exclude'].split()

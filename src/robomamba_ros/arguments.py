@@ -10,11 +10,13 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
 from robomamba_ros.bringup import (
+    BagOptions,
     NodeSpec,
     PolicyOptions,
     SimOptions,
     fake_graph,
     policy_graph,
+    replay_graph,
     sim_graph,
 )
 from robomamba_ros.errors import ConfigError, unknown_name
@@ -101,7 +103,18 @@ _SIM = (
     Argument('mode', 'realtime', 'lockstep: simulated time waits for every command', MODES),
 )
 SIM_ARGUMENTS = (*_COMMON, _TASK, *_SIM)
-UP_ARGUMENTS = (*POLICY_ARGUMENTS, replace(_TASK, default=''), *_SIM)
+_BAG = Argument('bag', '', 'recording to play to the nodes, which then send no commands')
+_REPLAY = (
+    Argument('rate', 1.0, 'seconds of the recording in a second'),
+    Argument('start_offset_s', 0.0, 'where in the recording to begin [s]'),
+    Argument('loop', False, 'begin the recording again at its end'),
+)
+REPLAY_ARGUMENTS = (
+    *(argument for argument in _COMMON if argument.name != 'dry_run'),
+    replace(_BAG, required=True),
+    *_REPLAY,
+)
+UP_ARGUMENTS = (*POLICY_ARGUMENTS, replace(_TASK, default=''), *_SIM, _BAG, *_REPLAY)
 
 
 def policy_options(values: Mapping[str, Any]) -> PolicyOptions:
@@ -113,13 +126,18 @@ def policy_options(values: Mapping[str, Any]) -> PolicyOptions:
 
 
 def graph(values: Mapping[str, Any]) -> tuple[NodeSpec, ...]:
-    """Return the nodes for the values of a table: the simulation where a task is among them.
+    """Return the nodes for the values of a table: with the arm that is named there, if any.
 
     Raises ConfigError, CheckpointError.
     """
     options = policy_options(values)
-    if values.get('task') and values.get('fake'):
-        raise ConfigError('an arm is simulated or faked: give --sim or --fake, not both')
+    if sum(bool(values.get(name)) for name in ('task', 'fake', 'bag')) > 1:
+        raise ConfigError(
+            'an arm is simulated, faked or recorded: give one of --sim, --fake and --bag'
+        )
+    if values.get('bag'):
+        names = [field.name for field in fields(BagOptions)]
+        return replay_graph(options, BagOptions(**{name: values[name] for name in names}))
     if values.get('task'):
         # Nobody stands beside a simulated arm.
         options = replace(options, enabled=True)

@@ -18,6 +18,19 @@ from robomamba_ros.resources import checkpoint_directory, share_directory
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.types import MODES
 
+# Topics of policy and controller that a recording may hold too.
+PUBLISHED = (
+    'action_chunk',
+    'joint_chunk',
+    'pose_target',
+    'answer',
+    'predicted_path',
+    'markers',
+    '/diagnostics',
+    '/rosout',
+    '/parameter_events',
+)
+
 
 @dataclass(frozen=True)
 class NodeSpec:
@@ -68,6 +81,16 @@ class SimOptions:
     task: str
     seed: int = 0
     camera_rate: float = 20.0
+
+
+@dataclass(frozen=True)
+class BagOptions:
+    """A recording: a folder of rosbag2 or a file, and what `bag_player_node` does with it."""
+
+    bag: str
+    rate: float = 1.0
+    start_offset_s: float = 0.0
+    loop: bool = False
 
 
 def policy_graph(options: PolicyOptions) -> tuple[NodeSpec, ...]:
@@ -128,6 +151,40 @@ def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
     )
 
 
+def replay_graph(options: PolicyOptions, bag: BagOptions) -> tuple[NodeSpec, ...]:
+    """Return the player of a bag with the policy and the controller node, in the bag's time.
+
+    Commands are computed and shown, never sent: an arm that listens is not where the bag's was.
+    """
+    policy, controller = policy_graph(
+        replace(options, use_sim_time=True, dry_run=True, enabled=True)
+    )
+    arm = load_arm(options.arm)
+    # What the nodes publish themselves, and what only means those that were recorded.
+    left_out = [*PUBLISHED, *(output.topic for output in arm.outputs)]
+    if options.instruction:
+        left_out += ['instruction', 'active_instruction']
+    seen = {camera['name'] for camera in _cameras(options)}
+    cameras = [camera.topic for camera in arm.cameras if camera.name in seen]
+    parameters = {
+        'bag': bag.bag,
+        'rate': bag.rate,
+        'start_offset_s': bag.start_offset_s,
+        'loop': bag.loop,
+        'exclude': ' '.join(left_out),
+        # The policy reads once it is loaded, and a bag does not wait for it.
+        'wait_for': ' '.join([*arm.inputs.values(), *cameras]),
+    }
+    player = NodeSpec(
+        'bag_player_node',
+        'bag_player_node',
+        options.namespace,
+        parameters,
+        {'active_instruction': 'instruction'},
+    )
+    return (player, controller, policy)
+
+
 def rviz_spec(controller: NodeSpec) -> NodeSpec:
     """Return RViz with the saved view of what a controller drives, and of what it plans."""
     arm = load_arm(controller.parameters['arm'])
@@ -142,6 +199,12 @@ def rviz_spec(controller: NodeSpec) -> NodeSpec:
         ('-d', str(view), '-f', arm.base_frame),
         'rviz2',
     )
+
+
+def arm_remappings(arm: ArmContract) -> dict[str, str]:
+    """Return the arm's topic for each name that the nodes use, where the two differ."""
+    outputs = {output.name: output.topic for output in arm.outputs}
+    return _remappings({**_input_topics(arm), **outputs})
 
 
 def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
@@ -168,7 +231,6 @@ def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
         for name in ('crossfade_steps', 'ensemble_decay', 'dry_run', 'gripper_output', 'enabled')
     }
     inputs = _remappings(_input_topics(arm))
-    outputs = _remappings({output.name: output.topic for output in arm.outputs})
     space = options.namespace
     return (
         NodeSpec('policy_node', 'policy_node', space, {**common, **policy}, inputs),
@@ -177,7 +239,7 @@ def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
             'controller_node',
             space,
             {**common, **controller},
-            {**inputs, **outputs},
+            arm_remappings(arm),
         ),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from robomamba_ros.data.bags.reader import Bag, Topic
@@ -36,12 +37,17 @@ def message_class(type_: str) -> Any:
         raise BackendError(f"the package '{package}' that is installed has no '{name}'") from None
 
 
-def named_topics(bag: Bag, names: str) -> list[Topic]:
-    """Return the topics of names between spaces; raises DataError for one that is missing."""
-    found = [bag.find(name) for name in names.split()]
-    return [
-        topic or bag.require(name, []) for name, topic in zip(names.split(), found, strict=True)
-    ]
+def named_topics(bag: Bag, names: str, node: Node) -> list[Topic]:
+    """Return the topics of names between spaces, in the node's namespace or in any other.
+
+    Raises DataError for one that is missing, or that several topics may be.
+    """
+    found = []
+    for name in names.split():
+        full = node.resolve_topic_name(name, only_expand=True)
+        topic = bag.topics.get(full) or bag.find(name)
+        found.append(topic or bag.require(full, []))
+    return found
 
 
 def means(topic: str, name: str) -> bool:

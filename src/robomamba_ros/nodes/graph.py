@@ -15,11 +15,20 @@ from robomamba_ros.nodes.host import NodeFactory
 from robomamba_ros.nodes.policy_node import PolicyNode
 from robomamba_ros.nodes.sim_node import SimNode
 
+
+def _bag_player(**options: Any) -> Any:
+    # Imported here: it needs the package rosbags, which a robot does without.
+    from robomamba_ros.nodes.bag_player_node import BagPlayerNode
+
+    return BagPlayerNode(**options)
+
+
 NODES: dict[str, Any] = {
     'policy_node': PolicyNode,
     'controller_node': ControllerNode,
     'sim_node': SimNode,
     'fake_arm_node': FakeArmNode,
+    'bag_player_node': _bag_player,
 }
 
 

@@ -133,3 +133,29 @@ FAKE_ARM = (
     ParameterSpec('camera_width', 640, 'width of the images [px]', limits=(16, 4096)),
     ParameterSpec('camera_height', 480, 'height of the images [px]', limits=(16, 4096)),
 )
+BAG_PLAYER = (
+    ParameterSpec('bag', '', 'a folder of rosbag2, or one of its files', required=True),
+    ParameterSpec('topics', '', 'what to play, names with spaces between; empty: every topic'),
+    ParameterSpec(
+        'exclude',
+        '',
+        'what not to play, names with spaces between; one without a leading / is left out under '
+        'any namespace',
+    ),
+    ParameterSpec('rate', 1.0, 'seconds of the bag in a second', limits=(0.01, 100.0)),
+    ParameterSpec('start_offset_s', 0.0, 'where in the bag to begin [s]', limits=(0.0, 1e9)),
+    ParameterSpec(
+        'duration_s', 0.0, 'how much of it to play [s]; 0: to the end', limits=(0.0, 1e9)
+    ),
+    ParameterSpec('loop', False, 'begin again at the end; the clock then goes back'),
+    ParameterSpec('paused', False, 'wait for ~/pause or ~/toggle_paused to begin'),
+    ParameterSpec(
+        'wait_for', '', 'topics that must have a reader before it begins, with spaces between'
+    ),
+    ParameterSpec(
+        'publish_clock',
+        True,
+        "publish /clock: the bag's own, or where it has none the times of recording",
+    ),
+    ParameterSpec('clock_rate', 100.0, 'ticks of a made /clock per second', limits=(1.0, 10_000.0)),
+)
