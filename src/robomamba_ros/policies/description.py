@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from robomamba_ros.policies.base import PolicySpec
+from robomamba_ros.policies.base import Gives, PolicySpec
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class Description:
     def text(self) -> str:
         """Return the lines that `robomamba inspect` prints."""
         spec = self.spec
-        seconds = spec.dt_ns * 1e-9
         rows = {
             'policy': f'{spec.name}, of the kind {self.kind}',
-            'cameras': ', '.join(f'{c.name} {c.width} x {c.height} px' for c in spec.cameras),
+            'cameras': ', '.join(
+                f'{c.name} {c.width} x {c.height} px' + ' with depth' * c.depth
+                for c in spec.cameras
+            ),
             'state': ', '.join(spec.state_names),
-            'actions': f'{spec.action_space.value}: {", ".join(spec.action_names)}',
-            'chunk': f'{spec.horizon} actions of {1e3 * seconds:g} ms, '
-            f'{spec.horizon * seconds:g} s; {spec.execute_steps} executed per inference',
+            **_given(spec),
             **self.facts,
         }
         lines = [f'{label:18}{value or "none"}' for label, value in rows.items()]
@@ -66,6 +66,21 @@ class Description:
             lines += ['', f'{"weights":18}{weights}']
             lines += [f'{"recurrent state":18}{_size(self.state_bytes)}']
         return '\n'.join(lines)
+
+
+def _given(spec: PolicySpec) -> dict[str, str]:
+    """Return what `infer` gives, in words by label."""
+    actions = f'{spec.action_space.value}: {", ".join(spec.action_names)}'
+    if spec.gives is Gives.TARGETS:
+        return {'target': f'one for an instruction, {actions}'}
+    if spec.gives is Gives.ANSWERS:
+        return {'target': 'none: it answers questions'}
+    seconds = spec.dt_ns * 1e-9
+    return {
+        'actions': actions,
+        'chunk': f'{spec.horizon} actions of {1e3 * seconds:g} ms, '
+        f'{spec.horizon * seconds:g} s; {spec.execute_steps} executed per inference',
+    }
 
 
 def _size(count: int) -> str:
