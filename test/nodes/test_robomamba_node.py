@@ -272,6 +272,14 @@ def test_a_question_is_answered_as_the_policy_answers_it(start, checkpoint) -> N
     assert robot.targets == []
 
 
+def test_a_camera_on_the_end_effector_sees_from_where_that_is(start, checkpoint) -> None:
+    on_wrist = {'position': [-0.1, 0.1, 0.7], 'quaternion': [1.0, 0.0, 0.0, 0.0]}
+    camera = {'base_T_camera': None, 'ee_T_camera': on_wrist}
+    robot = start({'camera': camera}, instruction=INSTRUCTION)
+    robot.start()
+    assert_same_pose(robot.wait_for_target(1), expected(checkpoint).pose)
+
+
 def test_targets_need_not_be_followed(start, checkpoint) -> None:
     robot = start(follow_targets=False, instruction=INSTRUCTION)
     robot.start()
@@ -320,7 +328,7 @@ def test_two_publishers_of_one_topic_are_named(start, peer) -> None:
     ('camera', 'parameters', 'said'),
     [
         ({'depth_topic': None, 'info_topic': None}, {}, 'give it depth_topic and info_topic'),
-        ({'base_T_camera': None}, {}, 'give it base_T_camera, the pose of a camera'),
+        ({'base_T_camera': None}, {}, 'give it base_T_camera, its place'),
         ({'name': 'head'}, {}, "sees by the camera 'front', arm 'sawyer_sim' has head"),
         ({}, {'mode': 'lockstep'}, 'gives targets, not chunks of actions: leave the parameter'),
         ({}, {'cache': 'stream'}, "cannot run with the cache 'stream'"),

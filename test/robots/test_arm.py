@@ -14,6 +14,7 @@ from robomamba_ros.resources import share_directory
 from robomamba_ros.robots.arm import load_arm
 
 ARMS = share_directory() / 'config' / 'arms'
+PLACE = {'position': [0, 0, 0], 'quaternion': [0, 0, 0, 1]}
 GUIDE = Path(__file__).parents[2] / 'docs' / 'adding_an_arm.md'
 
 
@@ -250,6 +251,10 @@ def test_a_wrong_value_is_refused(tmp_path, section, key, value, expected):
                 base_T_camera={'position': [0, 0, 0], 'quaternion': [0, 0, 0, 2]}
             ),
             r'base_T_camera.quaternion: found \[0.0, 0.0, 0.0, 2.0\], allowed: x, y, z, w of leng',
+        ),
+        (
+            lambda d: d['cameras'][0].update(base_T_camera=PLACE, ee_T_camera=PLACE),
+            'ee_T_camera: found it beside base_T_camera, allowed: one: a camera moves, or does not',
         ),
         (
             lambda d: d['cameras'][0].update(depth_topic='a b'),

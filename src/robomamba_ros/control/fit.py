@@ -36,10 +36,11 @@ def _depth_misfits(
             f"it {' and '.join(missing)} in the contract of arm '{arm.name}', of depth that is "
             'registered to its images'
         )
-    if spec.gives is Gives.TARGETS and camera.base_T_camera is None:
+    placed = camera.base_T_camera is not None or camera.ee_T_camera is not None
+    if spec.gives is Gives.TARGETS and not placed:
         found.append(
             f"policy '{spec.name}' gives poses in the frame of the camera '{needed.name}', and "
-            f"where that is in '{arm.base_frame}' is not known: give it base_T_camera, the pose of "
-            f"a camera that does not move, in the contract of arm '{arm.name}'"
+            f"nothing says where that is: give it base_T_camera, its place in '{arm.base_frame}', "
+            f"or ee_T_camera, its place on the end effector, in the contract of arm '{arm.name}'"
         )
     return found

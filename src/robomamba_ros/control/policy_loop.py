@@ -118,6 +118,11 @@ class ObservationBuffer:
             ages = {name: self._freshness.age_s(name, now_ns) for name in self._freshness.budgets}
         return {name: age_s for name, age_s in ages.items() if age_s is not None}
 
+    def state(self, time_ns: int) -> RobotState | None:
+        """Return the arm's state at a time; the first or last one outside what is remembered."""
+        with self._lock:
+            return self._states.at(time_ns)
+
     def image(self, camera: str, now_ns: int) -> UInt8Array:
         """Return the newest image of a camera, RGB (h, w, 3).
 
@@ -194,8 +199,9 @@ class ObservationBuffer:
 
     def _note(self, stream: str, stamp_ns: int) -> None:
         self._freshness.note(stream, stamp_ns)
-        stamp_ns = self._stamp_ns()
-        self._completed_ns = self._completed_ns if stamp_ns is None else stamp_ns
+        complete_ns = self._stamp_ns()
+        if complete_ns is not None:
+            self._completed_ns = complete_ns
 
     @property
     def _behind(self) -> str:

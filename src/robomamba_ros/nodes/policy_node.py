@@ -123,9 +123,10 @@ class PolicyNode(ManagedNode):
 
     def _publish(self, given: Given) -> None:
         inputs, outputs = self._inputs, self._outputs
-        if inputs is None or outputs is None or inputs.state is None:
-            return  # torn down since this inference began
-        outputs.publish(given, inputs.state, self._now_ns())
+        then = None if inputs is None else inputs.buffer.state(given.stamp_ns)
+        if inputs is None or outputs is None or inputs.state is None or then is None:
+            return  # torn down or reset since this inference began
+        outputs.publish(given, then.pose, inputs.state.pose, self._now_ns())
         arrived_s = inputs.arrived_s(given.stamp_ns)
         if arrived_s is not None:
             self._latency.add(time.monotonic() - arrived_s)

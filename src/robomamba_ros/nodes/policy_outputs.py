@@ -13,13 +13,14 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from robomamba_ros.control.approach import approach_chunk
-from robomamba_ros.errors import ActionError, unknown_name
+from robomamba_ros.control.policy_runner import Given
+from robomamba_ros.errors import ActionError
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.chunk_messages import chunk_to_messages, predicted_path
 from robomamba_ros.nodes.conversions import pose_to_stamped
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.spatial.camera import express_in
-from robomamba_ros.types import ActionChunk, PoseTarget, RobotState
+from robomamba_ros.types import ActionChunk, Pose, PoseTarget
 
 
 class PolicyOutputs:
@@ -33,7 +34,7 @@ class PolicyOutputs:
         self._node = node
         self._arm = arm
         self._follow_targets = follow_targets
-        self._cameras = {camera.name: camera.base_T_camera for camera in arm.cameras}
+        self._cameras = {camera.name: camera for camera in arm.cameras}
         self._last: tuple[int, Any, Any] | None = None
         self.chunks = self.targets = 0
         topics = {
@@ -52,15 +53,21 @@ class PolicyOutputs:
         self._last = None
         self.chunks = self.targets = 0
 
-    def publish(self, given: ActionChunk | PoseTarget, state: RobotState, now_ns: int) -> None:
-        """Publish what a policy has given at `now_ns`, with the newest state of the arm.
+    def publish(self, given: Given, then: Pose, now: Pose, now_ns: int) -> None:
+        """Publish what a policy has given at `now_ns`.
 
-        Raises ActionError where a pose target cannot be followed; `pose_target` has it then.
+        then, now: base_T_ee at its stamp, and the newest one. Raises ActionError where a pose
+        target cannot be followed; `pose_target` has it then.
         """
-        if isinstance(given, PoseTarget):
-            self._publish_target(given, state, now_ns)
-        else:
-            self._publish_chunk(given, state)
+        if isinstance(given, ActionChunk):
+            self._publish_chunk(given, then)
+            return
+        target = self._in_base(given, then)
+        stamped = pose_to_stamped(target.pose, target.stamp_ns, target.frame)
+        self._publishers['pose_target'].publish(stamped)
+        self.targets += 1
+        if self._follow_targets:
+            self._publish_chunk(approach_chunk(target, now, self._arm, now_ns), then)
 
     def repeat(self, stamp_ns: int) -> bool:
         """Send the chunk of `stamp_ns` once more; return whether it is the last one sent."""
@@ -78,33 +85,28 @@ class PolicyOutputs:
         for publisher in self._publishers.values():
             self._node.destroy_publisher(publisher)
 
-    def _publish_target(self, target: PoseTarget, state: RobotState, now_ns: int) -> None:
-        target = self._in_base(target)
-        stamped = pose_to_stamped(target.pose, target.stamp_ns, target.frame)
-        self._publishers['pose_target'].publish(stamped)
-        self.targets += 1
-        if self._follow_targets:
-            self._publish_chunk(approach_chunk(target, state.pose, self._arm, now_ns), state)
-
-    def _publish_chunk(self, chunk: ActionChunk, state: RobotState) -> None:
+    def _publish_chunk(self, chunk: ActionChunk, anchor: Pose) -> None:
         targets, joints = chunk_to_messages(chunk, self._arm.base_frame)
         self._send(targets, joints)
         self._last = (chunk.stamp_ns, targets, joints)
         self.chunks += 1
         path = self._publishers['predicted_path']
         if path.get_subscription_count():
-            path.publish(predicted_path(chunk, state.pose, self._arm.base_frame))
+            path.publish(predicted_path(chunk, anchor, self._arm.base_frame))
 
     def _send(self, targets: Any, joints: Any) -> None:
         self._publishers['action_chunk'].publish(targets)
         self._publishers['joint_chunk'].publish(joints)
 
-    def _in_base(self, target: PoseTarget) -> PoseTarget:
+    def _in_base(self, target: PoseTarget, base_T_ee: Pose) -> PoseTarget:
         if target.frame == self._arm.base_frame:
             return target
-        base_T_camera = self._cameras.get(target.frame)
+        camera = self._cameras.get(target.frame)
+        base_T_camera = camera.base_T_optical(base_T_ee) if camera is not None else None
         if base_T_camera is None:
-            placed = [name for name, pose in self._cameras.items() if pose is not None]
-            what = "frame of a pose target in the arm contract, by a camera's base_T_camera:"
-            raise ActionError(unknown_name(what, target.frame, [self._arm.base_frame, *placed]))
+            raise ActionError(
+                f"the pose target is in the frame '{target.frame}': neither the base frame "
+                f"'{self._arm.base_frame}' nor a camera with a base_T_camera or ee_T_camera in the "
+                'arm contract'
+            )
         return express_in(target, self._arm.base_frame, base_T_camera)

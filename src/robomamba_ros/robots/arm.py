@@ -208,7 +208,7 @@ def _read_gripper(section: Section) -> Gripper:
 
 _CAMERA_KEYS = (
     ('name', 'topic', 'encoding', 'budget_s', 'required'),
-    ('transport', 'depth_topic', 'info_topic', 'base_T_camera'),
+    ('transport', 'depth_topic', 'info_topic', 'base_T_camera', 'ee_T_camera'),
 )
 
 
@@ -216,6 +216,8 @@ def _read_camera(camera: Section) -> Camera:
     def topic(key: str) -> str | None:
         return camera.text(key, *_TOPIC) if camera.has(key) else None
 
+    if camera.has('base_T_camera') and camera.has('ee_T_camera'):
+        camera.error('ee_T_camera', 'it beside base_T_camera', 'one: a camera moves, or does not')
     return Camera(
         camera.text('name', *_NAME),
         camera.text('topic', *_TOPIC),
@@ -225,12 +227,15 @@ def _read_camera(camera: Section) -> Camera:
         camera.flag('required'),
         topic('depth_topic'),
         topic('info_topic'),
-        _read_pose(camera) if camera.has('base_T_camera') else None,
+        _read_pose(camera, 'base_T_camera'),
+        _read_pose(camera, 'ee_T_camera'),
     )
 
 
-def _read_pose(camera: Section) -> Pose | None:
-    section = camera.section('base_T_camera', ('position', 'quaternion'))
+def _read_pose(camera: Section, key: str) -> Pose | None:
+    if not camera.has(key):
+        return None
+    section = camera.section(key, ('position', 'quaternion'))
     position, quaternion = section.numbers('position', 3), section.numbers('quaternion', 4)
     try:
         return Pose(np.array(position), np.array(quaternion)) if section.clean else None

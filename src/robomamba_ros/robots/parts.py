@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from robomamba_ros.spatial.transforms import compose
 from robomamba_ros.types import Float64Array, Pose
 
 
@@ -43,7 +44,8 @@ class Camera:
     """A camera: its topic, how its pixels come, and the age at which an image is too old [s].
 
     depth_topic, info_topic: depth image registered to the colour image, and CameraInfo.
-    base_T_camera: pose of the optical frame of a camera that does not move with the arm.
+    base_T_camera: pose of the optical frame of a camera that never moves. ee_T_camera: of one that
+    moves with the end effector, in its frame.
     """
 
     name: str
@@ -55,6 +57,11 @@ class Camera:
     depth_topic: str | None = None
     info_topic: str | None = None
     base_T_camera: Pose | None = None  # noqa: N815
+    ee_T_camera: Pose | None = None  # noqa: N815
+
+    def base_T_optical(self, base_T_ee: Pose) -> Pose | None:  # noqa: N802
+        """Return where the optical frame is with the end effector at a pose; None if not known."""
+        return compose(base_T_ee, self.ee_T_camera) if self.ee_T_camera else self.base_T_camera
 
 
 @dataclass(frozen=True)
