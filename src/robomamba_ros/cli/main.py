@@ -17,6 +17,7 @@ VERBS = (
     'up',
     'record',
     'replay',
+    'dataset',
     'collect',
     'train',
     'evaluate',

@@ -46,6 +46,11 @@ def is_storage(path: Path) -> bool:
     return name.suffix in SUFFIXES
 
 
+# What rosbag2 writes in place of a syntax where it stores no definition that can be used, as of
+# service events; rosbags refuses to open the file. Nothing in it is damaged.
+UNDEFINED = 'unknown'
+
+
 class StorageFile:
     """A .mcap or .db3, alone or in .zstd; topics, and the times of its first and last message.
 
@@ -110,6 +115,8 @@ class StorageFile:
                 self._recovered = recover(self._path)
             except DataError as reason:
                 raise DataError(f'{self._name} cannot be read: {reason} ({error})') from error
+            if error.args == (UNDEFINED,):
+                return self._recovered
             messages = sum(topic.count for topic in self._recovered.topics)
             self._warn(
                 f'{self._name} is damaged: {self._recovered.damage or error}; the {messages} '

@@ -15,6 +15,7 @@ from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_
 from rosbags.typesys.store import Typestore
 
 from robomamba_ros.data.bags.records import Record, StoredTopic
+from robomamba_ros.data.bags.services import event_types
 from robomamba_ros.errors import DataError
 
 if sys.version_info >= (3, 14):
@@ -45,8 +46,10 @@ def plain(record: Record) -> bytes:
 
 @cache
 def standard_types() -> Typestore:
-    """Return the message types that ROS 2 comes with."""
-    return get_typestore(Stores.ROS2_JAZZY)
+    """Return the message types that ROS 2 comes with, events of standard services included."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    store.register(event_types())
+    return store
 
 
 class MessageTypes:
