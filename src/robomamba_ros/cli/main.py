@@ -19,6 +19,7 @@ VERBS = (
     'replay',
     'dataset',
     'collect',
+    'poses',
     'train',
     'evaluate',
     'demo',
