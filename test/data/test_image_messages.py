@@ -5,11 +5,13 @@ from array import array
 import cv2
 import numpy as np
 import pytest
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from robomamba_ros.data.image_messages import (
     ENCODINGS,
+    camera_intrinsics,
     compressed_image_to_rgb,
+    depth_to_metres,
     image_to_rgb,
 )
 from robomamba_ros.errors import ObservationError
@@ -98,3 +100,53 @@ def test_other_compressions_are_refused(name: str) -> None:
 def test_broken_data_is_refused(data: bytes) -> None:
     with pytest.raises(ObservationError, match=f'{len(data)} bytes of compressed image'):
         compressed_image_to_rgb(CompressedImage(format='jpeg', data=array('B', data)))
+
+
+METRES = np.array([[0.0, 0.5, 1.25], [65.535, 0.001, 2.0]], dtype=np.float32)
+
+
+def depth_image(values: np.ndarray, encoding: str, padding: int = 0) -> Image:
+    message = raw(values.view(np.uint8), encoding, padding)
+    message.width = values.shape[1]
+    message.is_bigendian = values.dtype.byteorder == '>'
+    return message
+
+
+@pytest.mark.parametrize('padding', [0, 3])
+@pytest.mark.parametrize('order', ['<', '>'])
+def test_depth_comes_in_metres(order: str, padding: int) -> None:
+    millimetres = np.rint(METRES * 1000).astype(order + 'u2')
+    depth = depth_to_metres(depth_image(millimetres, '16UC1', padding))
+    assert depth.dtype == np.float32
+    np.testing.assert_allclose(depth, METRES, rtol=1e-6)
+    metres = depth_to_metres(depth_image(METRES.astype(order + 'f4'), '32FC1', padding))
+    assert metres.dtype == np.float32
+    np.testing.assert_array_equal(metres, METRES)
+
+
+def test_depth_that_is_none_stays_none() -> None:
+    holes = np.array([[np.nan, np.inf, 0.0]], dtype='<f4')
+    np.testing.assert_array_equal(depth_to_metres(depth_image(holes, '32FC1')), holes)
+
+
+def test_depth_in_another_encoding_or_cut_short_is_refused() -> None:
+    with pytest.raises(ObservationError, match=r"'mono16' is not supported; supported: 16UC1, 32"):
+        depth_to_metres(depth_image(np.zeros((2, 3), '<u2'), 'mono16'))
+    short = depth_image(np.zeros((2, 3), '<u2'), '16UC1')
+    short.data = short.data[:-1]
+    with pytest.raises(ObservationError, match='3 x 2 16UC1 with step 6 does not fit its 11 bytes'):
+        depth_to_metres(short)
+
+
+def test_intrinsics_are_k_for_the_size_of_the_image() -> None:
+    k = [600.0, 0.0, 320.0, 0.0, 610.0, 240.0, 0.0, 0.0, 1.0]
+    matrix, size = camera_intrinsics(CameraInfo(width=640, height=480, k=k))
+    assert matrix.tolist() == [k[:3], k[3:6], k[6:]]
+    assert size == (480, 640)
+
+
+@pytest.mark.parametrize('focal', [0.0, float('nan')])
+def test_a_camera_that_is_not_calibrated_is_refused(focal: float) -> None:
+    k = [focal, 0.0, 320.0, 0.0, 610.0, 240.0, 0.0, 0.0, 1.0]
+    with pytest.raises(ObservationError, match='calibrate the camera'):
+        camera_intrinsics(CameraInfo(width=640, height=480, k=k))

@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from scripted_policies import GoTo
+from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
 from robomamba_ros.errors import CheckpointError
@@ -68,6 +69,30 @@ def test_topics_exist_while_configured_and_not_after(peer, name) -> None:
     peer.wait_for(lambda: count() == 1, 'the publisher')
     assert change(peer, name, Transition.TRANSITION_CLEANUP)
     peer.wait_for(lambda: count() == 0, 'the publisher to go')
+
+
+def test_a_second_publisher_of_an_input_is_named(peer, name) -> None:
+    assert change(peer, name, Transition.TRANSITION_CONFIGURE)
+    received = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+
+    def statuses() -> list[DiagnosticStatus]:
+        return [status for message in received for status in message.status]
+
+    first = peer.node.create_publisher(JointState, 'joint_states', qos.COMMAND)
+    peer.wait_for(lambda: bool(statuses()), 'a status')
+    assert not any('publishers' in status.message for status in statuses())
+    peer.node.create_publisher(JointState, first.topic_name, qos.COMMAND)
+
+    def said() -> bool:
+        text = '/joint_states has 2 publishers, /peer, /peer: end all but one'
+        found = [status for status in statuses() if text in status.message]
+        return any(
+            status.level == DiagnosticStatus.WARN
+            and ('duplicate_publishers', text) in [(v.key, v.value) for v in status.values]
+            for status in found
+        )
+
+    peer.wait_for(said, 'the two publishers on /diagnostics')
 
 
 def fails(error: Exception):

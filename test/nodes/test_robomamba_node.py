@@ -315,15 +315,6 @@ def test_depth_and_intrinsics_that_do_not_fit_the_image_are_refused(
     assert robot.targets == []
 
 
-def test_two_publishers_of_one_topic_are_named(start, peer) -> None:
-    robot = start(enabled=False)
-    robot.start()
-    second = peer.node.create_publisher(JointState, 'joint_states', qos.COMMAND)
-    values = robot.said('/joint_states has 2 publishers, /peer, /peer: end all but one')
-    assert '/joint_states' in values['duplicate_publishers']
-    peer.node.destroy_publisher(second)
-
-
 @pytest.mark.parametrize(
     ('camera', 'parameters', 'said'),
     [

@@ -71,6 +71,7 @@ class ControllerNode(ManagedNode):
         self._connections.append(self._states)
         self._chunks = ChunkInput(self, arm.base_frame, self._on_chunk, self.warn)
         self._connections.append(self._chunks)
+        self.sole_topics = (*arm.inputs, 'action_chunk', 'joint_chunk')
         self._connections.append(
             Markers(self, arm.base_frame, lambda: self._loop.preview(self._now_ns()))
         )

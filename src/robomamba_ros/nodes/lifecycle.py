@@ -15,7 +15,8 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from std_srvs.srv import SetBool, Trigger
 
 from robomamba_ros.errors import RoboMambaError
-from robomamba_ros.nodes.diagnostics import ERROR, OK, Diagnostics, Report
+from robomamba_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Report
+from robomamba_ros.nodes.duplicates import duplicate_publishers
 from robomamba_ros.nodes.parameters import Parameters, ParameterSpec
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -26,8 +27,11 @@ class ManagedNode(LifecycleNode):
 
     An error in a transition is logged in one line and leaves the node where it was. One at
     autostart is `fatal`: nobody is there to try again. `teardown` undoes `configure`, whole or
-    half done, and may be called twice.
+    half done, and may be called twice. sole_topics: those that only one node may publish; named
+    in diagnostics where there are more.
     """
+
+    sole_topics: Sequence[str] = ()
 
     def __init__(self, name: str, table: Sequence[ParameterSpec], **node_options: Any) -> None:
         super().__init__(name, automatically_declare_parameters_from_overrides=True, **node_options)
@@ -100,9 +104,14 @@ class ManagedNode(LifecycleNode):
         return response
 
     def _report(self) -> Report:
-        if self._configured:
-            return self.report()
-        return Report(ERROR if self._failure else OK, self._failure or 'not configured')
+        if not self._configured:
+            return Report(ERROR if self._failure else OK, self._failure or 'not configured')
+        report = self.report()
+        duplicates = duplicate_publishers(self, self.sole_topics)
+        if not duplicates:
+            return report
+        values = {**report.values, 'duplicate_publishers': duplicates}
+        return Report(max(report.level, WARN), f'{report.message}; {duplicates}', values)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Configure from the parameters; on an error tear down what was made."""

@@ -18,7 +18,6 @@ from robomamba_ros.control.metrics import LatencyWindow
 from robomamba_ros.control.policy_runner import Given, Outlets, PolicyRunner, RunnerState
 from robomamba_ros.errors import BackendError, ConfigError
 from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_values
-from robomamba_ros.nodes.duplicates import duplicate_publishers
 from robomamba_ros.nodes.host import run
 from robomamba_ros.nodes.lifecycle import ManagedNode
 from robomamba_ros.nodes.parameter_tables import POLICY
@@ -83,6 +82,7 @@ class PolicyNode(ManagedNode):
             execute_steps=parameters['execute_steps'],
             lockstep=self._lockstep,
         )
+        self.sole_topics = self._inputs.topics
         self._inputs.on_instruction = self._runner.ask
         self._inputs.on_question = self._runner.question
         self._rates = {name: Rate() for name in ('chunk', *self._inputs.counts)}
@@ -143,14 +143,12 @@ class PolicyNode(ManagedNode):
         assert outputs is not None
         now_ns = self._now_ns()
         status = runner.status(now_ns)
-        duplicates = duplicate_publishers(self, inputs.topics)
         values: dict[str, object] = {
             'state': status.state.value,
             'reason': status.reason,
             'policy': self._policy.spec.name,
             'instruction': inputs.instruction,
             'question_problem': status.question_problem,
-            'duplicate_publishers': duplicates,
             'chunks_sent': outputs.chunks,
             'targets_sent': outputs.targets,
         }
@@ -162,9 +160,9 @@ class PolicyNode(ManagedNode):
         for name, latency in {**self._policy.latencies, 'image_to_chunk': self._latency}.items():
             values |= latency_values(name, latency)
         message = ': '.join(filter(None, (status.state.value, status.reason)))
-        warnings = [text for text in (status.question_problem, duplicates) if text]
-        bad = warnings or status.state is RunnerState.WAITING
-        return Report(WARN if bad else OK, '; '.join((message, *warnings)), values)
+        message = '; '.join(filter(None, (message, status.question_problem)))
+        bad = status.question_problem or status.state is RunnerState.WAITING
+        return Report(WARN if bad else OK, message, values)
 
 
 def main() -> None:
