@@ -11,6 +11,8 @@ from typing import Any
 from robomamba_ros.errors import DataError
 
 SHOW_S = 0.5
+# At the end messages that were received are still taken, until none came so many times in a row.
+DRAIN_S, IDLE = 2.0, 5
 
 
 def add_parser(subparsers: Any) -> None:
@@ -102,7 +104,7 @@ def _record(
         executor.add_node(node)
         begin = shown = time.monotonic()
         try:
-            while not stop.is_set() and not recording.failure:
+            while not stop.is_set() and not node.fatal:
                 executor.spin_once(timeout_sec=0.1)
                 now = time.monotonic()
                 if duration_s is not None and now - begin >= duration_s:
@@ -110,10 +112,22 @@ def _record(
                 if now - shown > SHOW_S:
                     shown = now
                     line.set_description_str(_progress(recording, node, now - begin))
+            _drain(executor, node, time.monotonic() + DRAIN_S)
             return list(node.missing)
         finally:
             executor.shutdown()
             node.destroy_node()
+
+
+def _drain(executor: Any, node: Any, until_s: float) -> None:
+    """Take what this process has received and not looked at yet."""
+    import time
+
+    idle = 0
+    while idle < IDLE and time.monotonic() < until_s:
+        seen = node.seen
+        executor.spin_once(timeout_sec=0.01)
+        idle = idle + 1 if node.seen == seen else 0
 
 
 def _progress(recording: Any, node: Any, seconds: float) -> str:

@@ -58,6 +58,11 @@ class BagRecorder(Node):
         self._look()
 
     @property
+    def fatal(self) -> str:
+        """Why nothing is recorded any more, '' while it is."""
+        return self._recording.failure
+
+    @property
     def missing(self) -> list[str]:
         """The topics that were asked for and that nobody has published so far."""
         return sorted((self._wanted or set()) - set(self._profiles) - self._left_out)
