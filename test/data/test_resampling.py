@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robomamba_ros.data.command_messages import Target
+from robomamba_ros.data.command_messages import Command, Target
 from robomamba_ros.data.resampling import Break, Resampler, Sample
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.types import NANOSECONDS, Pose, RobotState
@@ -28,6 +28,10 @@ def state(stamp_ns: int) -> RobotState:
 
 def image(stamp_ns: int) -> Any:
     return lambda: np.full((2, 2, 3), stamp_ns // MS % 251, np.uint8)
+
+
+def command(stamp: int) -> Command:
+    return Command(lambda _: Target(joints={'j': stamp}), stamp * MS)
 
 
 def resampler(cameras: Iterable[str] = ('top',), parts: tuple[str, ...] = ()) -> Resampler:
@@ -190,7 +194,7 @@ def test_commands_hold_until_the_next_one() -> None:
     made = resampler(parts=('arm',))
     feed(made, [1000], [1000])
     for stamp in (1075, 1110):
-        made.add_command('arm', stamp * MS, lambda _, x=stamp: Target(joints={'j': x}))
+        made.add_command('arm', stamp * MS, command(stamp))
     found = [*feed(made, range(1050, 1500, 50), range(1010, 1500, 10)), *made.samples(final=True)]
     assert ticks(found)[:3] == [1100, 1150, 1200]
     assert made.report.missing == {'no command to the arm yet': 2}
@@ -200,6 +204,22 @@ def test_commands_hold_until_the_next_one() -> None:
         if isinstance(each, Sample)
     ]
     assert pairs[:3] == [(1075, 1110), (1110, 1110), (1110, 1110)]
+
+
+@pytest.mark.parametrize('part', ['arm', 'gripper'])
+def test_a_stream_of_commands_that_stops_ends_the_episode(part: str) -> None:
+    made = resampler(parts=(part,))
+    made.add_command(part, 1000 * MS, command(1000))
+    found = [*feed(made, range(1000, 2500, 50), range(1000, 2500, 10)), *made.samples(final=True)]
+    # A gripper is told once; an arm is told where to be all the time.
+    assert (
+        ticks(found)
+        == [*range(1000, 2401 if part == 'gripper' else 1451, 50), None][
+            : None if part == 'arm' else -1
+        ]
+    )
+    reason = {'no command to the arm within 0.5 s': 1} if part == 'arm' else {}
+    assert made.report.breaks == reason
 
 
 def test_the_end_gives_what_is_there() -> None:

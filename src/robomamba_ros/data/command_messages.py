@@ -34,8 +34,12 @@ class Target:
     opening: float | None = None
 
 
-# Returns where a part is sent at a time [ns].
-Command = Callable[[int], Target]
+@dataclass(frozen=True)
+class Command:
+    """A command: where it sends its part at a time [ns], and until when it leads on [ns]."""
+
+    at: Callable[[int], Target]
+    end_ns: int
 
 
 def read_command(message: Any, part: str, arm: ArmContract, now_ns: int) -> tuple[int, Command]:
@@ -49,14 +53,15 @@ def read_command(message: Any, part: str, arm: ArmContract, now_ns: int) -> tupl
     stamp_ns = stamp_ns or now_ns
     if output.kind == 'target_pose':
         pose = pose_from_stamped(message, arm.base_frame)
-        return stamp_ns, lambda _: Target(pose=pose)
+        return stamp_ns, Command(lambda _: Target(pose=pose), stamp_ns)
     if output.kind == 'joint_state':
         opening = gripper_opening(message, arm)
-        return stamp_ns, lambda _: Target(opening=opening)
+        return stamp_ns, Command(lambda _: Target(opening=opening), stamp_ns)
     names = [joint.name for joint in arm.joints_of(part)] or [arm.gripper.joint]
     if output.kind == 'forward_position':
         values = _positions(list(message.data), names)
-        return stamp_ns, lambda _: _target(dict(zip(names, values, strict=True)), arm)
+        joints = dict(zip(names, values, strict=True))
+        return stamp_ns, Command(lambda _: _target(joints, arm), stamp_ns)
     return stamp_ns, _trajectory(message, names, arm, stamp_ns)
 
 
@@ -78,7 +83,7 @@ def _trajectory(message: Any, names: list[str], arm: ArmContract, start_ns: int)
         values = [np.interp(time_ns - start_ns, relative, positions[:, c]) for c in columns]
         return _target(dict(zip(names, map(float, values), strict=True)), arm)
 
-    return at
+    return Command(at, times[-1])
 
 
 def _positions(values: list[float], names: list[str]) -> list[float]:
@@ -96,5 +101,6 @@ def _target(joints: dict[str, float], arm: ArmContract) -> Target:
     if gripper.joint not in joints:
         return Target(joints=joints)
     span = gripper.open_position - gripper.closed_position
-    opening = (joints.pop(gripper.joint) - gripper.closed_position) / span
-    return Target(joints=joints, opening=min(1.0, max(0.0, opening)))
+    opening = (joints[gripper.joint] - gripper.closed_position) / span
+    others = {name: value for name, value in joints.items() if name != gripper.joint}
+    return Target(joints=others, opening=min(1.0, max(0.0, opening)))

@@ -21,6 +21,10 @@ T = TypeVar('T')
 Label = tuple[int, str]
 # How far back the stamps of a stream may jump before its clock counts as started over.
 RESTART_NS = NANOSECONDS
+# A command holds this long after the end of where it leads; parts that hold the last one for ever.
+COMMAND_BUDGET_S = 0.5
+COMMAND_BUDGET_NS = round(COMMAND_BUDGET_S * NANOSECONDS)
+HELD = ('gripper', 'head')
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ class Resampler:
     Images: the newest one not after the tick, or at most a quarter of a step after it, so that a
     camera of the same rate does not miss ticks by its jitter; not older than its budget. States:
     interpolated between neighbours no further apart than their budget. Commands: the newest one
-    not after the tick. An episode begins at the stamp of an image of the first camera.
+    not after the tick, while it holds. An episode begins at the stamp of an image of the first camera.
 
     budgets_ns: of each camera; state_budget_ns: of the states. parts: whose commands are needed.
     """
@@ -271,7 +275,10 @@ class Resampler:
         before, _ = self._commands[part].around(time_ns)
         if before is None:
             raise ObservationError(f'no command to the {part} yet')
-        return before[1](time_ns)
+        command = before[1]
+        if part not in HELD and time_ns - command.end_ns > COMMAND_BUDGET_NS:
+            raise ObservationError(f'no command to the {part} within {COMMAND_BUDGET_S:g} s')
+        return command.at(time_ns)
 
     def _decode(
         self, camera: str, tick_ns: int, stamp_ns: int, decode: Callable[[], UInt8Array]
