@@ -117,10 +117,10 @@ def test_an_arm_is_not_simulated_and_faked() -> None:
 
 
 def test_a_bag_goes_to_its_player() -> None:
-    player, controller, policy = graph(values(REPLAY_ARGUMENTS, policy='hold', bag='b', loop=True))
-    assert (player.parameters['bag'], player.parameters['loop']) == ('b', True)
+    player, controller, policy = graph(values(REPLAY_ARGUMENTS, policy='hold', bag='b', rate=2.0))
+    assert (player.parameters['bag'], player.parameters['rate']) == ('b', 2.0)
     assert 'dry_run' not in {argument.name for argument in REPLAY_ARGUMENTS}
-    assert graph(values(UP_ARGUMENTS, policy='hold', bag='b', loop=True)) == (
+    assert graph(values(UP_ARGUMENTS, policy='hold', bag='b', rate=2.0)) == (
         player,
         controller,
         policy,

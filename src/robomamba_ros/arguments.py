@@ -107,7 +107,6 @@ _BAG = Argument('bag', '', 'recording to play to the nodes, which then send no c
 _REPLAY = (
     Argument('rate', 1.0, 'seconds of the recording in a second'),
     Argument('start_offset_s', 0.0, 'where in the recording to begin [s]'),
-    Argument('loop', False, 'begin the recording again at its end'),
 )
 REPLAY_ARGUMENTS = (
     *(argument for argument in _COMMON if argument.name != 'dry_run'),

@@ -90,7 +90,6 @@ class BagOptions:
     bag: str
     rate: float = 1.0
     start_offset_s: float = 0.0
-    loop: bool = False
 
 
 def policy_graph(options: PolicyOptions) -> tuple[NodeSpec, ...]:
@@ -170,7 +169,6 @@ def replay_graph(options: PolicyOptions, bag: BagOptions) -> tuple[NodeSpec, ...
         'bag': bag.bag,
         'rate': bag.rate,
         'start_offset_s': bag.start_offset_s,
-        'loop': bag.loop,
         'exclude': ' '.join(left_out),
         # The policy reads once it is loaded, and a bag does not wait for it.
         'wait_for': ' '.join([*arm.inputs.values(), *cameras]),
