@@ -29,9 +29,10 @@ test: lint typecheck egl ## lint, typecheck, and run the tests
 demo: $(INSTALLED) egl ## drive the simulated Sawyer over ROS 2 and write a report
 	$(BIN)/robomamba demo
 
-bench: $(INSTALLED) ## time the selective scan and a whole policy on this machine
+bench: $(INSTALLED) ## time the scan, whole policies, replays and the nodes on this machine
 	$(BIN)/python -m robomamba_ros.mamba.benchmark
 	$(BIN)/python -m robomamba_ros.policies.benchmark
+	$(BIN)/python -m robomamba_ros.nodes.benchmark
 
 evaluate: $(INSTALLED) egl ## success of the shipped policy in simulation
 	$(BIN)/robomamba evaluate models/anolevla-mt10
