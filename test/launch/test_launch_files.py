@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from robomamba_ros.arguments import POLICY_ARGUMENTS, SIM_ARGUMENTS, graph
+from robomamba_ros.arguments import POLICY_ARGUMENTS, REPLAY_ARGUMENTS, SIM_ARGUMENTS, graph
 from robomamba_ros.bringup import NodeSpec
 from robomamba_ros.errors import ConfigError
 
@@ -25,6 +25,7 @@ LAUNCH = Path(__file__).parents[2] / 'launch'
 DEFAULTS = {
     'policy.launch.py': {each.name: each.default for each in POLICY_ARGUMENTS},
     'sim.launch.py': {each.name: each.default for each in SIM_ARGUMENTS},
+    'replay.launch.py': {each.name: each.default for each in REPLAY_ARGUMENTS},
 }
 
 
@@ -143,6 +144,7 @@ def specs(nodes: list[Record]) -> list[NodeSpec]:
             {'arm': 'franka_fr3', 'fake': True},
         ),
         ('sim.launch.py', {'mode': 'lockstep', 'seed': '3'}, {'mode': 'lockstep', 'seed': 3}),
+        ('replay.launch.py', {'bag': 'drawer', 'rate': '0.5'}, {'bag': 'drawer', 'rate': 0.5}),
     ],
 )
 def test_arguments_become_the_graph(
