@@ -29,6 +29,7 @@ FLOORS = (
     ('simulation',),
     ('actions', 'data', 'bringup'),
     ('control', 'training', 'arguments'),
+    ('doctor',),
     ('nodes', 'evaluation', 'launching'),
     ('cli',),
     ('__main__',),
@@ -64,6 +65,7 @@ ONE_PLACE = {
     'rosbags': 'data.bags',
     'pyarrow': 'data.lerobot',
     'av': 'data.lerobot.video',
+    'tensorboard': 'training.record',
 }
 
 LOWER_FLOORS = ('errors', 'types', 'sections', 'resources', 'spatial', 'robots', 'actions')

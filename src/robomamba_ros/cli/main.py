@@ -15,6 +15,7 @@ from robomamba_ros.errors import RoboMambaError
 
 VERBS = (
     'up',
+    'doctor',
     'record',
     'replay',
     'dataset',

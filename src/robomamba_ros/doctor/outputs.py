@@ -1,0 +1,135 @@
+"""Checks of where commands go: whether a controller listens, alone with us, for the same joints.
+
+Knows nothing about what is commanded.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from robomamba_ros.doctor.facts import JOINT_STATE, Facts, Topic, Wanted, wanted_output
+from robomamba_ros.doctor.finding import Finding, fault, note, ok
+from robomamba_ros.doctor.streams import check_types
+from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.parts import Output
+
+# The parameters of a controller that are looked at.
+CONTROLLER_PARAMETERS = ('joints', 'interpolate_from_desired_state', 'open_loop_control')
+
+
+def check_outputs(facts: Facts) -> Iterator[Finding]:
+    """Yield what there is to say about the controllers of all parts."""
+    for output in facts.arm.outputs:
+        wanted = wanted_output(output)
+        topic = facts.topics[wanted.name]
+        if output.kind == 'gripper_command':
+            yield _check_action(wanted, topic, facts)
+            continue
+        yield from _check_readers(wanted, topic, facts)
+        yield from _check_rivals(wanted, topic)
+        for reader in topic.readers:
+            parameters = facts.parameters.get(reader.node, {})
+            yield from _check_controller(output, reader.node, parameters, facts.arm)
+    for writer in facts.topics['instruction'].writers:
+        if writer.mismatch:
+            yield note(
+                'instruction: QoS',
+                f'{writer.node} publishes the instruction otherwise than it is read: '
+                f'{writer.mismatch}',
+                'publish it reliable and transient local, as `ros2 topic pub` does',
+            )
+
+
+def _check_readers(wanted: Wanted, topic: Topic, facts: Facts) -> Iterator[Finding]:
+    about = f'{wanted.stream}: controller'
+    if not topic.readers:
+        heard = [name for name, types in facts.read.items() if wanted.type in types]
+        near = difflib.get_close_matches(topic.name, heard, n=3, cutoff=0.3)
+        hint = f'; {wanted.type} is on {", ".join(near)}' if near else ''
+        yield fault(
+            about,
+            f'nobody listens on {topic.name}{hint}',
+            'start and activate the controller (`ros2 control list_controllers`), or name its '
+            'topic in the arm contract',
+        )
+        return
+    yield from check_types(about, wanted, topic, topic.readers)
+    for reader in topic.readers:
+        if reader.mismatch:
+            yield fault(
+                f'{wanted.stream}: QoS',
+                f'{reader.node} asks for more than controller_node offers: {reader.mismatch}',
+                'let the controller read reliable and volatile',
+            )
+    if all(reader.type == wanted.type and not reader.mismatch for reader in topic.readers):
+        yield ok(about, f'{", ".join(reader.node for reader in topic.readers)} on {topic.name}')
+
+
+def _check_rivals(wanted: Wanted, topic: Topic) -> Iterator[Finding]:
+    ours = [writer.node for writer in topic.writers if _is_controller(writer.node)]
+    others = [writer.node for writer in topic.writers if not _is_controller(writer.node)]
+    if len(ours) > 1 or others:
+        yield fault(
+            f'{wanted.stream}: rivals',
+            f'{topic.name} is commanded by {", ".join((*ours, *others))}',
+            'end them: an arm that hears two masters jumps between them',
+        )
+
+
+def _is_controller(node: str) -> bool:
+    return node.rpartition('/')[2] == 'controller_node'
+
+
+def _check_action(wanted: Wanted, topic: Topic, facts: Facts) -> Finding:
+    about, servers = f'{wanted.stream}: controller', facts.actions.get(topic.name, ())
+    if len(servers) == 1:
+        return ok(about, f'{servers[0]} serves {topic.name}')
+    if servers:
+        found = f'{", ".join(servers)} all serve {topic.name}'
+        return fault(about, found, 'end all but one')
+    if any(reader.type == JOINT_STATE for reader in topic.readers):
+        return note(
+            about,
+            f'no action server on {topic.name}; {topic.readers[0].node} takes a JointState there',
+            "a fake arm does so: controller_node needs its parameter 'gripper_output' to be "
+            "'joint_state'",
+        )
+    return fault(
+        about,
+        f'nobody serves the action {topic.name}',
+        'start the gripper driver, or name its action in the arm contract',
+    )
+
+
+def _check_controller(
+    output: Output, node: str, parameters: Mapping[str, Any], arm: ArmContract
+) -> Iterator[Finding]:
+    """Yield whether a ros2_control controller moves the joints that it is told, in their order."""
+    joints = parameters.get('joints')
+    if not joints or output.kind not in ('joint_trajectory', 'forward_position'):
+        return
+    about = f'{output.name}: joints'
+    sent = [joint.name for joint in arm.joints_of(output.part)]
+    if output.part == 'gripper':
+        sent = [arm.gripper.joint]
+    remedy = 'give the controller and the arm contract the same joints'
+    if set(sent) != set(joints):
+        yield fault(about, f'{node} moves {", ".join(joints)}; sent are {", ".join(sent)}', remedy)
+    elif output.kind == 'forward_position' and sent != list(joints):
+        yield fault(
+            about,
+            f'{node} has the order {", ".join(joints)}; positions are sent as {", ".join(sent)}',
+            f'{remedy}, in the same order',
+        )
+    else:
+        yield ok(about, f'{node} moves the same joints')
+    streamed = [name for name in CONTROLLER_PARAMETERS[1:] if name in parameters]
+    if output.kind == 'joint_trajectory' and streamed and not any(map(parameters.get, streamed)):
+        yield note(
+            f'{output.name}: streaming',
+            f'{node} has {streamed[0]} false: it begins each trajectory where the joints are, '
+            'behind where they were sent',
+            f'set {streamed[0]} to true',
+        )
