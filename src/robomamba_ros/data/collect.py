@@ -65,8 +65,8 @@ class Shard:
 def metadata(instructions: tuple[str, ...]) -> DatasetMeta:
     """Return the description of a Meta-World data set."""
     return DatasetMeta(
-        camera=CAMERA,
-        crop=CROP,
+        cameras=(CAMERA,),
+        crops=(CROP,),
         state_names=STATE_NAMES,
         action_space=ActionSpace.EE_DELTA.value,
         action_names=ACTION_NAMES,
@@ -101,7 +101,7 @@ def _shards(config: CollectConfig) -> Iterator[Shard]:
 
 def _run(job: tuple[Path, CollectConfig, DatasetMeta, Shard]) -> tuple[str, int, int]:
     folder, config, meta, shard = job
-    sim = MetaWorldSim(shard.task, 0, camera_size=meta.crop.height)
+    sim = MetaWorldSim(shard.task, 0, camera_size=CROP.height)
     recorded = []
     failed = 0
     for seed in range(shard.first_seed, shard.first_seed + config.episodes_per_shard):
@@ -133,12 +133,12 @@ def record_episode(
         previous, state = state, sim.state(step * DT_NS)
         if step == 0 or rng.random() < config.image_share:
             sample = np.zeros((), sample_dtype(meta))
-            sample['image'] = meta.crop(sim.render())
+            sample['images'] = CROP(sim.render())[None]
             sample['state'] = state.vector(meta.state_names)
             sample['previous_state'] = previous.vector(meta.state_names)
             points = np.vstack([sim.object_positions.reshape(2, 3), state.pose.position[None]])
             sample['points'] = points
-            sample['pixels'] = meta.crop.normalized(sim.project(points))
+            sample['pixels'] = CROP.normalized(sim.project(points))
             sample['instruction'], sample['episode'], sample['step'] = instruction, seed, step
             samples.append(sample)
         action = sim.expert_action()

@@ -10,20 +10,32 @@ from typing import Any
 import yaml
 
 from robomamba_ros.errors import ConfigError, unknown_name
+from robomamba_ros.training.augmentation import Augmentation
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What a run does; config/training/*.yaml holds one of these.
+    """What a run does; config/training/*.yaml holds one of these, docs/training.md explains it.
+
+    data: a demonstration store or a LeRobot data set, of which every data_every-th frame is taken.
+    episodes: of each instruction, the first of these; 0 for all. policy: a file of config/policies
+    by name, or a path; its cameras, state and actions give way to those of a store. initial: a
+    checkpoint to start from, in the place of `policy`. emphasis: how much more often than others
+    an instruction is drawn.
 
     acceleration_weight is the paper's lambda_acc (not stated there); localization_weight 0 turns
-    the localisation loss off. threads: CPU threads to use. policy: a file of config/policies by
-    name, or a path; its cameras, state and actions give way to those of the data. emphasis: how
-    much more often than others an instruction is drawn.
+    the localisation loss off. streaming: ticks over which the state is carried, execute_steps of
+    the policy apart; 1 for none. augment_*: see Augmentation.
+
+    validation_share: of the episodes, or validation_data: another store; both empty for none.
+    validation_samples: at most. patience: validations without a better error that end a stage, 0
+    for no such end. device: cpu, cuda or cuda:N; threads: CPU threads to use, of each process.
     """
 
     data: str
     output: str
+    data_every: int = 1
+    episodes: int = 0
     stage1_steps: int = 12_000
     stage2_steps: int = 3_000
     batch_size: int = 64
@@ -39,12 +51,49 @@ class TrainConfig:
     seed: int = 0
     threads: int = 2
     save_every: int = 500
+    log_every: int = 10
     policy: str = 'anolevla-small'
+    initial: str = ''
+    device: str = 'cpu'
+    streaming: int = 1
+    augment_shift: int = 0
+    augment_brightness: float = 0.0
+    augment_contrast: float = 0.0
+    augment_color: float = 0.0
+    validation_share: float = 0.0
+    validation_data: str = ''
+    validation_every: int = 1000
+    validation_samples: int = 2048
+    patience: int = 0
     emphasis: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.stage1_steps + self.stage2_steps <= 0 or self.batch_size <= 0:
             raise ConfigError('a training run needs stage1_steps + stage2_steps > 0 and a batch')
+        for name in ('save_every', 'log_every', 'data_every', 'validation_every', 'streaming'):
+            if getattr(self, name) < 1:
+                raise ConfigError(f'{name} is {getattr(self, name)}; give at least 1')
+        if self.batch_size % self.streaming:
+            raise ConfigError(
+                f'batch_size ({self.batch_size}) must be a multiple of streaming '
+                f'({self.streaming}): a batch is made of whole sequences'
+            )
+        if self.validation_share and self.validation_data:
+            raise ConfigError('give validation_share or validation_data, not both')
+        if self.patience and not self.validates:
+            raise ConfigError('patience needs validation_share or validation_data')
+
+    @property
+    def validates(self) -> bool:
+        """Whether anything is held out to measure the error on."""
+        return bool(self.validation_share or self.validation_data)
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """How images are changed."""
+        return Augmentation(
+            self.augment_shift, self.augment_brightness, self.augment_contrast, self.augment_color
+        )
 
     @property
     def steps(self) -> int:

@@ -7,210 +7,246 @@ an uninterrupted one does. Knows nothing about simulators or the command line.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
-from robomamba_ros.data.demonstrations import DatasetMeta, open_shards
-from robomamba_ros.errors import CheckpointError, ConfigError, RoboMambaError
+from robomamba_ros.errors import ConfigError, RoboMambaError
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.checkpoint import save
-from robomamba_ros.policies.anolevla.config import AnoleVLAConfig, read_config
-from robomamba_ros.policies.anolevla.network import AnoleVLA
-from robomamba_ros.policies.base import CameraSpec
-from robomamba_ros.policies.checkpoint import NORMALIZATION
+from robomamba_ros.policies.checkpoint import torch_device
 from robomamba_ros.policies.normalization import Normalization
-from robomamba_ros.resources import find_file
-from robomamba_ros.training.batches import Batch, BatchSampler, fit_normalization
+from robomamba_ros.training.batches import Batch, BatchReader, BatchSampler, fit_normalization
+from robomamba_ros.training.checkpointing import RunFiles
 from robomamba_ros.training.config import TrainConfig
-from robomamba_ros.training.losses import acceleration_loss, localization_loss, velocity_loss
-from robomamba_ros.types import ActionSpace
-
-STATE_FILE = 'training_state.pt'
+from robomamba_ros.training.distributed import Group
+from robomamba_ros.training.objective import Objective
+from robomamba_ros.training.optimization import (
+    average,
+    copy_weights,
+    learning_rate,
+    make_optimizer,
+)
+from robomamba_ros.training.record import Record
+from robomamba_ros.training.samples import Samples
+from robomamba_ros.training.sources import describe, open_samples
+from robomamba_ros.training.start import make_network, read_template, read_tokenizer
+from robomamba_ros.training.streams import Ticks
+from robomamba_ros.training.validation import Best, Validation
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One training step: losses on the unit scale and the samples seen per second."""
+    """One training step: losses on the unit scale and the samples seen per second.
+
+    error: velocity loss of the held-out samples, where they were looked at after this step.
+    """
 
     step: int
     stage: int
     losses: dict[str, float]
     samples_per_second: float
+    error: float | None
 
 
 class Trainer:
-    """One run in one directory; `run` continues where the directory's state stands."""
+    """One run in one directory; `run` continues where the directory's state stands.
 
-    def __init__(self, config: TrainConfig) -> None:
+    group: the processes that train together, one of which writes. device: of this process, where
+    it is not the configuration's. notes: what else run.json is to say of this start.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        group: Group | None = None,
+        device: torch.device | None = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.config, self._files = config, RunFiles(config)
+        self._group = group or Group()
+        self._device = device or torch_device(config.device)
+        if config.batch_size // config.streaming < self._group.size:
+            raise ConfigError(
+                f'a batch is {config.batch_size // config.streaming} sequences, fewer than the '
+                f'{self._group.size} processes; give a larger batch_size'
+            )
         torch.manual_seed(config.seed)
-        self.config = config
-        self.folder = Path(config.output)
-        meta, shards = open_shards(Path(config.data))
-        template = read_config(find_file('policies', config.policy), config.policy)
-        words = template.language
-        self.tokenizer = InstructionTokenizer.train(
-            meta.instructions, words.vocabulary, words.length
+        template = read_template(config)
+        samples, held_out = open_samples(config)
+        # A run that goes on keeps its words and scales, even where the data has grown since.
+        if self._files.resumed:
+            length = template.language.length
+            self.tokenizer = InstructionTokenizer.load(self._files.tokenizer, length)
+            self.normalization = Normalization.load(self._files.normalization)
+        else:
+            self.tokenizer = read_tokenizer(config, template, samples.meta)
+            self.normalization = fit_normalization(samples)
+        self.network, self.fresh = make_network(
+            config, template, samples.meta, self.tokenizer.vocabulary
         )
-        # A run that goes on keeps its scales, even where the data set has grown since.
-        scales = self.folder / 'checkpoint' / NORMALIZATION
-        resumed = (self.folder / STATE_FILE).is_file()
-        self.normalization = Normalization.load(scales) if resumed else fit_normalization(shards)
-        self._sampler = BatchSampler(
-            meta, shards, self.tokenizer, self.normalization, config.seed, config.emphasis
-        )
-        self.network = AnoleVLA(network_config(template, meta, self.tokenizer.vocabulary))
-        self._ema = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-        self._optimizer = torch.optim.AdamW(
-            _decay_groups(self.network, config.weight_decay), lr=config.learning_rate
-        )
+        self.network.to(self._device)
+        self._ema = copy_weights(self.network)
+        self._optimizer = make_optimizer(self.network, config)
+        self._best = Best()
         self.step = 0
-        if resumed:
+        if self._files.resumed:
             self._restore()
+        self._objective: nn.Module = Objective(self.network, config, self._group)
+        if self._group.size > 1:
+            # Not every loss reaches every parameter.
+            self._objective = DistributedDataParallel(self._objective, find_unused_parameters=True)
+        self._sampler = BatchSampler(self._reader(samples), config, self._ticks(samples))
+        self._validation = None
+        if held_out is not None:
+            self._validation = Validation(
+                self._reader(held_out), self.network, config, self._group, self._ticks(held_out)
+            )
+        self._record = None
+        if self._group.leads:
+            start = {
+                **(notes or {}),
+                'config': asdict(config),
+                'data': describe(samples, held_out),
+                'parameters': sum(p.numel() for p in self.network.parameters()),
+                'processes': self._group.size,
+            }
+            self._record = Record(self._files.folder, self.step, start)
+
+    @property
+    def stage(self) -> int:
+        """The stage that the next step belongs to."""
+        return 1 if self.step < self.config.stage1_steps else 2
 
     def run(self, until: int | None = None) -> Iterator[Progress]:
-        """Train to step `until` (default: the end), yielding every step; saves as it goes."""
+        """Train to step `until` (default: the end), yielding every step; saves as it goes.
+
+        A stage whose held-out error has stopped falling is cut short: its other steps are skipped.
+        """
         last = self.config.steps if until is None else min(until, self.config.steps)
         self.network.train()
         while self.step < last:
-            start = time.perf_counter()
+            start, stage = time.perf_counter(), self.stage
             losses = self._train_step()
             self.step += 1
-            if self.step % self.config.save_every == 0 or self.step == last:
-                self.save()
-            elapsed = time.perf_counter() - start
-            stage = 1 if self.step <= self.config.stage1_steps else 2
-            yield Progress(self.step, stage, losses, self.config.batch_size / elapsed)
+            done, error = self.step, self._validate(stage)
+            rate = self.config.batch_size / (time.perf_counter() - start)
+            self._write(done, stage, losses | {'samples_per_second': rate}, last)
+            yield Progress(done, stage, losses, rate, error)
 
     def _train_step(self) -> dict[str, float]:
         config = self.config
+        rate = learning_rate(config, self.step)
         for group in self._optimizer.param_groups:
-            group['lr'] = learning_rate(config, self.step)
-        batch = self._sampler.batch(self.step, config.batch_size)
-        losses = self.losses(batch)
-        total = losses['velocity']
-        if 'localization' in losses:
-            total = total + config.localization_weight * losses['localization']
-        if self.step >= config.stage1_steps:
-            total = total + config.acceleration_weight * losses['acceleration']
+            group['lr'] = rate
+        found = self._objective(self._batch(), self.stage == 2)
         self._optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        found.total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_norm)
         if not torch.isfinite(norm):
             raise RoboMambaError(
                 f'the gradient is {norm.item()} at step {self.step}; lower learning_rate '
-                f'(now {config.learning_rate}) and resume from {self.folder}'
+                f'(now {config.learning_rate}) and resume from {config.output}'
             )
         self._optimizer.step()
-        # A short average at first, or the random start would linger in it.
-        decay = min(config.ema_decay, (1.0 + self.step) / (10.0 + self.step))
-        with torch.no_grad():
-            for name, value in self.network.state_dict().items():
-                self._ema[name].lerp_(value, 1.0 - decay)
-        return {name: float(value.detach()) for name, value in losses.items()}
+        average(self._ema, self.network, config, self.step)
+        return {name: float(value) for name, value in found.means.items()}
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Return every loss of a batch, unweighted."""
-        with torch.autocast('cpu', torch.bfloat16, enabled=self.config.bfloat16):
-            output = self.network(batch.images, batch.state, batch.delta_state, batch.instruction)
-        actions = output.actions.float()
-        losses = {
-            'velocity': velocity_loss(actions, batch.actions, batch.valid),
-            'acceleration': acceleration_loss(actions, batch.actions, batch.valid),
-        }
-        if output.localization is not None:
-            keypoints, points = output.localization
-            losses['localization'] = localization_loss(
-                keypoints.float(), batch.pixels, points.float(), batch.points
-            )
-        return losses
-
-    def save(self) -> None:
-        """Write the training state, then the checkpoint (averaged weights) under checkpoint/."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        state = {
-            'config': asdict(self.config),
-            'step': self.step,
-            'network': self.network.state_dict(),
-            'ema': self._ema,
-            'optimizer': self._optimizer.state_dict(),
-        }
-        partial = self.folder / f'{STATE_FILE}.partial'
-        torch.save(state, partial)
-        partial.replace(self.folder / STATE_FILE)
-        save(
-            self.folder / 'checkpoint',
-            self.network.config,
-            self._ema,
-            self.tokenizer,
-            self.normalization,
+    def _batch(self) -> Batch:
+        """Return this process's part of the step's batch."""
+        config, mine = self.config, self._group.mine
+        batch = self._sampler.batch(self.step, mine)
+        if not config.augmentation.does_something:
+            return batch
+        count, cameras = config.batch_size // config.streaming, batch.images.shape[1]
+        changes = config.augmentation.draw(config.seed, self.step, count, cameras)
+        changes = changes.rows(mine, config.streaming)
+        return batch._replace(
+            images=changes.images(batch.images),
+            pixels=changes.pixels(batch.pixels, batch.images.shape[-1]),
         )
 
+    def _validate(self, stage: int) -> float | None:
+        """Measure the held-out error where it is due; keep the best weights, and end a stage."""
+        config = self.config
+        end = config.stage1_steps if stage == 1 else config.steps
+        due = self.step % config.validation_every == 0 or self.step == end
+        if self._validation is None or not due:
+            return None
+        losses = self._validation.losses(self._ema)
+        error = losses['velocity']
+        if self._best.better(error):
+            self._export()
+        if self._record is not None:
+            named = {f'held_out_{name}': value for name, value in losses.items()}
+            self._record.line(self.step, stage, named)
+        if self.step == end or 0 < config.patience <= self._best.since:
+            self.step = end
+            if stage == 1:
+                self._begin_stage_2()
+        return error
+
+    def _begin_stage_2(self) -> None:
+        """Go on from the best weights of stage 1, with an optimizer that has seen nothing else."""
+        self._group.wait()
+        weights = self._files.weights()
+        self.network.load_state_dict(weights)
+        self._ema = copy_weights(self.network)
+        self._optimizer = make_optimizer(self.network, self.config)
+        self._best = Best()
+
+    def _write(self, done: int, stage: int, values: dict[str, float], last: int) -> None:
+        config = self.config
+        saves = done % config.save_every == 0 or self.step >= last
+        if self._record is not None:
+            self._record.add(values)
+            if saves or done % config.log_every == 0:
+                self._record.write(done, stage)
+        if saves:
+            self.save()
+
+    def save(self) -> None:
+        """Write the state, and the checkpoint where nothing held out says which weights are best.
+
+        The checkpoint has averaged weights.
+        """
+        if not self._group.leads:
+            return
+        if self._validation is None or not self._files.normalization.is_file():
+            self._export()
+        self._files.save(
+            {
+                'step': self.step,
+                'network': self.network.state_dict(),
+                'ema': self._ema,
+                'optimizer': self._optimizer.state_dict(),
+                'best': asdict(self._best),
+            }
+        )
+
+    def _export(self) -> None:
+        if self._group.leads:
+            folder, network = self._files.checkpoint, self.network.config
+            save(folder, network, self._ema, self.tokenizer, self.normalization)
+
     def _restore(self) -> None:
-        path = self.folder / STATE_FILE
-        state = torch.load(path, weights_only=True)
-        # Where the run ends, where its data lies and what it dwells on may change on resuming.
-        free = {'stage1_steps', 'stage2_steps', 'emphasis', 'data', 'output', 'save_every'}
-        free |= {'threads'}
-        saved = state['config']
-        changed = [k for k, v in asdict(self.config).items() if k not in free and saved.get(k) != v]
-        if changed:
-            raise CheckpointError(
-                f'{path} was made with other settings of {", ".join(changed)}; give another '
-                'output folder or the same settings'
-            )
+        state = self._files.load(self._device)
         self.network.load_state_dict(state['network'])
         self._ema = state['ema']
         self._optimizer.load_state_dict(state['optimizer'])
+        self._best = Best(**state.get('best', {}))
         self.step = state['step']
 
+    def _reader(self, samples: Samples) -> BatchReader:
+        return BatchReader(samples, self.tokenizer, self.normalization, self._device)
 
-def network_config(template: AnoleVLAConfig, meta: DatasetMeta, vocabulary: int) -> AnoleVLAConfig:
-    """Return the network of `template` with what a data set sees, measures and does.
-
-    Raises ConfigError where the data set's images have not the size that the network reads.
-    """
-    if meta.crop.target != template.vision.image_size:
-        raise ConfigError(
-            f"the data set has images of {meta.crop.target} px, policy '{template.spec.name}' "
-            f'reads {template.vision.image_size} px; give another policy or collect other images'
-        )
-    return replace(
-        template,
-        spec=replace(
-            template.spec,
-            cameras=(CameraSpec(meta.camera, meta.crop.height, meta.crop.width),),
-            state_names=meta.state_names,
-            action_space=ActionSpace(meta.action_space),
-            action_names=meta.action_names,
-            horizon=meta.horizon,
-            dt_ns=meta.dt_ns,
-            execute_steps=min(template.spec.execute_steps, meta.horizon),
-        ),
-        crops=(meta.crop,),
-        language=replace(template.language, vocabulary=vocabulary),
-    )
-
-
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Return the rate at a step: linear warm-up, then a cosine down to the final rate."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    span = max(1, config.steps - config.warmup_steps)
-    cosine = 0.5 * (1.0 + math.cos(math.pi * (step - config.warmup_steps) / span))
-    return config.final_learning_rate + cosine * (config.learning_rate - config.final_learning_rate)
-
-
-def _decay_groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Decay matrices only: vectors, and Mamba's A and D, which set time constants, stay free."""
-    free = [p for n, p in network.named_parameters() if p.ndim < 2 or n.endswith(('A_log', '.D'))]
-    decayed = [p for n, p in network.named_parameters() if p.ndim >= 2 and not n.endswith('A_log')]
-    return [
-        {'params': decayed, 'weight_decay': weight_decay},
-        {'params': free, 'weight_decay': 0.0},
-    ]
+    def _ticks(self, samples: Samples) -> Ticks | None:
+        if self.config.streaming == 1:
+            return None
+        return Ticks(samples, self.network.config.spec.execute_steps)
