@@ -1,0 +1,454 @@
+"""Every kind of controller over DDS: what it is sent while the arm holds, moves and stops."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from made_arms import MADE, MadeArm, write_arm
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, String
+from std_srvs.srv import SetBool, Trigger
+from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
+
+from robomamba_ros.data.state_messages import nanoseconds
+from robomamba_ros.nodes import qos
+from robomamba_ros.nodes.chunk_messages import chunk_to_messages
+from robomamba_ros.nodes.controller_node import ControllerNode
+from robomamba_ros.nodes.conversions import pose_to_stamped
+from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.spatial.transforms import move_in_base
+from robomamba_ros.types import (
+    EE_DELTA_NAMES,
+    NANOSECONDS,
+    ActionChunk,
+    ActionSpace,
+    Pose,
+)
+
+JOINTS = np.array([0.2, -1.2, 1.4, -0.5, -1.3, 0.3])
+LEAD_S = 0.05
+STEP_NS = 50_000_000
+HEAD = {'name': 'pan', 'part': 'head', 'position': [-1.0, 1.0], 'velocity': 1.0}
+TRAJECTORY = {'part': 'arm', 'kind': 'joint_trajectory', 'topic': 'arm', 'lead_s': LEAD_S}
+GRIPPER = {'part': 'gripper', 'kind': 'joint_state', 'topic': 'gripper'}
+
+
+def contract(
+    folder: Path, outputs: list[dict[str, Any]], made: MadeArm = MADE['six'], **changes: Any
+) -> ArmContract:
+    """Write the contract of a made arm with these outputs, on a machine that may be slow."""
+    document = {**made.document(), **changes, 'outputs': outputs}
+    inputs = {name: {**stream, 'budget_s': 1.0} for name, stream in document['inputs'].items()}
+    document['inputs'] = inputs
+    for joint in document['joints']:
+        joint.setdefault('jerk', 50.0)
+    head = (
+        '<joint name="pan" type="revolute"><parent link="root"/><child link="pan_link"/>'
+        '<axis xyz="0 0 1"/><limit lower="-1" upper="1" velocity="1" effort="1"/></joint>'
+        '<link name="pan_link"/></robot>'
+    )
+    return write_arm(folder, document, made.urdf().replace('</robot>', head))
+
+
+class Robot:
+    """What an arm tells, a hundred times a second; and what it is told."""
+
+    def __init__(self, peer: Any, arm: ArmContract, joints: dict[str, float]) -> None:
+        self.peer, self.arm = peer, arm
+        self.joints = dict(joints)
+        self.again: list[str] = []
+        self.yaw: float | None = 0.0
+        self.place = (0.0, 0.0)
+        self.pose: Pose | None = None
+        node = peer.node
+        self._publishers = {
+            'joint_states': node.create_publisher(JointState, 'joint_states', qos.STATE_LOCKSTEP),
+            'odometry': node.create_publisher(Odometry, 'odometry', qos.STATE_LOCKSTEP),
+            'ee_pose': node.create_publisher(PoseStamped, 'ee_pose', qos.STATE_LOCKSTEP),
+        }
+        self._chunks = (
+            node.create_publisher(MultiDOFJointTrajectory, 'action_chunk', qos.COMMAND),
+            node.create_publisher(JointTrajectory, 'joint_chunk', qos.COMMAND),
+        )
+        self.diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+        node.create_timer(0.01, self._tell)
+
+    def _tell(self) -> None:
+        now = self.peer.node.get_clock().now().to_msg()
+        names = [*self.joints, *self.again]
+        message = JointState(name=names, position=[self.joints[name] for name in names])
+        message.header.stamp = now
+        self._publishers['joint_states'].publish(message)
+        if self.yaw is not None:
+            turn = np.array([0.0, 0.0, math.sin(self.yaw / 2), math.cos(self.yaw / 2)])
+            stamped = pose_to_stamped(Pose(np.array([*self.place, 0.0]), turn), 0, 'odom')
+            odometry = Odometry(header=stamped.header)
+            odometry.header.stamp, odometry.pose.pose = now, stamped.pose
+            self._publishers['odometry'].publish(odometry)
+        if self.pose is not None:
+            stamped = pose_to_stamped(self.pose, 0, self.arm.base_frame)
+            stamped.header.stamp = now
+            self._publishers['ee_pose'].publish(stamped)
+
+    def now_ns(self) -> int:
+        return int(self.peer.node.get_clock().now().nanoseconds)
+
+    def send(self, actions: Any, names: tuple[str, ...], space: ActionSpace) -> ActionChunk:
+        chunk = ActionChunk(self.now_ns(), STEP_NS, np.asarray(actions), space, names)
+        for publisher, message in zip(
+            self._chunks, chunk_to_messages(chunk, self.arm.base_frame), strict=True
+        ):
+            publisher.publish(message)
+        return chunk
+
+    def enable(self, enabled: bool = True) -> None:
+        request = SetBool.Request(data=enabled)
+        self.peer.wait_for(
+            lambda: self.peer.call(SetBool, 'controller_node/enable', request).success,
+            'the controller to be active',
+        )
+
+    def values(self) -> dict[str, str]:
+        """Return the controller's newest diagnostics."""
+        found = [s for m in self.diagnostics for s in m.status if s.name == 'controller_node']
+        return {value.key: value.value for value in found[-1].values} if found else {}
+
+    def wait_for(self, key: str, value: str) -> dict[str, str]:
+        try:
+            self.peer.wait_for(lambda: value in self.values().get(key, ''), f'{key} {value}')
+        except AssertionError as error:
+            raise AssertionError(f'{error}; it is {self.values()}') from None
+        return self.values()
+
+    def is_refused(self, reason: str) -> None:
+        """Configure a controller that was not started by itself: it must say `reason`."""
+        request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+        assert not self.peer.call(ChangeState, 'controller_node/change_state', request).success
+        self.peer.wait_for(
+            lambda: any(reason in s.message for m in self.diagnostics for s in m.status), reason
+        )
+
+    def ready(self) -> None:
+        """Enable, and wait until the arm holds; whoever sends chunks is connected by then."""
+        self.enable()
+        self.peer.wait_for(
+            lambda: float(self.values().get('setpoint_rate_hz', 0.0)) > 0.0, 'the hold'
+        )
+        for publisher in self._chunks:
+            self.peer.wait_for(lambda p=publisher: p.get_subscription_count(), 'the chunk input')
+
+
+@pytest.fixture
+def start(host, peer, tmp_path):
+    """Start a controller for outputs and a robot that it drives."""
+
+    def run(outputs, made=MADE['six'], at=JOINTS, parameters=None, **changes):
+        arm = contract(tmp_path, outputs, made, **changes)
+        told = dict(zip(made.names, at, strict=True)) | {'finger': 0.04, 'pan': 0.0}
+        robot = Robot(peer, arm, told)
+        host((ControllerNode, {'arm': str(tmp_path / 'made.yaml'), **(parameters or {})}))
+        return robot
+
+    return run
+
+
+def times(message: JointTrajectory) -> np.ndarray:
+    return np.array([nanoseconds(point.time_from_start) for point in message.points])
+
+
+def positions(message: JointTrajectory) -> np.ndarray:
+    return np.array([point.positions for point in message.points])
+
+
+def check(message: JointTrajectory, names: list[str], lead_s: float = LEAD_S) -> None:
+    """Hold what every version of a joint_trajectory_controller asks of a trajectory."""
+    assert list(message.joint_names) == names
+    assert nanoseconds(message.header.stamp) == 0
+    assert times(message)[0] >= lead_s * NANOSECONDS
+    assert (np.diff(times(message)) > 0).all()
+    assert all(len(p.positions) == len(p.velocities) == len(names) for p in message.points)
+    assert list(message.points[-1].velocities) == [0.0] * len(names)
+
+
+# Trajectories
+
+
+def test_a_trajectory_controller_gets_a_hold_the_way_and_the_stop(start) -> None:
+    robot = start([TRAJECTORY, GRIPPER])
+    names, sent = MADE['six'].names, robot.peer.record(JointTrajectory, 'joint_trajectory', 10)
+    robot.ready()
+    robot.peer.wait_for(lambda: len(sent) == 1, 'the hold')
+    (hold,) = sent
+    assert positions(hold).tolist() == [JOINTS.tolist()]
+    assert times(hold).tolist() == [LEAD_S * NANOSECONDS]
+
+    steps = 0.01 * np.arange(1, 41)[:, None] * np.ones(6)
+    robot.send(JOINTS + steps, tuple(names), ActionSpace.JOINT_POSITION)
+    robot.peer.wait_for(lambda: len(sent) > 1 and times(sent[-1])[-1] > 1.2e9, 'the whole way')
+    robot.wait_for('state', 'tracking')
+    robot.enable(False)
+    robot.wait_for('state', 'disabled')
+    for message in sent:
+        check(message, names)
+    *way, stop = sent[1:]
+    assert len(way) <= 4
+    # The whole rest of two seconds, and the stop after it; knots are a period of 10 ms apart.
+    whole = positions(way[-1])
+    assert whole[-1] == pytest.approx(JOINTS + 0.4, abs=0.03)
+    assert (np.diff(times(way[-1])) == 10_000_000).all()
+    assert (whole < JOINTS + 0.41).all()
+    assert times(stop)[-1] < 0.6e9
+    assert (positions(stop)[-1] < whole[-1]).all()
+
+
+def test_velocities_are_those_of_the_positions(start) -> None:
+    robot = start([TRAJECTORY, GRIPPER])
+    sent = robot.peer.record(JointTrajectory, 'joint_trajectory', 10)
+    robot.ready()
+    wave = 0.3 * np.sin(0.2 * np.arange(40))[:, None] * np.linspace(1, -1, 6)
+    robot.send(JOINTS + wave, tuple(MADE['six'].names), ActionSpace.JOINT_POSITION)
+    robot.peer.wait_for(lambda: len(sent) > 1 and len(sent[-1].points) > 100, 'the way')
+    velocities = np.array([point.velocities for point in sent[-1].points])
+    mean = (velocities[1:] + velocities[:-1]) / 2
+    moved = np.diff(positions(sent[-1]), axis=0) / 0.01
+    # A parabola between two points moves at the mean of their velocities.
+    np.testing.assert_allclose(moved, mean, atol=1e-9)
+    assert np.abs(velocities).max() > 0.5
+    assert np.abs(velocities).max() <= 2.0 + 1e-9
+
+
+def test_a_base_and_a_head_get_trajectories_of_their_own(start) -> None:
+    made = MADE['mobile']
+    joints = made.document()['joints']
+    joints.append({**HEAD, 'acceleration': 5.0})
+    outputs = [TRAJECTORY, GRIPPER]
+    outputs += [{'part': p, 'kind': 'joint_trajectory', 'topic': p} for p in ('base', 'head')]
+    robot = start(outputs, made, np.full(5, 0.1), joints=joints)
+    parts = {
+        'joint_trajectory': made.names,
+        'base': ['odom_x', 'odom_y', 'odom_t'],
+        'head': ['pan'],
+    }
+    sent = {name: robot.peer.record(JointTrajectory, name, 10) for name in parts}
+    robot.ready()
+    moves = ('odom_x', 'joint1', 'pan')
+    robot.send(np.full((20, 3), 0.005), moves, ActionSpace.JOINT_DELTA)
+    robot.peer.wait_for(
+        lambda: all(m and times(m[-1])[-1] > 0.8e9 for m in sent.values()), 'the ways'
+    )
+    for name, names in parts.items():
+        # Without lead_s the first point lies a control period ahead.
+        check(sent[name][-1], names, LEAD_S if name == 'joint_trajectory' else 0.01)
+        change = positions(sent[name][-1])[-1] - positions(sent[name][0])[0]
+        moving = [joint in moves for joint in names]
+        assert (np.abs(change) > 0.05).tolist() == moving
+
+
+# Streams
+
+
+def test_a_forward_controller_gets_every_position_in_order(start) -> None:
+    outputs = [{'part': 'arm', 'kind': 'forward_position', 'topic': 'commands'}]
+    outputs.append({'part': 'gripper', 'kind': 'forward_position', 'topic': 'fingers'})
+    robot = start(outputs)
+    sent = robot.peer.record(Float64MultiArray, 'forward_position', 100)
+    fingers = robot.peer.record(Float64MultiArray, 'gripper', 100)
+    robot.ready()
+    robot.peer.wait_for(lambda: len(sent) > 2, 'the hold')
+    assert sent[0].data.tolist() == JOINTS.tolist()
+    actions = np.column_stack([JOINTS[1] + 0.01 * np.arange(1, 31), np.full(30, 0.25)])
+    robot.send(actions, ('joint2', 'gripper'), ActionSpace.JOINT_POSITION)
+    robot.wait_for('reason', 'action_chunk ran out')
+    robot.peer.wait_for(lambda: sent[-1].data[1] > JOINTS[1] + 0.25, 'the end of the chunk')
+    path = np.array([message.data for message in sent])
+    assert np.array_equal(np.delete(path, 1, axis=1), np.tile(np.delete(JOINTS, 1), (len(path), 1)))
+    assert path[:, 1].max() < JOINTS[1] + 0.31
+    assert np.abs(np.diff(path[:, 1])).max() <= 2.0 * 0.01 + 1e-9
+    assert fingers[-1].data.tolist() == [pytest.approx(0.01)]
+    assert float(robot.values()['forward_position_rate_hz']) > 10.0
+
+
+def test_a_twist_moves_the_end_effector_and_ends_with_zero(start) -> None:
+    made = MADE['six']
+    outputs = [{'part': 'arm', 'kind': 'twist', 'topic': 'delta', 'stamped': True}, GRIPPER]
+    inputs = {**made.document()['inputs'], 'ee_pose': {'topic': 'pose', 'budget_s': 1.0}}
+    robot = start(outputs, inputs=inputs)
+    begin = robot.pose = Pose(np.array([0.2, 0.1, 0.4]), np.array([0.0, 0.0, 0.0, 1.0]))
+    sent: list[TwistStamped] = []
+
+    def obey(message: TwistStamped) -> None:
+        """Be moved by the twist for one control period."""
+        sent.append(message)
+        linear, angular = message.twist.linear, message.twist.angular
+        way = 0.01 * np.array([linear.x, linear.y, linear.z])
+        turn = 0.01 * np.array([angular.x, angular.y, angular.z])
+        robot.pose = move_in_base(robot.pose, way, turn)
+
+    robot.peer.node.create_subscription(TwistStamped, 'twist', obey, 100)
+    robot.ready()
+    actions = np.tile([0.004, 0.0, -0.002, 0.0, 0.0, 0.01], (30, 1))
+    robot.send(actions, EE_DELTA_NAMES, ActionSpace.EE_DELTA)
+    robot.wait_for('reason', 'action_chunk ran out')
+    robot.peer.wait_for(lambda: robot.pose.position[0] > begin.position[0] + 0.1, 'the way')
+    robot.enable(False)
+    robot.wait_for('state', 'disabled')
+    robot.peer.wait_for(lambda: sent[-1].twist == Twist(), 'the last twist')
+    last = sent[-1]
+    assert last.header.frame_id == 'base'
+    assert abs(nanoseconds(last.header.stamp) - robot.now_ns()) < 60 * NANOSECONDS
+    assert last.twist == Twist()
+    speeds = [np.hypot(m.twist.linear.x, m.twist.linear.z) for m in sent]
+    assert max(speeds) <= 1.0 + 1e-9
+    assert max(speeds) > 0.08
+    assert max(abs(m.twist.linear.y) for m in sent) < 0.01
+
+
+def test_a_base_is_driven_in_its_own_frame_beside_trajectories_and_positions(start) -> None:
+    made = MADE['mobile']
+    joints = made.document()['joints']
+    joints.append({**HEAD, 'acceleration': 5.0})
+    outputs = [
+        TRAJECTORY,
+        {'part': 'base', 'kind': 'twist', 'topic': 'cmd_vel', 'stamped': False},
+        {'part': 'head', 'kind': 'forward_position', 'topic': 'head'},
+        GRIPPER,
+    ]
+    robot = start(outputs, made, np.full(5, 0.1), joints=joints)
+    robot.yaw = math.pi / 2
+    sent = robot.peer.record(Twist, 'base', 100)
+    head = robot.peer.record(Float64MultiArray, 'head', 100)
+    robot.ready()
+    robot.send(np.full((30, 2), [0.01, 0.005]), ('odom_x', 'pan'), ActionSpace.JOINT_DELTA)
+    robot.peer.wait_for(lambda: any(twist.linear.y < -0.1 for twist in sent), 'the base to move')
+    assert all(abs(twist.linear.x) < 1e-9 for twist in sent)
+    robot.peer.wait_for(lambda: bool(head) and head[-1].data[0] > 0.02, 'the head to move')
+    # Nobody says any more where the base is.
+    robot.yaw = None
+    values = robot.wait_for('reason', 'odometry is late')
+    assert 'joint_states' not in values['reason']
+    robot.wait_for('state', 'holding')
+    robot.peer.wait_for(lambda: sent[-1] == Twist(), 'the base to stand')
+    assert np.abs(np.diff([message.data[0] for message in head])).max() <= 1.0 * 0.01 + 1e-9
+
+
+# Grippers
+
+
+def test_a_gripper_of_trajectories_is_told_what_changes_and_no_more(start) -> None:
+    gripper = {'part': 'gripper', 'kind': 'joint_trajectory', 'topic': 'hand', 'lead_s': 0.5}
+    robot = start([TRAJECTORY, gripper])
+    sent = robot.peer.record(JointTrajectory, 'gripper', 100)
+    robot.ready()
+    openings = np.concatenate([np.full(4, 1.0), np.full(3, 0.5), [0.495, 0.505], np.zeros(4)])
+    robot.send(openings[:, None], ('gripper',), ActionSpace.JOINT_POSITION)
+    robot.wait_for('reason', 'action_chunk ran out')
+    robot.peer.wait_for(lambda: len(sent) >= 2, 'two commands')
+    # It was open at first, and the small changes are not worth a command.
+    assert [positions(m).tolist() for m in sent] == [[[0.02]], [[0.0]]]
+    for message in sent:
+        check(message, ['finger'], 0.5)
+        assert times(message).tolist() == [NANOSECONDS // 2]
+
+
+def test_without_control_msgs_a_gripper_action_says_what_to_install(start, peer) -> None:
+    if importlib.util.find_spec('control_msgs') is not None:
+        pytest.skip('control_msgs is installed')
+    action = {'part': 'gripper', 'kind': 'gripper_command', 'topic': 'grip', 'max_effort': 5.0}
+    robot = start([TRAJECTORY, action], parameters={'autostart': False})
+    robot.is_refused('apt install ros-$ROS_DISTRO-control-msgs')
+    # What was made until then is gone.
+    peer.wait_for(lambda: not peer.node.count_publishers('joint_trajectory'), 'the teardown')
+
+
+def test_a_gripper_action_can_be_replaced_by_a_stream(start) -> None:
+    action = {'part': 'gripper', 'kind': 'gripper_command', 'topic': 'grip', 'max_effort': 5.0}
+    robot = start([TRAJECTORY, action], parameters={'gripper_output': 'joint_state'})
+    sent = robot.peer.record(JointState, 'gripper', 100)
+    robot.ready()
+    robot.send(np.full((10, 1), 0.5), ('gripper',), ActionSpace.JOINT_POSITION)
+    robot.peer.wait_for(lambda: bool(sent) and sent[-1].position[0] == 0.02, 'the opening')
+    assert sent[-1].name == ['finger']
+
+
+# Nothing moves
+
+
+def test_a_dry_run_shows_everything_and_publishes_no_command(start, peer) -> None:
+    robot = start([TRAJECTORY, GRIPPER], parameters={'dry_run': True})
+    robot.ready()
+    begin = robot.now_ns()
+    for _ in range(2):
+        robot.send(np.full((20, 1), 0.01), ('joint1',), ActionSpace.JOINT_DELTA)
+        robot.wait_for('state', 'tracking')
+        values = robot.wait_for('reason', 'action_chunk ran out')
+    assert (robot.now_ns() - begin) / NANOSECONDS > 2.0
+    # The second chunk began where the arm is, not where the first one would have brought it.
+    assert float(values['seam_jump_max_joint']) < 0.06
+    assert int(values['observation_to_command_count']) == 2
+    for topic in ('joint_trajectory', 'gripper'):
+        assert peer.node.count_publishers(topic) == 0
+
+
+# What is missing
+
+
+def test_the_arm_waits_for_its_urdf_and_says_so(start, peer) -> None:
+    robot = start([TRAJECTORY, GRIPPER], urdf={'topic': 'robot_description'})
+    publisher = peer.node.create_publisher(String, 'robot_description', qos.LATCHED)
+    sent = peer.record(JointTrajectory, 'joint_trajectory', 10)
+    robot.enable()
+    robot.wait_for('reason', 'robot_description: nothing received yet')
+    assert robot.values()['state'] == 'waiting'
+    publisher.publish(String(data=MADE['seven'].urdf()))
+    robot.wait_for('reason', "arm 'made' does not fit its URDF")
+    assert sent == []
+    publisher.publish(String(data=MADE['six'].urdf()))
+    robot.wait_for('reason', 'no action_chunk yet')
+    peer.wait_for(lambda: len(sent) == 1, 'the hold')
+
+
+@pytest.mark.parametrize('fault', ['nan', 'missing', 'twice'])
+def test_joints_that_cannot_be_used_stop_the_arm(start, fault) -> None:
+    robot = start([TRAJECTORY, GRIPPER])
+    robot.ready()
+    robot.send(np.full((100, 1), 0.004), ('joint1',), ActionSpace.JOINT_DELTA)
+    robot.wait_for('state', 'tracking')
+    if fault == 'nan':
+        robot.joints['joint3'] = math.nan
+    elif fault == 'missing':
+        del robot.joints['joint3']
+    else:
+        robot.again = ['joint3']
+    values = robot.wait_for('reason', 'joint_states is late')
+    assert values['reason'].endswith('enable to move again')
+    robot.wait_for('state', 'holding')
+
+
+def test_parts_that_no_command_reaches_are_refused(start, peer) -> None:
+    joints = [*MADE['six'].document()['joints'], {**HEAD, 'acceleration': 5.0}]
+    outputs = [{'part': 'arm', 'kind': 'target_pose', 'topic': 'target'}, GRIPPER]
+    outputs.append({'part': 'head', 'kind': 'forward_position', 'topic': 'head'})
+    robot = start(outputs, parameters={'autostart': False}, joints=joints)
+    robot.is_refused("say nothing about its part 'head'")
+
+
+def test_a_reset_begins_again_from_where_the_arm_is(start, peer) -> None:
+    robot = start([TRAJECTORY, GRIPPER])
+    sent = peer.record(JointTrajectory, 'joint_trajectory', 10)
+    robot.ready()
+    peer.wait_for(lambda: len(sent) == 1, 'the hold')
+    robot.joints['joint1'] += 0.1
+    robot.wait_for('state', 'waiting')
+    assert peer.call(Trigger, 'controller_node/reset', Trigger.Request()).success
+    peer.wait_for(lambda: len(sent) == 2, 'another hold')
+    assert positions(sent[1])[0, 0] == pytest.approx(JOINTS[0] + 0.1)
