@@ -131,20 +131,16 @@ class FakeArm:
         """Return the controller of an output, after adding it to those of its kind."""
         arm, part, period_s = self._arm, output.part, self._period_s
         joints = arm.joints_of(part)
-        start = _values(self._desired, [joint.name for joint in joints])
-        if part == 'gripper':
-            if output.kind == 'joint_trajectory':
-                names, start = [arm.gripper.joint], np.array([arm.gripper.open_position])
-                made = TrajectoryController(names, start, from_desired=self._from_desired)
-                return self.trajectories.setdefault(part, made)
-            return self.streams.setdefault(part, GripperController(arm.gripper, period_s))
+        names = [joint.name for joint in joints] if joints else [arm.gripper.joint]
+        start = _values(self._desired, names)
         if output.kind == 'joint_trajectory':
-            names = [joint.name for joint in joints]
-            record = JointRecord(joints, period_s, start)
-            made = TrajectoryController(
-                names, start, from_desired=self._from_desired, record=record
+            record = JointRecord(joints, period_s, start) if joints else None
+            follower = TrajectoryController(
+                names, start, self.now_ns, from_desired=self._from_desired, record=record
             )
-            return self.trajectories.setdefault(part, made)
+            return self.trajectories.setdefault(part, follower)
+        if part == 'gripper':
+            return self.streams.setdefault(part, GripperController(arm.gripper, period_s))
         if output.kind == 'forward_position':
             return self.streams.setdefault(part, PositionController(joints, period_s, start))
         if part == 'base':

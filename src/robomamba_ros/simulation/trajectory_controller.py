@@ -67,6 +67,7 @@ class TrajectoryController:
         self,
         names: Sequence[str],
         start: Float64Array,
+        now_ns: int,
         *,
         from_desired: bool = True,
         record: JointRecord | None = None,
@@ -75,7 +76,7 @@ class TrajectoryController:
         self.record = record
         self._from_desired = from_desired
         self._still = np.zeros(len(self.names))
-        self.hold(0, start)
+        self.hold(now_ns, start)
 
     @property
     def arrived(self) -> bool:
