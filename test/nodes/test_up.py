@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,19 @@ def test_up_remaps_as_the_user_says(peer) -> None:
         'left/policy_node',
         'left/controller_node',
     }
+
+
+def test_impatience_does_no_harm(peer) -> None:
+    """`ros2 launch` too sends the signal again, to a process that has had it from the terminal."""
+    diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+    process = start('--policy', 'hold', '--sim', 'reach')
+    peer.wait_for(lambda: diagnostics, 'the nodes')
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.01)
+    _, errors = process.communicate()
+    assert (process.returncode, 'Traceback' in errors) == (0, False), errors
 
 
 def test_what_ros_cannot_read_is_no_traceback() -> None:

@@ -148,3 +148,6 @@ def run(factories: Sequence[NodeFactory], arguments: list[str] | None = None) ->
         return 1 if host.failures else 0
     finally:
         rclpy.shutdown()
+        # `ros2 launch` repeats them; Python on its way out would die of it with an error.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
