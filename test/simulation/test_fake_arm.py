@@ -128,7 +128,7 @@ def test_a_pose_is_reached_by_the_joints_at_their_speed():
     run(fake, 2.0)
     assert np.linalg.norm(fake.pose.position - goal.position) < 1e-4
     assert np.linalg.norm(turn_between(fake.pose, goal)) < 1e-3
-    # The command jumped by 0.1 m in one period, and 0.5 m/s are allowed at most.
+    # The command jumped by 0.1 m in one period, and 0.3 m/s are allowed at most.
     assert fake.peaks['arm']['velocity'].value == pytest.approx(10.0)
     assert fake.peaks['arm']['velocity'].exceeded
 

@@ -35,6 +35,8 @@ _PATIENCE = 10
 # the time in which free motion drifts to rest [s].
 _LOST_SPEED = 1e-6
 _REST_TIME = 1.0
+# A change too small to meet a bound, or to be divided by [s].
+_STILL = 1e-15
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,7 @@ def _largest_share(
 ) -> float:
     """Return the largest s in 0..1 for which x + s * change is within the bounds."""
     room = np.where(change > 0.0, high - x, low - x)
-    moving = np.abs(change) > 0.0
+    moving = np.abs(change) > _STILL
     return float(np.clip(np.min(room[moving] / change[moving], initial=1.0), 0.0, 1.0))
 
 
