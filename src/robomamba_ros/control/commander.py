@@ -133,6 +133,8 @@ class Commander:
         """Brake from here on. foreseen: the trajectories that were sent do the same."""
         if self._course is not None:
             self._foreseen = self._foreseen and foreseen
+        if self._foresight is not None and foreseen:
+            self._foresight.drop_course()
         self._timeline = self._course = None
 
     def forget(self) -> None:

@@ -105,6 +105,10 @@ class Foresight:
         self._forecast.extend(tick_ns + max(_FIRST_NS, self._period_ns))
         self._covered_ns = None
 
+    def drop_course(self) -> None:
+        """Take note that the controllers brake from here on, as was forecast."""
+        self._course = None
+
     def clear(self) -> None:
         """Forget the course: nothing is commanded any more."""
         self._forecast = self._course = self._covered_ns = None
