@@ -23,7 +23,7 @@ VLM = [*POLICY, 'transformers>=5,<6']
 CUDA = [*POLICY, 'triton>=3.6,<4']
 KINEMATICS = ['pin>=3,<5']
 BAGS = ['rosbags>=0.11.9,<0.12', 'tqdm>=4.66,<5']
-LEROBOT = ['pyarrow>=17,<27', 'av>=14,<19', 'opencv-python-headless>=4.9,<6', 'tqdm>=4.66,<5']
+LEROBOT = ['pyarrow>=17,<27', 'av>=15,<19', 'opencv-python-headless>=4.9,<6', 'tqdm>=4.66,<5']
 SIM = ['mujoco>=3.2,<4', 'metaworld>=3,<4', 'opencv-python-headless>=4.9,<6']
 TRAIN = [*POLICY, *SIM, 'tqdm>=4.66,<5']
 # rclpy needs a middleware and does not pull one.

@@ -12,6 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from robomamba_ros.data.bag_topics import (
+    IMAGES,
+    INSTRUCTIONS,
+    STATES,
+    TEXT,
+    kinematics_of,
+    require_topic,
+)
 from robomamba_ros.data.bags.reader import Bag
 from robomamba_ros.data.bags.services import SUFFIX
 from robomamba_ros.data.command_messages import TYPES, read_command
@@ -21,17 +29,8 @@ from robomamba_ros.data.resampling import Break, Resampler, Sample
 from robomamba_ros.data.state_messages import StateJoiner, nanoseconds
 from robomamba_ros.errors import ConfigError, DataError, ObservationError, unknown_name
 from robomamba_ros.robots.arm import ArmContract, Camera
-from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import NANOSECONDS
 
-IMAGES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
-STATES = {
-    'joint_states': 'sensor_msgs/msg/JointState',
-    'ee_pose': 'geometry_msgs/msg/PoseStamped',
-    'odometry': 'nav_msgs/msg/Odometry',
-}
-INSTRUCTIONS = ('active_instruction', 'instruction')
-TEXT = 'std_msgs/msg/String'
 GAP = 'gap'
 SOURCES = ('auto', 'command', 'state')
 
@@ -198,22 +197,3 @@ class BagSamples:
     def _command(self, part: str, message: Any) -> None:
         stamp_ns, command = read_command(message, part, self._arm, self._resampler.now_ns or 0)
         self._resampler.add_command(part, stamp_ns, command)
-
-
-def kinematics_of(bag: Bag, arm: ArmContract) -> Kinematics | None:
-    """Return the kinematics of an arm that needs it, by its contract or the bag's description."""
-    if arm.urdf is None or not arm.has_kinematics:
-        return None
-    if arm.urdf.topic is None:
-        return Kinematics(arm)
-    topic = require_topic(bag, arm.urdf.topic, TEXT)
-    description = next(bag.messages([topic]), None)
-    if description is None:
-        raise DataError(f"topic '{topic}' of {bag.path} holds no URDF")
-    return Kinematics(arm, description.content.data)
-
-
-def require_topic(bag: Bag, name: str, type_: str) -> str:
-    """Return the whole name of a topic of a bag, which has to be there and of a type."""
-    topic = bag.find(name)
-    return bag.require(topic.name if topic else f'/{name.lstrip("/")}', [type_]).name

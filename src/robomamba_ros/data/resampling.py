@@ -112,7 +112,8 @@ class Resampler:
     Images: the newest one not after the tick, or at most a quarter of a step after it, so that a
     camera of the same rate does not miss ticks by its jitter; not older than its budget. States:
     interpolated between neighbours no further apart than their budget. Commands: the newest one
-    not after the tick, while it holds. An episode begins at the stamp of an image of the first camera.
+    not after the tick, while it holds. An episode begins at the stamp of an image of the first
+    camera.
 
     budgets_ns: of each camera; state_budget_ns: of the states. parts: whose commands are needed.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from robomamba_ros.data.lerobot.video import EpisodeVideo
 
 # Rows are written in groups of about this many bytes of images: reading one image reads a group.
-GROUP_BYTES = 4 << 20
+GROUP_BYTES = 1 << 20
 
 
 class EpisodeFiles:

@@ -23,4 +23,4 @@ def decode_image(data: bytes) -> UInt8Array:
     bgr = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if buffer.size else None
     if bgr is None:
         raise DataError(f'{buffer.size} bytes of an image that cannot be decoded')
-    return np.ascontiguousarray(bgr[:, :, ::-1], dtype=np.uint8)
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)

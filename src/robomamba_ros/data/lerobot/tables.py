@@ -101,7 +101,7 @@ class FrameTables:
 
     def _read_group(self, path: Path, group: int, key: str) -> Any:
         try:
-            return self._open(path)[0].read_row_group(group, columns=[key])[key]
+            return self._open(path)[0].read_row_group(group, [key], use_threads=False)[key]
         except (OSError, pa.ArrowException, KeyError) as error:
             raise DataError(f"{path}, column '{key}' cannot be read: {error}") from error
 

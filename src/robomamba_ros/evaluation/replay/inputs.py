@@ -12,23 +12,23 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from robomamba_ros.data.bag_topics import (
+    IMAGES,
+    INSTRUCTIONS,
+    STATES,
+    TEXT,
+    kinematics_of,
+    require_topic,
+)
 from robomamba_ros.data.bags.reader import Bag, Message
 from robomamba_ros.data.image_messages import camera_to_rgb
 from robomamba_ros.data.state_messages import StateJoiner, nanoseconds
 from robomamba_ros.errors import ConfigError, DataError, ObservationError, unknown_name
 from robomamba_ros.policies.base import PolicySpec
 from robomamba_ros.robots.arm import ArmContract, Camera
-from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import Float64Array, RobotState, UInt8Array
 
-IMAGES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
-STATES = {
-    'joint_states': 'sensor_msgs/msg/JointState',
-    'ee_pose': 'geometry_msgs/msg/PoseStamped',
-    'odometry': 'nav_msgs/msg/Odometry',
-}
 CLOCK = '/clock'
-INSTRUCTIONS = ('active_instruction', 'instruction')
 TF_STATIC = '/tf_static'
 
 
@@ -75,7 +75,7 @@ class BagInputs:
         if not bag.count:
             raise DataError(f'{bag.path} holds no messages: there is nothing to replay')
         self._arm = arm
-        self.kinematics = self._kinematics()
+        self.kinematics = kinematics_of(bag, arm)
         self._joiner = StateJoiner(arm, self.kinematics, same_stamp=False)
         self._takers: dict[str, Callable[[Any, Inputs], None]] = {
             self._topic(topic, STATES[stream]): partial(self._state, stream)
@@ -90,20 +90,6 @@ class BagInputs:
         self._add_instruction()
         self._clock = CLOCK if CLOCK in bag.topics else None
 
-    def _kinematics(self) -> Kinematics | None:
-        """Return the kinematics of an arm that gives no poses or takes none, by contract or bag."""
-        arm = self._arm
-        if arm.urdf is None or not arm.has_kinematics:
-            return None
-        if arm.urdf.topic is None:
-            return Kinematics(arm)
-        topic = self._topic(arm.urdf.topic, 'std_msgs/msg/String')
-        texts = self._bag.messages([topic])
-        description = next(texts, None)
-        if description is None:
-            raise DataError(f"topic '{topic}' of {self._bag.path} holds no URDF")
-        return Kinematics(arm, description.content.data)
-
     def _add_camera(self, camera: Camera) -> None:
         topic = self._topic(camera.topic, IMAGES[camera.transport])
         self._takers[topic] = partial(self._image, camera)
@@ -117,13 +103,12 @@ class BagInputs:
         for name in INSTRUCTIONS:
             topic = self._bag.find(name)
             if topic and topic.count:
-                self._takers[self._topic(name, 'std_msgs/msg/String')] = self._text
+                self._takers[self._topic(name, TEXT)] = self._text
                 return
         raise DataError(f'{self._bag.path} has no topic instruction; give one with --instruction')
 
     def _topic(self, name: str, type_: str) -> str:
-        topic = self._bag.find(name)
-        return self._bag.require(topic.name if topic else f'/{name.lstrip("/")}', [type_]).name
+        return require_topic(self._bag, name, type_)
 
     def instants(self) -> Iterator[tuple[int, list[Message]]]:
         """Yield each time [ns] at which something came, with its messages, in order.
