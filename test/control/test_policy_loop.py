@@ -218,6 +218,24 @@ def test_depth_that_no_longer_matches_is_late_though_both_streams_are_fresh():
     )
 
 
+def test_a_match_that_is_too_old_is_late_though_newer_images_and_depth_are_there():
+    buffer = ObservationBuffer(DEEP, {'front': 0.05}, STREAMS)
+    buffer.set_instruction('open the drawer')
+    buffer.set_intrinsics('front', K, (4, 6))
+
+    def add(image_ms, depth_ms):
+        buffer.add_depth('front', SECOND + depth_ms * 1_000_000, DEPTH)
+        buffer.add_image('front', SECOND + image_ms * 1_000_000, FRONT)
+        buffer.add_state(state(SECOND + image_ms * 1_000_000))
+        return buffer.problems(SECOND + image_ms * 1_000_000)
+
+    # After the first, images come in pairs 5 ms apart and depth 7 ms from the nearest of them.
+    assert [add(0, 0), add(25, 12), add(30, 37)] == [(), (), ()]
+    assert add(50, 37) == ()
+    (problem,) = add(55, 62)
+    assert problem.startswith('front/depth: stamped more than 0.0025 s from every image')
+
+
 def test_intrinsics_of_another_size_are_refused():
     buffer = deep_buffer()
     buffer.set_intrinsics('front', K, (480, 640))

@@ -160,7 +160,8 @@ class PolicyNode(ManagedNode):
         for name, latency in {**self._policy.latencies, 'image_to_chunk': self._latency}.items():
             values |= latency_values(name, latency)
         message = ': '.join(filter(None, (status.state.value, status.reason)))
-        message = '; '.join(filter(None, (message, status.question_problem)))
+        if status.question_problem:
+            message = f'{message}; no answer: {status.question_problem}'
         bad = status.question_problem or status.state is RunnerState.WAITING
         return Report(WARN if bad else OK, message, values)
 
