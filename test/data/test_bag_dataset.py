@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from robomamba_ros.data.bags.writer import BagWriter, message
 from robomamba_ros.data.lerobot.reader import LeRobotDataset
 from robomamba_ros.errors import ConfigError, DataError
 from robomamba_ros.robots.arm import ArmContract, load_arm
+from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import EE_POSE_NAMES, NANOSECONDS, ActionSpace
 
 MS = 1_000_000
@@ -310,28 +312,33 @@ def test_commands_of_joints_are_read_in_the_contracts_order(tmp_path: Path) -> N
     assert problem.startswith('/commands: a command has the positions [0.0, 0.0, 0.0]; needed is')
 
 
-def test_a_trajectory_is_followed_between_its_points(tmp_path: Path) -> None:
-    def point(ms: int) -> Any:
-        return message(
-            'trajectory_msgs/msg/JointTrajectoryPoint',
-            positions=np.array(positions(ms)[::-1]),
-            velocities=np.zeros(0),
-            accelerations=np.zeros(0),
-            effort=np.zeros(0),
-            time_from_start=message(
-                'builtin_interfaces/msg/Duration', sec=0, nanosec=(ms % 500) * MS
-            ),
-        )
+def trajectory(ms: float, names: Iterable[str], points: Iterable[tuple[int, Any]]) -> Any:
+    """Return a JointTrajectory; points: time from its start [ms] and positions."""
+    return message(
+        'trajectory_msgs/msg/JointTrajectory',
+        header=header(ms),
+        joint_names=list(names),
+        points=[
+            message(
+                'trajectory_msgs/msg/JointTrajectoryPoint',
+                positions=np.array(values),
+                velocities=np.zeros(0),
+                accelerations=np.zeros(0),
+                effort=np.zeros(0),
+                time_from_start=message(
+                    'builtin_interfaces/msg/Duration', sec=0, nanosec=later * MS
+                ),
+            )
+            for later, values in points
+        ],
+    )
 
+
+def test_a_trajectory_is_followed_between_its_points(tmp_path: Path) -> None:
     recording = Recording().run()
     for start in range(0, 2000, 500):
-        content = message(
-            'trajectory_msgs/msg/JointTrajectory',
-            header=header(start),
-            joint_names=list(JOINTS[::-1]),
-            points=[point(start), point(start + 200), point(start + 499)],
-        )
-        recording.add(start + 1, '/trajectory', content)
+        points = [(ms, positions(start + ms)[::-1]) for ms in (0, 200, 499)]
+        recording.add(start + 1, '/trajectory', trajectory(start, JOINTS[::-1], points))
     bag = recording.write(tmp_path / 'bag.mcap')
     arm = with_output('joint_trajectory', 'trajectory')
     data, _ = convert([bag], tmp_path / 'set', arm, ActionSpace.JOINT_DELTA)
@@ -339,6 +346,49 @@ def test_a_trajectory_is_followed_between_its_points(tmp_path: Path) -> None:
     expected = np.array([[0.0025 * (i + 1) for i in range(7)]])
     assert lengths(data) == [39]
     assert data.values('action')[:, :7] == pytest.approx(expected.repeat(39, axis=0), abs=1e-6)
+
+
+def test_commands_of_joints_become_motion_of_the_end_effector(tmp_path: Path) -> None:
+    pytest.importorskip('pinocchio', reason='pin is not installed: pip install pin')
+    try:
+        found = [path for path in files('example-robot-data') or () if path.name == 'panda.urdf']
+    except PackageNotFoundError:
+        pytest.skip('example-robot-data is not installed: pip install example-robot-data')
+    urdf, arm = found[0].locate().read_text(), load_arm('franka_panda')
+    names = [joint.name for joint in arm.joints]
+    rest = np.array([joint.rest for joint in arm.joints])
+
+    def swung(ms: float) -> Any:
+        return rest + 0.1 * ms / 1000
+
+    output = arm.output('arm')
+    assert output is not None
+    recording = Recording().add(-1, '/robot_description', said(urdf))
+    for ms in range(0, 1000, 10):
+        measured = message(
+            'sensor_msgs/msg/JointState',
+            header=header(ms),
+            name=[*names, arm.gripper.joint],
+            position=np.array([*swung(ms), arm.gripper.open_position]),
+            velocity=np.zeros(0),
+            effort=np.zeros(0),
+        )
+        recording.add(ms, f'/{arm.inputs["joint_states"]}', measured)
+        sent = trajectory(ms, names, [(0, swung(ms + 20))])
+        recording.add(ms, f'/{output.topic}', sent)
+    bag = recording.write(tmp_path / 'bag.mcap')
+    data, [result] = convert([bag], tmp_path / 'set', arm, ActionSpace.EE_POSE, cameras=())
+    assert list(result.samples.commanded) == ['arm']
+    kinematics = Kinematics(arm, urdf)
+    for step, (state, action) in enumerate(
+        zip(data.values('observation.state'), data.values('action'), strict=True)
+    ):
+        here = kinematics.forward(swung(step * STEP_MS))
+        there = kinematics.forward(swung((step + 1) * STEP_MS + 20))
+        assert state[:3] == pytest.approx(here.position, abs=1e-6)
+        assert action[:3] == pytest.approx(there.position, abs=1e-6)
+        assert action[7] == 1.0
+    assert len(data) == 19
 
 
 def test_commands_that_are_not_there_are_asked_for_by_name(tmp_path: Path) -> None:
