@@ -25,7 +25,7 @@ KINEMATICS = ['pin>=3,<5']
 BAGS = ['rosbags>=0.11.9,<0.12', 'tqdm>=4.66,<5']
 LEROBOT = ['pyarrow>=17,<27', 'av>=15,<19', 'opencv-python-headless>=4.9,<6', 'tqdm>=4.66,<5']
 SIM = ['mujoco>=3.2,<4', 'metaworld>=3,<4', 'opencv-python-headless>=4.9,<6']
-TRAIN = [*POLICY, *SIM, 'tqdm>=4.66,<5']
+TRAIN = [*POLICY, *SIM, 'tqdm>=4.66,<5', 'tensorboard>=2.16,<3']
 # rclpy needs a middleware and does not pull one.
 ROS = [
     'ros-rclpy==7.1.6',

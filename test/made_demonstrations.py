@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ META = DatasetMeta(
     dt_ns=100_000_000,
     instructions=('go left', 'go right'),
 )
+
+# Height and width by name.
+CAMERAS = {'front': (40, 48), 'wrist': (32, 32)}
 
 POLICY = """
 policy: anolevla
@@ -78,3 +82,34 @@ def small_run(data: Path, output: Path, **changes: Any) -> TrainConfig:
         localization_weight=0.0,
     )
     return replace(config, **changes)
+
+
+def write_dataset(
+    root: Path,
+    lengths: Sequence[int],
+    *,
+    names: tuple[str, ...] = ('ee_dx', 'gripper'),
+    cameras: Mapping[str, tuple[int, int]] = CAMERAS,
+) -> Path:
+    """Write a LeRobot data set of episodes of given lengths, noise of left and right in turn."""
+    from robomamba_ros.data.lerobot.layout import ACTION, STATE, Feature, camera_feature
+    from robomamba_ros.data.lerobot.writer import LeRobotWriter
+
+    rng = np.random.default_rng(len(lengths))
+    keys = {f'observation.images.{name}': size for name, size in cameras.items()}
+    features = {
+        STATE: Feature('float32', (3,), ('ee_x', 'ee_y', 'gripper')),
+        ACTION: Feature('float32', (2,), names),
+        **{key: camera_feature(*size, video=False) for key, size in keys.items()},
+    }
+    with LeRobotWriter(root, fps=10, features=features, robot_type='test') as writer:
+        for number, length in enumerate(lengths):
+            for _ in range(length):
+                frame = {
+                    STATE: rng.normal(size=3).astype(np.float32),
+                    ACTION: rng.normal(size=2).astype(np.float32),
+                    **{k: rng.integers(0, 256, (*s, 3), dtype=np.uint8) for k, s in keys.items()},
+                }
+                writer.add_frame(frame, META.instructions[number % 2])
+            writer.save_episode()
+    return root

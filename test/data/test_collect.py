@@ -7,6 +7,7 @@ from robomamba_ros.errors import ConfigError, DataError
 
 pytest.importorskip('metaworld', reason='the simulation extra is not installed')
 
+from robomamba_ros.cli.main import main
 from robomamba_ros.data.collect import (
     FIRST_SEED,
     HORIZON,
@@ -89,6 +90,20 @@ def test_an_interrupted_collection_goes_on_and_the_result_is_the_same(tmp_path):
 def test_refuses_episodes_that_do_not_fill_the_shards():
     with pytest.raises(ConfigError, match='must be a multiple'):
         config(episodes_per_task=3, episodes_per_shard=2)
+    with pytest.raises(ConfigError, match='image_share is 2'):
+        config(image_share=2.0)
+
+
+def test_the_command_can_collect_clean_episodes_whole(tmp_path):
+    command = ['collect', str(tmp_path), '--tasks', 'drawer-open', '--clean', '--image-share', '1']
+    assert main([*command, '--episodes', '2', '--shard', '2', '--workers', '1']) == 0
+    _, (shard,) = open_shards(tmp_path)
+    for number in np.unique(shard['episode']):
+        episode = shard[shard['episode'] == number]
+        np.testing.assert_array_equal(episode['step'], np.arange(len(episode)))
+        # Valid to the last step of the episode: nothing in it was disturbed.
+        left = len(episode) - episode['step']
+        np.testing.assert_array_equal(episode['valid'].sum(axis=1), left.clip(max=HORIZON))
 
 
 def test_names_the_damaged_shard(tmp_path):

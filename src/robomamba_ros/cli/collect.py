@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,23 @@ def add_parser(subparsers: Any) -> None:
         'interrupted collection is continued by the same command.',
     )
     parser.add_argument('folder', type=Path, help='where the data set is written')
-    parser.add_argument('--tasks', nargs='+', default=list(MT10_TASKS), metavar='TASK')
+    parser.add_argument(
+        '--tasks',
+        nargs='+',
+        default=list(MT10_TASKS),
+        metavar='TASK',
+        help='tasks by name, or all (default: the ten of metaworld_mt10)',
+    )
     parser.add_argument('--episodes', type=int, default=600, help='per task (default: 600)')
     parser.add_argument('--shard', type=int, default=25, help='episodes per file (default: 25)')
+    parser.add_argument('--clean', action='store_true', help='disturb no episode')
+    parser.add_argument(
+        '--image-share',
+        type=float,
+        default=0.2,
+        metavar='SHARE',
+        help='of the frames that are kept, drawn at random (default: 0.2)',
+    )
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1)
     parser.set_defaults(run=run)
 
@@ -48,10 +63,13 @@ def run(args: argparse.Namespace) -> int:
     from robomamba_ros.simulation.metaworld import load_tasks
 
     known = load_tasks()
-    for task in args.tasks:
+    tasks = tuple(known) if args.tasks == ['all'] else tuple(args.tasks)
+    for task in tasks:
         if task not in known:
             raise SimulationError(unknown_name('Meta-World task', task, known))
-    config = CollectConfig(tuple(args.tasks), args.episodes, args.shard)
+    config = CollectConfig(tasks, args.episodes, args.shard, image_share=args.image_share)
+    if args.clean:
+        config = replace(config, clean_share=1.0)
     instructions = {task: known[task].instruction for task in config.tasks}
     total = len(config.tasks) * config.episodes_per_task // config.episodes_per_shard
     samples = failed = finished = 0

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robomamba_ros.resources import find_file
+
+if TYPE_CHECKING:
+    from robomamba_ros.training.config import TrainConfig
 
 
 def add_parser(subparsers: Any) -> None:
@@ -14,7 +19,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         'train',
         help='train a policy from demonstrations',
-        description='Trains AnoleVLA in two stages. The same command continues an interrupted run.',
+        description='Trains AnoleVLA in two stages. The same command continues an interrupted run. '
+        'torchrun --nproc-per-node N -m robomamba_ros train ... trains with N processes.',
     )
     parser.add_argument(
         'config', help='a run of config/training by name, or a YAML file (see metaworld_mt10)'
@@ -34,11 +40,11 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, with a progress bar."""
     import torch
-    from tqdm import tqdm
 
     from robomamba_ros.memory import keep_freed_memory
+    from robomamba_ros.policies.checkpoint import torch_device
     from robomamba_ros.training.config import load_train_config, parse_settings
-    from robomamba_ros.training.loop import Trainer
+    from robomamba_ros.training.distributed import joined
 
     overrides = parse_settings(args.set)
     if args.data:
@@ -48,17 +54,41 @@ def run(args: argparse.Namespace) -> int:
     config = load_train_config(find_file('training', args.config), overrides)
     torch.set_num_threads(config.threads)
     keep_freed_memory()
-    trainer = Trainer(config)
-    if trainer.step:
+    with joined(torch_device(config.device)) as (group, device):
+        _train(config, group, device)
+    return 0
+
+
+def _train(config: TrainConfig, group: Any, device: Any) -> None:
+    from tqdm import tqdm
+
+    from robomamba_ros.training.loop import Trainer
+    from robomamba_ros.training.sources import prepare
+    from robomamba_ros.training.start import read_template
+
+    shown = group.leads
+    if shown:
+        with tqdm(unit='episode', desc='reading', delay=1.0) as bar:
+            for done, total in prepare(config, read_template(config)):
+                bar.total = total
+                bar.update(done - bar.n)
+    group.wait()
+    notes = {'started': datetime.now(timezone.utc).isoformat(), 'command': ' '.join(sys.argv)}
+    trainer = Trainer(config, group=group, device=device, notes=notes)
+    if shown and trainer.step:
         print(f'continuing {config.output} at step {trainer.step}')
+    if shown and trainer.fresh:
+        print(f'begun anew, as {config.initial} has others: {", ".join(trainer.fresh)}')
     mean: dict[str, float] = {}
-    with tqdm(total=config.steps, initial=trainer.step, unit='step') as bar:
+    with tqdm(total=config.steps, initial=trainer.step, unit='step', disable=not shown) as bar:
         for progress in trainer.run():
             for name, value in progress.losses.items():
                 mean[name] = 0.98 * mean.get(name, value) + 0.02 * value
-            bar.update()
+            if progress.error is not None:
+                mean['held_out'] = progress.error
+            bar.update(trainer.step - bar.n)
             bar.set_postfix(
                 stage=progress.stage, **{name: f'{value:.4f}' for name, value in mean.items()}
             )
-    print(f'the checkpoint is {Path(config.output) / "checkpoint"}')
-    return 0
+    if shown:
+        print(f'the checkpoint is {Path(config.output) / "checkpoint"}')

@@ -45,6 +45,8 @@ class CollectConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.image_share <= 1.0:
+            raise ConfigError(f'image_share is {self.image_share}; it is a share, 0 to 1')
         if self.episodes_per_task % self.episodes_per_shard:
             raise ConfigError(
                 f'episodes_per_task ({self.episodes_per_task}) must be a multiple of '

@@ -11,17 +11,19 @@ import yaml
 
 from robomamba_ros.errors import ConfigError, unknown_name
 from robomamba_ros.training.augmentation import Augmentation
+from robomamba_ros.types import ActionSpace
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """What a run does; config/training/*.yaml holds one of these, docs/training.md explains it.
 
-    data: a demonstration store or a LeRobot data set, of which every data_every-th frame is taken.
-    episodes: of each instruction, the first of these; 0 for all. policy: a file of config/policies
-    by name, or a path; its cameras, state and actions give way to those of a store. initial: a
-    checkpoint to start from, in the place of `policy`. emphasis: how much more often than others
-    an instruction is drawn.
+    data: a demonstration store or a LeRobot data set; of the latter every data_every-th frame is
+    taken, and action_space says what its actions are where their names do not. episodes: of each
+    instruction, the first of these; 0 for all. policy: a file of config/policies by name, or a
+    path; its cameras, state and actions give way to those of the data. initial: a checkpoint to
+    start from, in the place of `policy`. emphasis: how much more often than others an instruction
+    is drawn.
 
     acceleration_weight is the paper's lambda_acc (not stated there); localization_weight 0 turns
     the localisation loss off. streaming: ticks over which the state is carried, execute_steps of
@@ -35,6 +37,7 @@ class TrainConfig:
     data: str
     output: str
     data_every: int = 1
+    action_space: str = ''
     episodes: int = 0
     stage1_steps: int = 12_000
     stage2_steps: int = 3_000
@@ -78,6 +81,9 @@ class TrainConfig:
                 f'batch_size ({self.batch_size}) must be a multiple of streaming '
                 f'({self.streaming}): a batch is made of whole sequences'
             )
+        if self.action_space and self.action_space not in list(ActionSpace):
+            spaces = [space.value for space in ActionSpace]
+            raise ConfigError(unknown_name('action_space', self.action_space, spaces))
         if self.validation_share and self.validation_data:
             raise ConfigError('give validation_share or validation_data, not both')
         if self.patience and not self.validates:

@@ -34,7 +34,7 @@ from robomamba_ros.training.optimization import (
 )
 from robomamba_ros.training.record import Record
 from robomamba_ros.training.samples import Samples
-from robomamba_ros.training.sources import describe, open_samples
+from robomamba_ros.training.sources import describe, open_samples, prepare
 from robomamba_ros.training.start import make_network, read_template, read_tokenizer
 from robomamba_ros.training.streams import Ticks
 from robomamba_ros.training.validation import Best, Validation
@@ -79,6 +79,8 @@ class Trainer:
             )
         torch.manual_seed(config.seed)
         template = read_template(config)
+        for _ in prepare(config, template):
+            pass
         samples, held_out = open_samples(config)
         # A run that goes on keeps its words and scales, even where the data has grown since.
         if self._files.resumed:
@@ -100,8 +102,10 @@ class Trainer:
             self._restore()
         self._objective: nn.Module = Objective(self.network, config, self._group)
         if self._group.size > 1:
-            # Not every loss reaches every parameter.
-            self._objective = DistributedDataParallel(self._objective, find_unused_parameters=True)
+            # Without the localisation loss some parameters have no gradient.
+            self._objective = DistributedDataParallel(
+                self._objective, find_unused_parameters=not config.localization_weight
+            )
         self._sampler = BatchSampler(self._reader(samples), config, self._ticks(samples))
         self._validation = None
         if held_out is not None:

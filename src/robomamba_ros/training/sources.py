@@ -1,14 +1,50 @@
-"""The data of a run: which samples it learns from, and which it is measured on."""
+"""The data of a run: which samples it learns from, and which it is measured on.
+
+Knows nothing about networks.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from robomamba_ros.errors import ConfigError
+from robomamba_ros.policies.anolevla.config import AnoleVLAConfig
 from robomamba_ros.training.config import TrainConfig
 from robomamba_ros.training.samples import Samples, hold_out, limit_episodes
+from robomamba_ros.types import ActionSpace
+
+LEROBOT = 'meta/info.json'
+# Where a run keeps what it reads of LeRobot data sets, for each setting that may name one.
+STORES = {'data': 'data', 'validation_data': 'validation_data'}
+
+
+def prepare(config: TrainConfig, template: AnoleVLAConfig) -> Iterator[tuple[int, int]]:
+    """Make stores of the LeRobot data sets of a run; yields (episodes done, episodes) of each.
+
+    A store lies in the run's folder; what is there already is kept. Raises DataError and
+    ConfigError for a data set that cannot be learnt from.
+    """
+    for setting, name in STORES.items():
+        source = Path(getattr(config, setting))
+        if not getattr(config, setting) or not (source / LEROBOT).is_file():
+            continue
+        # Stores alone need no pyarrow.
+        from robomamba_ros.data.lerobot.reader import LeRobotDataset
+        from robomamba_ros.data.lerobot_store import fill_store, store_meta
+
+        dataset = LeRobotDataset(source)
+        names = (camera.name for camera in template.spec.cameras)
+        meta = store_meta(
+            dataset,
+            target=template.vision.image_size,
+            horizon=template.spec.horizon,
+            action_space=ActionSpace(config.action_space) if config.action_space else None,
+            crops=dict(zip(names, template.crops, strict=True)),
+        )
+        yield from fill_store(Path(config.output) / name, dataset, meta, config.data_every)
 
 
 def open_samples(config: TrainConfig) -> tuple[Samples, Samples | None]:
@@ -17,12 +53,12 @@ def open_samples(config: TrainConfig) -> tuple[Samples, Samples | None]:
     Raises DataError for data that is missing, damaged or empty, ConfigError for settings that do
     not fit it.
     """
-    samples = limit_episodes(Samples.load(Path(config.data)), config.episodes)
+    samples = limit_episodes(_load(config, 'data'), config.episodes)
     held_out = None
     if config.validation_share:
         samples, held_out = hold_out(samples, config.validation_share)
     elif config.validation_data:
-        held_out = Samples.load(Path(config.validation_data))
+        held_out = _load(config, 'validation_data')
         _check_alike(samples, held_out, config)
     if config.localization_weight and not np.isfinite(samples.column('points')).all():
         raise ConfigError(
@@ -50,3 +86,10 @@ def _check_alike(samples: Samples, held_out: Samples, config: TrainConfig) -> No
             f'validation_data {config.validation_data} differs from {config.data} in '
             f'{", ".join(other)}; it must be of the same kind'
         )
+
+
+def _load(config: TrainConfig, setting: str) -> Samples:
+    source = Path(getattr(config, setting))
+    if (source / LEROBOT).is_file():
+        source = Path(config.output) / STORES[setting]
+    return Samples.load(source)

@@ -20,16 +20,24 @@ from robomamba_ros.policies.checkpoint import CONFIG, TOKENIZER, WEIGHTS, requir
 from robomamba_ros.resources import checkpoint_directory, find_file
 from robomamba_ros.training.config import TrainConfig
 from robomamba_ros.types import ActionSpace
+from robomamba_ros.vision.encoders import KeypointConfig
 from robomamba_ros.weights import fit_weights, read_safetensors
 
 
 def read_template(config: TrainConfig) -> AnoleVLAConfig:
     """Return the policy that is to be trained, as its file says; raises ConfigError."""
-    if not config.initial:
-        return read_config(find_file('policies', config.policy), config.policy)
-    folder = checkpoint_directory(config.initial)
-    require_files(folder, CONFIG, WEIGHTS, TOKENIZER)
-    return read_config(folder / CONFIG, folder.name)
+    if config.initial:
+        folder = checkpoint_directory(config.initial)
+        require_files(folder, CONFIG, WEIGHTS, TOKENIZER)
+        template = read_config(folder / CONFIG, folder.name)
+    else:
+        template = read_config(find_file('policies', config.policy), config.policy)
+    if config.localization_weight and not isinstance(template.vision, KeypointConfig):
+        raise ConfigError(
+            f"policy '{template.spec.name}' does not say where it sees things, as one that sees by "
+            'keypoints does; set localization_weight: 0'
+        )
+    return template
 
 
 def read_tokenizer(

@@ -61,3 +61,9 @@ class CropResize:
         """Return pixels (..., 2) of the camera image as -1..1 over the cut-out square."""
         origin = np.array([self.left, self.top], dtype=np.float64)
         return 2.0 * (pixels - origin) / self.side - 1.0
+
+
+def center_crop(height: int, width: int, target: int) -> CropResize:
+    """Return what cuts the largest square at the centre of an image and shrinks it to `target`."""
+    side = min(height, width)
+    return CropResize((height, width), (width - side) // 2, (height - side) // 2, side, target)
