@@ -57,7 +57,8 @@ def _actions(arguments: Sequence[Argument], values: Mapping[str, Any]) -> list[N
     if values['composed']:
         words = ('up', *command_line(arguments, values))
         specs = (NodeSpec('robomamba', '', arguments=words),)
-    return [*(_node(spec, on_exit=_end) for spec in specs), *view]
+    # RViz first: where it is not installed, launch gives up and forgets what it has started.
+    return [*view, *(_node(spec, on_exit=_end) for spec in specs)]
 
 
 def _end(exited: ProcessExited, context: LaunchContext) -> Shutdown | None:
