@@ -90,15 +90,20 @@ class Peer:
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
 
-    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
-        """Spin until the condition holds; fail naming what did not happen."""
+    def wait_for(
+        self, condition: Callable[[], bool], what: str, *, every_s: float = 0.1
+    ) -> None:
+        """Spin until the condition holds; fail naming what did not happen.
+
+        every_s: how often to look where no message comes to this peer.
+        """
         expired = threading.Event()
         timer = threading.Timer(PATIENCE_S, expired.set)
         timer.start()
         try:
             while not condition():
                 assert not expired.is_set(), f'waited {PATIENCE_S} s for {what}'
-                self._executor.spin_once(timeout_sec=0.1)
+                self._executor.spin_once(timeout_sec=every_s)
         finally:
             timer.cancel()
 
@@ -140,3 +145,23 @@ def peer(ros: None) -> Iterator[Peer]:
     made = Peer()
     yield made
     made.close()
+
+
+@pytest.fixture
+def start(host: Callable[..., Host], peer: Peer, tmp_path: Path) -> Callable[..., Any]:
+    """Start a controller for outputs and a robot that it drives."""
+
+    # Imported here: its folder is on the path by now.
+    from made_arms import MADE
+    from made_robot import JOINTS, Robot, contract
+
+    from robomamba_ros.nodes.controller_node import ControllerNode
+
+    def run(outputs, made=MADE['six'], at=JOINTS, parameters=None, **changes) -> Any:
+        arm = contract(tmp_path, outputs, made, **changes)
+        told = dict(zip(made.names, at, strict=True)) | {'finger': 0.04, 'pan': 0.0}
+        robot = Robot(peer, arm, told)
+        host((ControllerNode, {'arm': str(tmp_path / 'made.yaml'), **(parameters or {})}))
+        return robot
+
+    return run

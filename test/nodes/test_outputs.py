@@ -4,162 +4,26 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
-from made_arms import MADE, MadeArm, write_arm
-from nav_msgs.msg import Odometry
+from geometry_msgs.msg import Twist, TwistStamped
+from made_arms import MADE
+from made_robot import GRIPPER, HEAD, JOINTS, LEAD_S, TRAJECTORY
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
-from std_srvs.srv import SetBool, Trigger
-from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
 
 from robomamba_ros.data.state_messages import nanoseconds
 from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.chunk_messages import chunk_to_messages
-from robomamba_ros.nodes.controller_node import ControllerNode
-from robomamba_ros.nodes.conversions import pose_to_stamped
-from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.spatial.transforms import move_in_base
 from robomamba_ros.types import (
     EE_DELTA_NAMES,
     NANOSECONDS,
-    ActionChunk,
     ActionSpace,
     Pose,
 )
-
-JOINTS = np.array([0.2, -1.2, 1.4, -0.5, -1.3, 0.3])
-LEAD_S = 0.05
-STEP_NS = 50_000_000
-HEAD = {'name': 'pan', 'part': 'head', 'position': [-1.0, 1.0], 'velocity': 1.0}
-TRAJECTORY = {'part': 'arm', 'kind': 'joint_trajectory', 'topic': 'arm', 'lead_s': LEAD_S}
-GRIPPER = {'part': 'gripper', 'kind': 'joint_state', 'topic': 'gripper'}
-
-
-def contract(
-    folder: Path, outputs: list[dict[str, Any]], made: MadeArm = MADE['six'], **changes: Any
-) -> ArmContract:
-    """Write the contract of a made arm with these outputs, on a machine that may be slow."""
-    document = {**made.document(), **changes, 'outputs': outputs}
-    inputs = {name: {**stream, 'budget_s': 1.0} for name, stream in document['inputs'].items()}
-    document['inputs'] = inputs
-    for joint in document['joints']:
-        joint.setdefault('jerk', 50.0)
-    head = (
-        '<joint name="pan" type="revolute"><parent link="root"/><child link="pan_link"/>'
-        '<axis xyz="0 0 1"/><limit lower="-1" upper="1" velocity="1" effort="1"/></joint>'
-        '<link name="pan_link"/></robot>'
-    )
-    return write_arm(folder, document, made.urdf().replace('</robot>', head))
-
-
-class Robot:
-    """What an arm tells, a hundred times a second; and what it is told."""
-
-    def __init__(self, peer: Any, arm: ArmContract, joints: dict[str, float]) -> None:
-        self.peer, self.arm = peer, arm
-        self.joints = dict(joints)
-        self.again: list[str] = []
-        self.yaw: float | None = 0.0
-        self.place = (0.0, 0.0)
-        self.pose: Pose | None = None
-        node = peer.node
-        self._publishers = {
-            'joint_states': node.create_publisher(JointState, 'joint_states', qos.STATE_LOCKSTEP),
-            'odometry': node.create_publisher(Odometry, 'odometry', qos.STATE_LOCKSTEP),
-            'ee_pose': node.create_publisher(PoseStamped, 'ee_pose', qos.STATE_LOCKSTEP),
-        }
-        self._chunks = (
-            node.create_publisher(MultiDOFJointTrajectory, 'action_chunk', qos.COMMAND),
-            node.create_publisher(JointTrajectory, 'joint_chunk', qos.COMMAND),
-        )
-        self.diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
-        node.create_timer(0.01, self._tell)
-
-    def _tell(self) -> None:
-        now = self.peer.node.get_clock().now().to_msg()
-        names = [*self.joints, *self.again]
-        message = JointState(name=names, position=[self.joints[name] for name in names])
-        message.header.stamp = now
-        self._publishers['joint_states'].publish(message)
-        if self.yaw is not None:
-            turn = np.array([0.0, 0.0, math.sin(self.yaw / 2), math.cos(self.yaw / 2)])
-            stamped = pose_to_stamped(Pose(np.array([*self.place, 0.0]), turn), 0, 'odom')
-            odometry = Odometry(header=stamped.header)
-            odometry.header.stamp, odometry.pose.pose = now, stamped.pose
-            self._publishers['odometry'].publish(odometry)
-        if self.pose is not None:
-            stamped = pose_to_stamped(self.pose, 0, self.arm.base_frame)
-            stamped.header.stamp = now
-            self._publishers['ee_pose'].publish(stamped)
-
-    def now_ns(self) -> int:
-        return int(self.peer.node.get_clock().now().nanoseconds)
-
-    def send(self, actions: Any, names: tuple[str, ...], space: ActionSpace) -> ActionChunk:
-        chunk = ActionChunk(self.now_ns(), STEP_NS, np.asarray(actions), space, names)
-        for publisher, message in zip(
-            self._chunks, chunk_to_messages(chunk, self.arm.base_frame), strict=True
-        ):
-            publisher.publish(message)
-        return chunk
-
-    def enable(self, enabled: bool = True) -> None:
-        request = SetBool.Request(data=enabled)
-        self.peer.wait_for(
-            lambda: self.peer.call(SetBool, 'controller_node/enable', request).success,
-            'the controller to be active',
-        )
-
-    def values(self) -> dict[str, str]:
-        """Return the controller's newest diagnostics."""
-        found = [s for m in self.diagnostics for s in m.status if s.name == 'controller_node']
-        return {value.key: value.value for value in found[-1].values} if found else {}
-
-    def wait_for(self, key: str, value: str) -> dict[str, str]:
-        try:
-            self.peer.wait_for(lambda: value in self.values().get(key, ''), f'{key} {value}')
-        except AssertionError as error:
-            raise AssertionError(f'{error}; it is {self.values()}') from None
-        return self.values()
-
-    def is_refused(self, reason: str) -> None:
-        """Configure a controller that was not started by itself: it must say `reason`."""
-        request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
-        assert not self.peer.call(ChangeState, 'controller_node/change_state', request).success
-        self.peer.wait_for(
-            lambda: any(reason in s.message for m in self.diagnostics for s in m.status), reason
-        )
-
-    def ready(self) -> None:
-        """Enable, and wait until the arm holds; whoever sends chunks is connected by then."""
-        self.enable()
-        self.peer.wait_for(
-            lambda: float(self.values().get('setpoint_rate_hz', 0.0)) > 0.0, 'the hold'
-        )
-        for publisher in self._chunks:
-            self.peer.wait_for(lambda p=publisher: p.get_subscription_count(), 'the chunk input')
-
-
-@pytest.fixture
-def start(host, peer, tmp_path):
-    """Start a controller for outputs and a robot that it drives."""
-
-    def run(outputs, made=MADE['six'], at=JOINTS, parameters=None, **changes):
-        arm = contract(tmp_path, outputs, made, **changes)
-        told = dict(zip(made.names, at, strict=True)) | {'finger': 0.04, 'pan': 0.0}
-        robot = Robot(peer, arm, told)
-        host((ControllerNode, {'arm': str(tmp_path / 'made.yaml'), **(parameters or {})}))
-        return robot
-
-    return run
 
 
 def times(message: JointTrajectory) -> np.ndarray:

@@ -1,0 +1,349 @@
+"""Faults over real topics while the arm moves: it comes to rest within its limits, and says why.
+
+`pytest --junit-xml` keeps how long each stop took (`time_to_rest_s`), and ROBOMAMBA_FUZZ sets how
+many broken messages every input gets.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from fuzzing import fuzzed
+from made_arms import MADE
+from made_robot import GRIPPER, JOINTS, contract
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
+
+from robomamba_ros.nodes import qos
+from robomamba_ros.nodes.chunk_messages import chunk_to_messages
+from robomamba_ros.nodes.controller_node import ControllerNode
+from robomamba_ros.nodes.policy_node import PolicyNode
+from robomamba_ros.policies.base import CameraSpec, PolicySpec
+from robomamba_ros.types import NANOSECONDS, ActionChunk, ActionSpace, Observation
+
+STREAM = [{'part': 'arm', 'kind': 'forward_position', 'topic': 'commands'}, GRIPPER]
+PERIOD_S = 0.01
+# Of joint1 in the made contract: rad/s, rad/s^2, rad/s^3.
+LIMITS = (2.0, 5.0, 50.0)
+WAY, STEPS = 0.03, 80
+SIZE = 16
+FUZZED = int(os.environ.get('ROBOMAMBA_FUZZ', '1000'))
+
+
+class Commands:
+    """Every position of the arm that was commanded, with the time it came at."""
+
+    def __init__(self, peer: Any) -> None:
+        self.path: list[np.ndarray] = []
+        self.times: list[float] = []
+        peer.node.create_subscription(Float64MultiArray, 'forward_position', self._add, 1000)
+
+    def _add(self, message: Float64MultiArray) -> None:
+        self.path.append(np.array(message.data))
+        self.times.append(time.monotonic())
+
+    @property
+    def moving(self) -> bool:
+        """Whether the arm is on its way at more than a fifth of its speed."""
+        if len(self.path) < 2:
+            return False
+        return bool(np.abs(self.path[-1] - self.path[-2]).max() > 0.2 * LIMITS[0] * PERIOD_S)
+
+    @property
+    def resting(self) -> bool:
+        """Whether the last ten commands are one."""
+        return len(self.path) > 10 and bool((np.array(self.path[-10:]) == self.path[-1]).all())
+
+    def time_to_rest_s(self, since: float) -> float:
+        """Return how long after `since` the last position was reached."""
+        same = (np.array(self.path) == self.path[-1]).all(axis=1)
+        first = len(same) - int(np.argmin(same[::-1])) if not same.all() else 0
+        return self.times[first] - since
+
+    def check(self) -> None:
+        """Hold velocity, acceleration and jerk of every command; a jump would be seen in all."""
+        derivative = np.array(self.path)
+        for limit in LIMITS:
+            derivative = np.diff(derivative, axis=0) / PERIOD_S
+            assert np.abs(derivative).max() <= limit * (1 + 1e-6) + 1e-6
+
+
+@pytest.fixture
+def moving(start, peer) -> Callable[..., tuple[Any, Commands]]:
+    """Start a robot and a controller, and return them with the commands once the arm moves."""
+
+    def run(**parameters: Any) -> tuple[Any, Commands]:
+        robot = start(STREAM, parameters=parameters)
+        commands = Commands(peer)
+        robot.ready()
+        go(robot, commands)
+        return robot, commands
+
+    return run
+
+
+def go(robot: Any, commands: Commands) -> None:
+    robot.send(np.full((STEPS, 1), WAY), ('joint1',), ActionSpace.JOINT_DELTA)
+    try:
+        robot.peer.wait_for(lambda: commands.moving, 'the arm to move')
+    except AssertionError as error:
+        raise AssertionError(f'{error}; it is {robot.values()}') from None
+
+
+def stops(
+    robot: Any, commands: Commands, reason: str, since: float, record: Callable[..., None]
+) -> None:
+    """Wait until the arm holds for this reason, and check how it came to rest."""
+    robot.wait_for('reason', reason)
+    robot.wait_for('state', 'holding')
+    robot.peer.wait_for(lambda: commands.resting, 'the arm to rest')
+    record('time_to_rest_s', round(commands.time_to_rest_s(since), 3))
+    commands.check()
+
+
+def joints_stop(robot: Any) -> None:
+    robot.silent = True
+
+
+def joints_are_not_finite(robot: Any) -> None:
+    robot.joints['joint3'] = math.nan
+
+
+def a_joint_is_missing(robot: Any) -> None:
+    del robot.joints['joint3']
+
+
+def a_joint_comes_twice(robot: Any) -> None:
+    robot.again = ['joint3']
+
+
+def joints_have_other_names(robot: Any) -> None:
+    robot.joints = {f'left_{name}': position for name, position in robot.joints.items()}
+
+
+@pytest.mark.parametrize(
+    'fault',
+    [
+        joints_stop,
+        joints_are_not_finite,
+        a_joint_is_missing,
+        a_joint_comes_twice,
+        joints_have_other_names,
+    ],
+)
+def test_joints_that_cannot_be_trusted_stop_the_arm_until_it_is_enabled(
+    moving, fault, record_property
+) -> None:
+    robot, commands = moving()
+    joints, since = dict(robot.joints), time.monotonic()
+    fault(robot)
+    stops(robot, commands, 'joint_states is late', since, record_property)
+    assert robot.values()['reason'].endswith('enable to move again')
+
+    robot.silent, robot.joints, robot.again = False, joints, []
+    count = len(robot.diagnostics)
+    robot.peer.wait_for(lambda: len(robot.diagnostics) > count + 2, 'two more diagnostics')
+    assert robot.values()['state'] == 'holding'
+    robot.enable()
+    robot.wait_for('state', 'waiting')
+    go(robot, commands)
+    commands.check()
+
+
+def joints_are_permuted(robot: Any) -> None:
+    robot.joints = dict(sorted(robot.joints.items(), reverse=True))
+
+
+def an_unknown_joint_comes(robot: Any) -> None:
+    robot.joints = {'left_wheel': math.nan, **robot.joints}
+
+
+@pytest.mark.parametrize('change', [joints_are_permuted, an_unknown_joint_comes])
+def test_what_is_no_fault_stops_nothing(moving, change, record_property) -> None:
+    robot, commands = moving()
+    change(robot)
+    robot.wait_for('reason', 'action_chunk ran out')
+    robot.peer.wait_for(lambda: commands.resting, 'the arm to rest')
+    assert commands.path[-1][0] == pytest.approx(JOINTS[0] + STEPS * WAY, abs=0.05)
+    assert np.array_equal(commands.path[-1][1:], JOINTS[1:])
+    commands.check()
+
+
+@pytest.mark.parametrize(
+    ('jump_s', 'reason'), [(60.0, 'joint_states is late'), (-60.0, 'the clock went back by')]
+)
+def test_a_clock_that_jumps_stops_the_arm(moving, peer, jump_s, reason, record_property) -> None:
+    robot, commands = moving(use_sim_time=True)
+    since = time.monotonic()
+    robot.clock_ahead_ns = round(jump_s * NANOSECONDS)
+    stops(robot, commands, reason, since, record_property)
+    assert robot.values()['reason'].endswith('enable to move again')
+    # The way back is a jump too, so it is waited for before the arm is enabled.
+    robot.clock_ahead_ns = 0
+    peer.wait_for(lambda: abs(float(robot.values()['joint_states_age_s'])) < 1.0, 'the time')
+    robot.enable()
+    robot.wait_for('reason', 'no action_chunk yet')
+    go(robot, commands)
+    commands.check()
+
+
+def test_two_policies_at_once_are_named_and_break_no_limit(moving, peer) -> None:
+    robot, commands = moving()
+    publishers = (
+        peer.node.create_publisher(MultiDOFJointTrajectory, 'action_chunk', qos.COMMAND),
+        peer.node.create_publisher(JointTrajectory, 'joint_chunk', qos.COMMAND),
+    )
+    for publisher in publishers:
+        peer.wait_for(lambda p=publisher: p.get_subscription_count(), 'the chunk input')
+    # They disagree about where to go, five times a second.
+    for _ in range(15):
+        back = np.full((STEPS, 1), -WAY)
+        chunk = ActionChunk(robot.now_ns(), 50_000_000, back, ActionSpace.JOINT_DELTA, ('joint1',))
+        for publisher, message in zip(publishers, chunk_to_messages(chunk, 'base'), strict=True):
+            publisher.publish(message)
+        count = len(commands.path)
+        peer.wait_for(lambda n=count + 10: len(commands.path) > n, 'ten commands')
+        robot.send(-back, ('joint1',), ActionSpace.JOINT_DELTA)
+        peer.wait_for(lambda n=count + 20: len(commands.path) > n, 'ten more')
+    robot.wait_for('duplicate_publishers', 'action_chunk has 2 publishers')
+    commands.check()
+
+
+class Seeing:
+    """Turns joint1 for as long as it sees."""
+
+    spec = PolicySpec(
+        name='seeing',
+        cameras=(CameraSpec('wrist', SIZE, SIZE),),
+        state_names=('joint1',),
+        action_space=ActionSpace.JOINT_DELTA,
+        action_names=('joint1',),
+        horizon=20,
+        dt_ns=50_000_000,
+        execute_steps=4,
+    )
+
+    def reset(self) -> None:
+        pass
+
+    def infer(self, observation: Observation) -> ActionChunk:
+        actions = np.full((20, 1), WAY, dtype=np.float32)
+        return ActionChunk(
+            observation.stamp_ns, 50_000_000, actions, self.spec.action_space, ('joint1',)
+        )
+
+
+CAMERA = {'name': 'wrist', 'topic': 'wrist', 'encoding': 'rgb8', 'required': True, 'budget_s': 0.5}
+IMAGE = {'height': SIZE, 'width': SIZE, 'encoding': 'rgb8', 'step': 3 * SIZE}
+
+
+class Camera:
+    """Sends an image twenty times a second, as `fields` say, less some bytes."""
+
+    def __init__(self, peer: Any) -> None:
+        self.fields, self.lacks, self.frozen = IMAGE, 0, False
+        self._node = peer.node
+        self._publisher = peer.node.create_publisher(Image, 'camera/wrist/image', qos.CAMERA)
+        peer.node.create_timer(0.05, self._look)
+
+    def _look(self) -> None:
+        if self.frozen:
+            return
+        message = Image(**self.fields)
+        message.data = bytes(message.height * message.step - self.lacks)
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(message)
+
+
+def it_freezes(camera: Camera) -> None:
+    camera.frozen = True
+
+
+def its_colours_have_another_order(camera: Camera) -> None:
+    camera.fields = {**IMAGE, 'encoding': 'bgr8'}
+
+
+def it_has_another_size(camera: Camera) -> None:
+    camera.fields = {**IMAGE, 'width': 2 * SIZE, 'step': 6 * SIZE}
+
+
+def its_images_are_cut_off(camera: Camera) -> None:
+    camera.lacks = 5
+
+
+@pytest.mark.parametrize(
+    ('fault', 'reason'),
+    [
+        (it_freezes, 'wrist is late'),
+        (its_colours_have_another_order, 'bgr8'),
+        (it_has_another_size, "camera 'wrist' gives (16, 32, 3)"),
+        (its_images_are_cut_off, 'bytes'),
+    ],
+)
+def test_a_camera_that_fails_ends_the_motion_and_the_next_chunk_continues_it(
+    host, start, peer, tmp_path, fault, reason, record_property
+) -> None:
+    robot = start(STREAM, cameras=[CAMERA])
+    parameters = {'checkpoint': str(tmp_path), 'instruction': 'go'}
+    host(
+        (
+            partial(PolicyNode, load=lambda *_: Seeing()),
+            {'arm': str(tmp_path / 'made.yaml'), **parameters},
+        )
+    )
+    commands, camera = Commands(peer), Camera(peer)
+    robot.ready()
+    peer.wait_for(lambda: commands.moving, 'the arm to move')
+    since = time.monotonic()
+    fault(camera)
+    stops(robot, commands, 'action_chunk ran out', since, record_property)
+
+    def told() -> bool:
+        statuses = [s for m in robot.diagnostics for s in m.status if s.name == 'policy_node']
+        return any(reason in value.value for s in statuses for value in s.values)
+
+    peer.wait_for(told, f'the policy to say: {reason}')
+    camera.fields, camera.lacks, camera.frozen = IMAGE, 0, False
+    robot.wait_for('state', 'tracking')
+    peer.wait_for(lambda: commands.moving, 'the arm to move again')
+    commands.check()
+
+
+@pytest.mark.parametrize(
+    ('make', 'parameters'),
+    [(ControllerNode, {'enabled': True}), (partial(PolicyNode, load=lambda *_: Seeing()), {})],
+    ids=['controller_node', 'policy_node'],
+)
+def test_messages_of_any_content_break_nothing(peer, tmp_path, make, parameters) -> None:
+    made = MADE['mobile']
+    camera = {**CAMERA, 'depth_topic': 'depth', 'info_topic': 'info'}
+    contract(tmp_path, made.document()['outputs'], made, cameras=[camera])
+    parameters = {**parameters, 'arm': str(tmp_path / 'made.yaml')}
+    if make is not ControllerNode:
+        parameters['checkpoint'] = str(tmp_path)
+    overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+    node = make(parameter_overrides=overrides)
+    peer.also_spin(node)
+    peer.wait_for(lambda: len(list(node.subscriptions)) > 3, 'the inputs')
+    draw = random.Random(0)
+    inputs = [each for each in node.subscriptions if each.topic_name != '/parameter_events']
+    timers = list(node.timers)
+    assert len(inputs) >= 4
+    for count in range(FUZZED):
+        for each in inputs:
+            each.callback(fuzzed(each.msg_type, draw))
+        if count % 10 == 0:
+            for timer in timers:
+                timer.callback()
+    # It still does its work.
+    node.destroy_node()
