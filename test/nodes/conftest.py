@@ -90,9 +90,7 @@ class Peer:
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
 
-    def wait_for(
-        self, condition: Callable[[], bool], what: str, *, every_s: float = 0.1
-    ) -> None:
+    def wait_for(self, condition: Callable[[], bool], what: str, *, every_s: float = 0.1) -> None:
         """Spin until the condition holds; fail naming what did not happen.
 
         every_s: how often to look where no message comes to this peer.
@@ -157,11 +155,13 @@ def start(host: Callable[..., Host], peer: Peer, tmp_path: Path) -> Callable[...
 
     from robomamba_ros.nodes.controller_node import ControllerNode
 
-    def run(outputs, made=MADE['six'], at=JOINTS, parameters=None, **changes) -> Any:
+    def run(outputs, made=MADE['six'], at=JOINTS, parameters=None, remap=(), **changes) -> Any:
         arm = contract(tmp_path, outputs, made, **changes)
         told = dict(zip(made.names, at, strict=True)) | {'finger': 0.04, 'pan': 0.0}
         robot = Robot(peer, arm, told)
-        host((ControllerNode, {'arm': str(tmp_path / 'made.yaml'), **(parameters or {})}))
+        rules = [part for rule in remap for part in ('-r', rule)]
+        node = partial(ControllerNode, cli_args=['--ros-args', *rules])
+        host((node, {'arm': str(tmp_path / 'made.yaml'), **(parameters or {})}))
         return robot
 
     return run
