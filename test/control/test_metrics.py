@@ -44,6 +44,7 @@ def test_motion_is_counted_by_limit_seam_refusal_and_stop():
     counts.add_stop('disabled')
     assert counts.values() == {
         'limited_setpoints': 2,
+        'limited_share': 0.5,
         'limited_by_jerk': 0.5,
         'limited_by_velocity': 0.25,
         'seam_jump_max_m': 0.02,

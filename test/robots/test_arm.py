@@ -90,11 +90,12 @@ def test_the_hsr_has_the_eleven_joints_of_anolevla():
     assert not arm.output('base').stamped
 
 
-def test_the_pose_computed_from_the_joints_ages_as_they_do():
-    arm = load_arm('ur5e')
-    assert 'ee_pose' not in arm.inputs
-    assert arm.ee_pose_budget_s == arm.joint_states_budget_s == 0.1
-    assert load_arm('sawyer_sim').ee_pose_budget_s == 0.25
+def test_the_pose_is_computed_from_the_joints_where_the_arm_gives_none():
+    arm, sim = load_arm('ur5e'), load_arm('sawyer_sim')
+    assert arm.budgets_s == {'joint_states': 0.1}
+    assert (arm.takes_poses, arm.has_kinematics) == (False, True)
+    assert sim.budgets_s == {'joint_states': 0.25, 'ee_pose': 0.25}
+    assert (sim.takes_poses, sim.has_kinematics) == (True, False)
 
 
 def test_a_urdf_beside_the_contract_is_found_from_anywhere(tmp_path):

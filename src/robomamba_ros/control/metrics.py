@@ -85,6 +85,8 @@ class MotionCounts:
     def values(self) -> dict[str, float | int | str]:
         """Return all as plain values by name; shares are of all setpoints, 0..1."""
         values: dict[str, float | int | str] = {'limited_setpoints': self.limited}
+        if self.setpoints:
+            values['limited_share'] = self.limited / self.setpoints
         for name, count in sorted(self._bites.items()):
             values[f'limited_by_{name}'] = count / self.setpoints
         for name, jump in self._jumps.items():

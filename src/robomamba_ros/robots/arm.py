@@ -63,16 +63,6 @@ class ArmContract:
         return round(NANOSECONDS / self.control_rate_hz)
 
     @property
-    def joint_states_budget_s(self) -> float:
-        """Age at which joint states are too old [s]."""
-        return self.budgets_s['joint_states']
-
-    @property
-    def ee_pose_budget_s(self) -> float:
-        """Age at which the pose is too old [s]; a pose computed from joint states ages as they."""
-        return self.budgets_s.get('ee_pose', self.joint_states_budget_s)
-
-    @property
     def takes_poses(self) -> bool:
         """Whether the arm is commanded by poses; else by its joints."""
         output = self.output('arm')
