@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -178,7 +179,9 @@ def test_who_publishes_is_checked(host, arm_file, tmp_path) -> None:
     )
     # In another process: one process cannot have a topic with two types.
     output = tmp_path / 'findings.json'
-    process = start('--arm', str(arm_file), '--namespace', 'robot', '--json', str(output))
+    process = start(
+        '--arm', str(arm_file), '--namespace', 'robot', '--seconds', '1', '--json', str(output)
+    )
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1, errors
     problems = {
@@ -218,10 +221,10 @@ def test_a_policy_is_run() -> None:
     assert (broken.spec, "no directory 'nowhere'" in broken.error) == (None, True)
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str | Path, verb: str = 'doctor') -> subprocess.Popen[str]:
     program = 'import sys; from robomamba_ros.cli.main import main; sys.exit(main())'
     return subprocess.Popen(
-        [sys.executable, '-c', program, 'doctor', *arguments],
+        [sys.executable, '-c', program, verb, *arguments],
         env={**os.environ, 'PYTHONPATH': str(SOURCE), 'OMP_NUM_THREADS': '1'},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -231,7 +234,10 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 def test_the_verb_reports_and_publishes_nothing(host, peer, arm_file, tmp_path) -> None:
     host((Driver, {}), (lambda **o: Controller(joints=JOINTS, **o), {}))
-    process = start('--arm', str(arm_file), '--policy', 'hold', '--json', str(tmp_path / 'f.json'))
+    output = tmp_path / 'findings.json'
+    process = start(
+        '--arm', str(arm_file), '--policy', 'hold', '--seconds', '1.5', '--json', output
+    )
     peer.wait_for(lambda: 'doctor' in peer.node.get_node_names(), 'the doctor')
     seen = []
 
@@ -241,14 +247,36 @@ def test_the_verb_reports_and_publishes_nothing(host, peer, arm_file, tmp_path) 
         return process.poll() is not None
 
     peer.wait_for(look, 'the doctor to end')
-    output, errors = process.communicate()
-    assert process.returncode == 0, output + errors
-    assert output.splitlines()[-1].startswith('0 fault(s)')
-    findings = json.loads((tmp_path / 'f.json').read_text())
+    table, errors = process.communicate()
+    assert process.returncode == 0, table + errors
+    assert table.splitlines()[-1].startswith('0 fault(s)')
+    findings = json.loads(output.read_text())
     assert {f['level'] for f in findings} <= {'ok', 'note'}
     assert {'policy: time', 'joint_trajectory: joints'} <= {f['about'] for f in findings}
     # Every node of rclpy has this one.
     assert {name for publishers in seen for name in publishers} == {'/parameter_events'}
+
+
+def test_a_fake_arm_is_healthy(peer, tmp_path) -> None:
+    pytest.importorskip('pinocchio', reason='its pose needs Pinocchio: pip install pin')
+    document = yaml.safe_load((share_directory() / 'config/arms/so101.yaml').read_text())
+    for stream in (*document['inputs'].values(), *document['cameras']):
+        stream['budget_s'] = 10.0
+    path = tmp_path / 'so101.yaml'
+    path.write_text(yaml.safe_dump(document))
+    joints = peer.record(JointState, 'joint_states', qos.STATE)
+    robot = start('--policy', 'scripted', '--arm', str(path), '--fake', verb='up')
+    try:
+        peer.wait_for(lambda: joints, 'the fake arm')
+        doctor = start('--arm', path, '--seconds', '2')
+        output, errors = doctor.communicate(timeout=60)
+    finally:
+        robot.send_signal(signal.SIGINT)
+        robot.communicate(timeout=30)
+    assert doctor.returncode == 0, output + errors
+    notes = [line.split()[1:3] for line in output.splitlines() if line.startswith('note')]
+    # Its images are JPEG, and it has no action server.
+    assert notes == [['camera', 'wrist:'], ['gripper:', 'controller']]
 
 
 def test_the_verb_fails_on_a_fault_and_on_a_mistake(arm_file) -> None:

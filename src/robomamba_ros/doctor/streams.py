@@ -93,7 +93,8 @@ def check_flow(wanted: Wanted, facts: Facts, *, needed: bool) -> Iterator[Findin
     stream, topic = facts.streams[wanted.name], facts.topics[wanted.name]
     about = f'{wanted.stream}: rate'
     if not stream.arrivals_s:
-        if topic.writers:
+        # What is latched came when we began to listen, and not again.
+        if topic.writers and (wanted.budget_s is not None or not stream.messages):
             yield (fault if needed else note)(
                 about,
                 f'{topic.name} has a publisher, and no message came in {facts.seconds:.1f} s',
