@@ -1,13 +1,24 @@
-"""`robomamba poses`: where to act in an image - data from simulation."""
+"""`robomamba poses`: where to act in an image, and what to say of it: data, training, measures."""
 
 from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from robomamba_ros.errors import SimulationError, unknown_name
+from robomamba_ros.cli.load_options import add_load_options, load_options
+from robomamba_ros.errors import ConfigError, SimulationError, unknown_name
+from robomamba_ros.resources import find_file
+
+PATHS = {
+    'start': 'checkpoint to start from',
+    'poses': 'pose data set',
+    'conversations': 'JSON file, or folder of them',
+    'images': "folder of the conversations' images",
+    'output': 'run directory',
+}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -19,6 +30,8 @@ def add_parser(subparsers: Any) -> None:
     )
     verbs = parser.add_subparsers(title='verbs', metavar='VERB', required=True)
     _add_collect(verbs)
+    _add_train(verbs)
+    _add_evaluate(verbs)
 
 
 def _add_collect(verbs: Any) -> None:
@@ -43,6 +56,36 @@ def _add_collect(verbs: Any) -> None:
     parser.set_defaults(run=_collect)
 
 
+def _add_train(verbs: Any) -> None:
+    parser = verbs.add_parser(
+        'train',
+        help='train RoboMamba in its stages',
+        description="Trains RoboMamba in the paper's stages, from conversations and poses. The "
+        'same command continues an interrupted run.',
+    )
+    parser.add_argument(
+        'config', help='a run of config/training by name, or a YAML file (see robomamba_small)'
+    )
+    for name, what in PATHS.items():
+        parser.add_argument(f'--{name}', help=f'{what}, instead of the one in the file')
+    parser.set_defaults(run=_train)
+
+
+def _add_evaluate(verbs: Any) -> None:
+    parser = verbs.add_parser(
+        'evaluate',
+        help='measure the contacts a policy finds, and its answers',
+        description='Compares contacts with the labels of simulated scenes, moves the simulated '
+        'fingers to them, and asks the questions of the data set.',
+    )
+    parser.add_argument('policy', help='a RoboMamba checkpoint, for example robomamba-small')
+    parser.add_argument('data', type=Path, help='a pose data set on seeds never trained on')
+    parser.add_argument('--baseline', type=Path, help='the pose data set it was trained on')
+    parser.add_argument('--tasks', action='store_true', help='a row for every task as well')
+    add_load_options(parser)
+    parser.set_defaults(run=_evaluate)
+
+
 def _collect(args: argparse.Namespace) -> int:
     """Collect, with a progress bar and a summary."""
     from tqdm import tqdm
@@ -65,4 +108,81 @@ def _collect(args: argparse.Namespace) -> int:
         f'{shards} shards, {samples} samples written to {args.folder}; in {hidden} scenes the '
         'contact is out of sight'
     )
+    return 0
+
+
+def _train(args: argparse.Namespace) -> int:
+    """Train, with a progress bar for each stage."""
+    import torch
+    from tqdm import tqdm
+
+    from robomamba_ros.memory import keep_freed_memory
+    from robomamba_ros.training.robomamba import RoboMambaTrainer
+    from robomamba_ros.training.robomamba_config import load_robomamba_training
+
+    given = {name: getattr(args, name) for name in PATHS if getattr(args, name)}
+    config = load_robomamba_training(find_file('training', args.config), given)
+    torch.set_num_threads(config.threads)
+    keep_freed_memory()
+    trainer = RoboMambaTrainer(config)
+    bars: dict[str, tqdm[None]] = {}
+    for at in trainer.run():
+        if at.stage not in bars:
+            for bar in bars.values():
+                bar.close()
+            bars[at.stage] = tqdm(
+                total=at.steps, initial=at.step - 1, unit='step', desc=f'stage {at.stage}'
+            )
+            mean: dict[str, float] = {}
+        for name, value in at.losses.items():
+            mean[name] = 0.98 * mean.get(name, value) + 0.02 * value
+        bars[at.stage].update()
+        bars[at.stage].set_postfix({name: f'{value:.4f}' for name, value in mean.items()})
+    for bar in bars.values():
+        bar.close()
+    print(f'the checkpoint is {trainer.checkpoint}')
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    """Evaluate with progress bars, and print the tables."""
+    from tqdm import tqdm
+
+    from robomamba_ros.data.instructions import read_conversations
+    from robomamba_ros.data.poses import CONVERSATIONS, read_poses
+    from robomamba_ros.evaluation.poses import (
+        PoseError,
+        answer_rates,
+        answer_table,
+        found_contacts,
+        mean_contacts,
+        pose_errors,
+        pose_table,
+        true_contacts,
+    )
+    from robomamba_ros.policies.registry import load_policy
+    from robomamba_ros.policies.robomamba.policy import RoboMambaPolicy
+
+    samples = read_poses(args.data)
+    # Before the simulator: transformers brings triton, which must not come after Mesa's LLVM.
+    policy = load_policy(args.policy, **asdict(load_options(args)))
+    if not isinstance(policy, RoboMambaPolicy):
+        raise ConfigError(f"'{args.policy}' finds no contacts; give a RoboMamba")
+    contacts = {policy.spec.name: found_contacts(policy, samples)}
+    if args.baseline:
+        contacts['mean of the task'] = mean_contacts(samples, read_poses(args.baseline))
+    contacts['the labels themselves'] = true_contacts(samples)
+    results: dict[str, list[PoseError]] = {}
+    for name, those in contacts.items():
+        found = list(those)
+        bar = tqdm(samples, desc=name, unit='scene')
+        results[name] = list(pose_errors(bar, found))
+    if args.tasks:
+        errors = results[policy.spec.name]
+        for task in dict.fromkeys(error.task for error in errors):
+            results[task] = [error for error in errors if error.task == task]
+    print(pose_table(results))
+    talks = read_conversations(args.data / CONVERSATIONS, args.data)
+    rates = answer_rates(policy, tqdm(talks, desc='questions', unit='image'))
+    print(f'\n{answer_table(rates)}')
     return 0

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from robomamba_ros.errors import SimulationError, unknown_name
-from robomamba_ros.simulation.metaworld import CAMERA, CAMERA_POSITION, STEP_M, MetaWorldSim
+from robomamba_ros.simulation.metaworld import (
+    CAMERA,
+    CAMERA_POSITION,
+    MAX_STEPS,
+    STEP_M,
+    MetaWorldSim,
+)
 from robomamba_ros.spatial.transforms import (
     quaternion_from_rotation_vector,
     quaternion_multiply,
@@ -217,6 +223,8 @@ class HandleSim(MetaWorldSim):
             for _ in range(
                 int(np.abs(target - self.target_position).max() / STEP_M) + SETTLE_STEPS
             ):
+                if self.steps >= MAX_STEPS:
+                    return False
                 self.step(target, 0.0)
                 if any(np.linalg.norm(at - held) <= within_m for at in self._touches()):
                     return True

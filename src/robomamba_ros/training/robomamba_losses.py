@@ -1,4 +1,7 @@
-"""The losses of RoboMamba's stages (paper sections 3.3 and 3.4): words, contact, direction."""
+"""The losses of RoboMamba's stages (paper sections 3.3 and 3.4): words, contact, direction.
+
+`patch_loss` is not the paper's: it helps vision that begins at random to see at all.
+"""
 
 from __future__ import annotations
 
@@ -32,3 +35,19 @@ def direction_loss(predicted: Tensor, target: Tensor) -> Tensor:
     turn = rotation_from_directions(predicted).mT @ rotation_from_directions(target)
     cosine = (turn.diagonal(dim1=-2, dim2=-1).sum(dim=-1) - 1.0) / 2.0
     return torch.acos(cosine.clamp(-1.0 + MARGIN, 1.0 - MARGIN)).mean()
+
+
+def patch_loss(marks: Tensor, contact: Tensor) -> Tensor:
+    """Which patch of an image has the contact in it, and where in it: cross entropy plus L1.
+
+    marks (b, n, 3), of the n patches of a square row by row: how likely, and column and row in the
+    patch, 0..1. contact (b, 2): column and row, 0..1 over the square.
+    """
+    side = round(marks.shape[1] ** 0.5)
+    scaled = contact * side
+    column, row = scaled.floor().clamp(0, side - 1).long().unbind(dim=-1)
+    patch = row * side + column
+    inside = marks[torch.arange(len(marks)), patch, 1:]
+    within = scaled - torch.stack((column, row), dim=-1)
+    where: Tensor = (inside - within).abs().mean()
+    return functional.cross_entropy(marks[..., 0], patch) + where

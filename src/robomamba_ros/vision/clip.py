@@ -70,8 +70,16 @@ class Square:
 def clip_image(image: UInt8Array, size: int) -> Tensor:
     """Return an RGB image (h, w, 3) uint8 as (3, size, size) float32 on CLIP's scale.
 
-    Its middle square is resized by antialiased bicubic interpolation. Raises ObservationError for
-    an array that is no such image.
+    Raises what `clip_pixels` raises.
+    """
+    return clip_scale(clip_pixels(image, size))
+
+
+def clip_pixels(image: UInt8Array, size: int) -> Tensor:
+    """Return the middle square of an RGB image (h, w, 3) uint8 as (3, size, size) uint8.
+
+    Resized by antialiased bicubic interpolation. Raises ObservationError for an array that is no
+    such image.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise ObservationError(
@@ -80,9 +88,13 @@ def clip_image(image: UInt8Array, size: int) -> Tensor:
     square = Square.of(*image.shape[:2])
     cut = image[square.top :, square.left :][: square.side, : square.side]
     pixels = torch.from_numpy(np.ascontiguousarray(cut)).permute(2, 0, 1)[None]
-    small = functional.interpolate(pixels, (size, size), mode='bicubic', antialias=True)[0]
+    return functional.interpolate(pixels, (size, size), mode='bicubic', antialias=True)[0]
+
+
+def clip_scale(pixels: Tensor) -> Tensor:
+    """Return pixels (..., 3, s, s) uint8 as float32 on CLIP's scale."""
     mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
-    return (small / 255.0 - mean) / std
+    return (pixels / 255.0 - mean) / std
 
 
 def _tower(config: ClipConfig) -> Any:
