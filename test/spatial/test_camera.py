@@ -123,6 +123,18 @@ def test_up_along_the_normal_is_turned_over_about_forward():
     np.testing.assert_allclose(target.retreat.position, [0.0, 0.0, 0.7])
 
 
+@pytest.mark.parametrize(('degrees', 'turned'), [(70.0, False), (50.0, True)])
+def test_a_rough_normal_turns_nothing_over(degrees, turned):
+    """Along a surface, more or less: only what is clearly out of it is the wrong way round."""
+    angle = np.deg2rad(degrees)
+    up = np.array([np.sin(angle), 0.0, -np.cos(angle)])
+    forward = np.array([0.0, 1.0, 0.0])
+    rotation = np.stack((forward, np.cross(up, forward), up), axis=-1)
+    target = pose_target(FACING, rotation, Approach(), stamp_ns=0, frame='front')
+    found = rotation_matrix(target.pose.quaternion)[:, 2]
+    np.testing.assert_allclose(found, -up if turned else up, atol=1e-12)
+
+
 def test_a_target_moves_to_another_frame_as_a_whole():
     target = pose_target(FACING, np.eye(3), Approach(), stamp_ns=3, frame='front')
     # A camera one metre above the base that looks straight down: its x is the base's x.
