@@ -32,6 +32,7 @@ demo: $(INSTALLED) egl ## drive the simulated Sawyer over ROS 2 and write a repo
 bench: $(INSTALLED) ## time the scan, whole policies, replays and the nodes on this machine
 	$(BIN)/python -m robomamba_ros.mamba.benchmark
 	$(BIN)/python -m robomamba_ros.policies.benchmark
+	$(BIN)/python -m robomamba_ros.evaluation.replay.benchmark
 	$(BIN)/python -m robomamba_ros.nodes.benchmark
 
 evaluate: $(INSTALLED) egl ## success of the shipped policy in simulation

@@ -347,6 +347,40 @@ def test_bags_without_definitions_are_read_by_the_types_of_ros(tmp_path: Path) -
     assert read(tmp_path / 'bag') == (expected(), '')
 
 
+@pytest.mark.parametrize('suffix', PLUGINS)
+@pytest.mark.parametrize('definition', ['string data', ''])
+def test_types_without_their_kind_are_read(tmp_path: Path, suffix: str, definition: str) -> None:
+    """As rosbag2 of Crystal, and recorders that came from ROS 1, write them."""
+    data = bytes(standard_types().serialize_cdr(message(STRING, data='0 old'), STRING))
+    with Writer(tmp_path / 'bag', version=9, storage_plugin=PLUGINS[suffix]) as writer:
+        topic = writer.add_connection(
+            '/text', 'std_msgs/String', msgdef=definition, rihs01='RIHS01_0'
+        )
+        writer.write(topic, 0, data)
+    with Bag(tmp_path / 'bag') as bag:
+        assert bag.require('/text', [STRING]).count == 1
+    for path in (tmp_path / 'bag', next((tmp_path / 'bag').glob(f'*{suffix}'))):
+        assert read(path) == ([(0, '0')], '')
+
+
+def test_types_of_installed_packages_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_custom(tmp_path / 'bag', '.db3')
+    with sqlite3.connect(tmp_path / 'bag' / 'bag.db3') as database:
+        database.execute('DELETE FROM message_definitions')
+    database.close()
+    with Bag(tmp_path / 'bag') as bag:
+        assert "install the package 'lab_msgs'" in bag.topics['/own'].problem
+    share = tmp_path / 'share' / 'lab_msgs' / 'msg'
+    share.mkdir(parents=True)
+    (share / 'Grip.msg').write_text('float64 force\nTool tool\n')
+    (share / 'Tool.msg').write_text('string name\n')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    with Bag(tmp_path / 'bag') as bag:
+        assert [m.content.tool.name for m in bag.messages(['/own'])] == ['cup', 'cup']
+
+
 def test_memory_does_not_grow_with_the_bag(tmp_path: Path) -> None:
     peaks = []
     for count in (200, 1600):

@@ -41,10 +41,10 @@ def displacements(chunk: ActionChunk) -> Float64Array:
             steps[:, column] = chunk.channel(name)
     result = np.empty((chunk.horizon, 7))
     result[:, :3] = np.cumsum(steps[:, :3], axis=0)
-    turn = IDENTITY
-    for i, step in enumerate(steps):
-        turn = quaternion_multiply(quaternion_from_rotation_vector(step[3:]), turn)
-        result[i, 3:] = turn
+    result[:, 3:] = turn = IDENTITY
+    for i in np.flatnonzero(steps[:, 3:].any(axis=1)):
+        turn = quaternion_multiply(quaternion_from_rotation_vector(steps[i, 3:]), turn)
+        result[i:, 3:] = turn
     return result
 
 
@@ -62,21 +62,18 @@ def joint_positions(chunk: ActionChunk) -> tuple[list[str], Float64Array]:
     return names, positions
 
 
-def predicted_poses(chunk: ActionChunk, anchor: Pose) -> list[Pose]:
-    """Return base_T_ee after each step, from the pose `anchor` at the stamp.
+def predicted_poses(chunk: ActionChunk, anchor: Pose) -> Float64Array:
+    """Return base_T_ee (H, 7) after each step, from the pose `anchor` at the stamp.
 
-    Chunks of joint channels give none: the end effector's poses follow from kinematics.
+    Metres, unit quaternions (x, y, z, w). Chunks of joint channels give none, (0, 7): the end
+    effector's poses follow from kinematics.
     """
     transforms = end_effector_transforms(chunk)
     if transforms is None:
-        return []
-    poses = [Pose(transform[:3], transform[3:]) for transform in transforms]
-    if chunk.space is not ActionSpace.EE_DELTA:
-        return poses
-    return [
-        Pose(
-            anchor.position + pose.position,
-            quaternion_multiply(pose.quaternion, anchor.quaternion),
-        )
-        for pose in poses
-    ]
+        return np.empty((0, 7))
+    poses = transforms.copy()
+    if chunk.space is ActionSpace.EE_DELTA:
+        poses[:, :3] += anchor.position
+        poses[:, 3:] = quaternion_multiply(transforms[:, 3:], anchor.quaternion)
+    poses[:, 3:] /= np.linalg.norm(poses[:, 3:], axis=1, keepdims=True)
+    return poses

@@ -79,7 +79,7 @@ def compressed_image_to_rgb(message: Any) -> UInt8Array:
         raise ObservationError(
             f"{data.size} bytes of compressed image '{message.format}' cannot be decoded"
         )
-    return np.ascontiguousarray(bgr[:, :, ::-1], dtype=np.uint8)
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
 
 def depth_to_metres(message: Any) -> Float32Array:

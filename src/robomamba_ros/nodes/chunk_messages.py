@@ -115,7 +115,9 @@ def predicted_path(chunk: ActionChunk, anchor: Pose, frame: str) -> Path:
     path.header.stamp = time_message(chunk.stamp_ns)
     path.header.frame_id = frame
     for i, pose in enumerate(predicted_poses(chunk, anchor)):
-        path.poses.append(pose_to_stamped(pose, chunk.stamp_ns + (i + 1) * chunk.dt_ns, frame))
+        path.poses.append(
+            pose_to_stamped(Pose(pose[:3], pose[3:]), chunk.stamp_ns + (i + 1) * chunk.dt_ns, frame)
+        )
     return path
 
 

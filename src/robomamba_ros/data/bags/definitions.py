@@ -1,4 +1,4 @@
-"""Finds the definition of a message type among the packages that are installed, for a recording.
+"""Definitions of message types: read, and found among the packages that are installed.
 
 Needs no ROS, only the files that every message package installs. Source: rosbag2_cpp's
 local_message_definition_source, whose layout of definitions readers know.
@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rosbags.interfaces import Nodetype
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
-from robomamba_ros.data.bags.types import IDL_SEPARATOR, types_from_idl
 from robomamba_ros.errors import DataError
+
+RULE = '=' * 80 + '\n'
+PREPROCESSOR = re.compile(r'^[ \t]*#.*$', re.MULTILINE)
 
 
 class Definition(NamedTuple):
@@ -25,6 +28,26 @@ class Definition(NamedTuple):
 
     text: str
     hash: str
+
+    @property
+    def idl(self) -> bool:
+        """Whether the text is in .idl syntax."""
+        return self.text.startswith(RULE)
+
+
+def parse_definition(type_: str, text: str, idl: bool) -> dict[str, Any]:
+    """Return the types of a definition, of several files or of one, for a store of types.
+
+    Raises errors of many kinds, as the grammars do.
+    """
+    if not idl:
+        return dict(get_types_from_msg(text, type_))
+    # The grammar of rosbags has no preprocessor.
+    text = PREPROCESSOR.sub('', text)
+    types: dict[str, Any] = {}
+    for part in text.split(RULE)[1:]:
+        types.update(get_types_from_idl(part.split('\n', 1)[1]))
+    return types or dict(get_types_from_idl(text))
 
 
 def prefixes() -> list[Path]:
@@ -85,9 +108,7 @@ def _file(type_: str, places: Iterable[Path]) -> Path:
 def _parse(type_: str, path: Path) -> dict[str, Any]:
     text = path.read_text(encoding='utf-8')
     try:
-        if path.suffix == '.idl':
-            return types_from_idl(text)
-        return dict(get_types_from_msg(text, type_))
+        return parse_definition(type_, text, path.suffix == '.idl')
     except Exception as error:  # the grammars raise errors of many kinds
         raise DataError(f'{path} cannot be read: {error}') from error
 
@@ -105,8 +126,8 @@ def _join(files: dict[str, Path]) -> str:
     """Return the texts of several files as one, the type itself first."""
     texts = {name: path.read_text(encoding='utf-8') for name, path in files.items()}
     if any(path.suffix == '.idl' for path in files.values()):
-        return ''.join(f'{IDL_SEPARATOR}IDL: {name}\n{text}\n' for name, text in texts.items())
+        return ''.join(f'{RULE}IDL: {name}\n{text}\n' for name, text in texts.items())
     first, *others = texts.items()
     return first[1] + ''.join(
-        f'\n{IDL_SEPARATOR}MSG: {name.replace("/msg/", "/")}\n{text}' for name, text in others
+        f'\n{RULE}MSG: {name.replace("/msg/", "/")}\n{text}' for name, text in others
     )

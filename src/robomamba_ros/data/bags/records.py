@@ -48,3 +48,9 @@ class StoredTopic:
     definition: str
     idl: bool
     offers: tuple[Offer, ...] = ()
+
+
+def full_type(name: str) -> str:
+    """Return a type with its kind, which old and other recorders leave out: `std_msgs/String`."""
+    package, separator, rest = name.partition('/')
+    return f'{package}/msg/{rest}' if separator and '/' not in rest else name

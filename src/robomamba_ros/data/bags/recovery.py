@@ -18,7 +18,7 @@ from zlib import crc32
 
 from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
 
-from robomamba_ros.data.bags.records import Record, StoredTopic
+from robomamba_ros.data.bags.records import Record, StoredTopic, full_type
 from robomamba_ros.errors import DataError
 
 if sys.version_info >= (3, 14):
@@ -121,7 +121,7 @@ class RecoveredMcap:
         if operation == SCHEMA:
             name, rest = _text(content[2:])
             syntax, rest = _text(rest)
-            self._schemas[_number(content)] = (name, syntax, _text(rest)[0])
+            self._schemas[_number(content)] = (full_type(name), syntax, _text(rest)[0])
         elif operation == CHANNEL:
             schema = self._schemas.get(_number(content[2:]), ('unknown', '', ''))
             self._channels[_number(content)] = (_text(content[4:])[0], schema[0])
@@ -181,7 +181,7 @@ class RecoveredSqlite:
                 definitions = self._definitions(connection)
         except sqlite3.Error as error:
             raise DataError(f'it has no topics ({error})') from error
-        self._names = {id_: (name, type_) for id_, name, type_ in rows}
+        self._names = {id_: (name, full_type(type_)) for id_, name, type_ in rows}
         survey = _Survey(self.records())
         self.start_ns, self.end_ns = survey.start_ns, survey.end_ns
         self.topics = tuple(
@@ -218,4 +218,4 @@ class RecoveredSqlite:
             rows = connection.execute(f'SELECT {columns} FROM message_definitions').fetchall()
         except sqlite3.Error:  # recorded before Iron
             return {}
-        return {type_: (encoding, text) for type_, encoding, text in rows}
+        return {full_type(type_): (encoding, text) for type_, encoding, text in rows}

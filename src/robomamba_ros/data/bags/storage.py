@@ -22,7 +22,7 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import Reader
 
-from robomamba_ros.data.bags.records import Offer, Record, StoredTopic
+from robomamba_ros.data.bags.records import Offer, Record, StoredTopic, full_type
 from robomamba_ros.data.bags.recovery import NO_TIME, Recovered, recover
 from robomamba_ros.errors import DataError
 from robomamba_ros.types import NANOSECONDS
@@ -161,8 +161,9 @@ def _journals(path: Path) -> list[Path]:
 def _indexed(reader: Reader, topics: Collection[str], start_ns: int) -> Iterator[Record]:
     wanted = [connection for connection in reader.connections if connection.topic in topics]
     if wanted:
+        types = {each.msgtype: full_type(each.msgtype) for each in wanted}
         for connection, log_ns, data in reader.messages(wanted, start_ns):
-            yield Record(connection.topic, connection.msgtype, log_ns, data)
+            yield Record(connection.topic, types[connection.msgtype], log_ns, data)
 
 
 def _topic(connection: Connection) -> StoredTopic:
@@ -171,7 +172,7 @@ def _topic(connection: Connection) -> StoredTopic:
     known = definition.format is not MessageDefinitionFormat.NONE
     return StoredTopic(
         connection.topic,
-        connection.msgtype,
+        full_type(connection.msgtype),
         connection.msgcount,
         definition.data if known else '',
         definition.format is MessageDefinitionFormat.IDL,

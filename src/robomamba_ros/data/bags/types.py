@@ -5,15 +5,15 @@ Knows nothing about files. A message is a dataclass with the fields of the ROS m
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
+from robomamba_ros.data.bags.definitions import find_definition, parse_definition
 from robomamba_ros.data.bags.records import Record, StoredTopic
 from robomamba_ros.data.bags.services import event_types
 from robomamba_ros.errors import DataError
@@ -27,8 +27,6 @@ else:
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 # Big and little endian.
 CDR_ORDERS = (b'\0\0', b'\0\1')
-IDL_SEPARATOR = '=' * 80 + '\n'
-PREPROCESSOR = re.compile(r'^[ \t]*#.*$', re.MULTILINE)
 
 
 def plain(record: Record) -> bytes:
@@ -53,7 +51,9 @@ def standard_types() -> Typestore:
 
 
 class MessageTypes:
-    """The message types of a bag: those of its definitions, else those that ROS 2 comes with.
+    """The message types of a bag: those of its definitions, else those known on this machine.
+
+    Known are those that ROS 2 comes with, and those of packages that are installed.
 
     problems: type -> why its messages cannot be decoded.
     """
@@ -66,26 +66,25 @@ class MessageTypes:
                 self._add(topic)
 
     def _add(self, topic: StoredTopic) -> None:
-        standard = standard_types()
+        reason = 'the bag stores no definition of it'
         if topic.definition:
             try:
-                # A store for each, so that two versions of a type do not meet.
-                store = get_typestore(Stores.EMPTY)
-                store.register(_definitions(topic))
-                store.get_msgdef(topic.type)
-                self._stores[topic.type] = store
+                self._stores[topic.type] = _store(topic.type, topic.definition, topic.idl)
                 self.problems.pop(topic.type, None)
                 return
             except Exception as error:  # grammar and code generation raise errors of many kinds
-                reason = f'its stored definition cannot be used ({error})'
-        else:
-            reason = 'the bag stores no definition of it and it is none that ROS 2 comes with'
+                short = ' '.join(str(error).split())[:80]
+                reason = f'its stored definition cannot be used ({short})'
+        standard = standard_types()
         if topic.type in standard.fielddefs:
             self._stores[topic.type] = standard
-        else:
+            return
+        try:
+            found = find_definition(topic.type)
+            self._stores[topic.type] = _store(topic.type, found.text, found.idl)
+        except DataError as error:
             self.problems[topic.type] = (
-                f"messages of type '{topic.type}' cannot be decoded: {reason}. Record with ROS 2 "
-                'Iron or newer, which stores definitions'
+                f"messages of type '{topic.type}' cannot be decoded: {reason}, and {error}"
             )
 
     def decode(self, record: Record) -> Any:
@@ -108,17 +107,9 @@ class MessageTypes:
             raise DataError(reason) from error
 
 
-def types_from_idl(text: str) -> dict[str, Any]:
-    """Return the types of an .idl file; what it includes has to come from elsewhere."""
-    # The grammar of rosbags has no preprocessor.
-    return dict(get_types_from_idl(PREPROCESSOR.sub('', text)))
-
-
-def _definitions(topic: StoredTopic) -> dict[str, Any]:
-    if not topic.idl:
-        return dict(get_types_from_msg(topic.definition, topic.type))
-    types: dict[str, Any] = {}
-    parts = topic.definition.split(IDL_SEPARATOR)
-    for part in parts[1:]:
-        types.update(types_from_idl(part.split('\n', 1)[1]))
-    return types if len(parts) > 1 else types_from_idl(topic.definition)
+def _store(type_: str, text: str, idl: bool) -> Typestore:
+    # One for each type, so that two versions of another do not meet.
+    store = get_typestore(Stores.EMPTY)
+    store.register(parse_definition(type_, text, idl))
+    store.get_msgdef(type_)
+    return store

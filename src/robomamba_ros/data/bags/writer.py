@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from types import TracebackType
@@ -24,7 +25,13 @@ SUFFIX = '.mcap'
 
 def message(type_: str, **fields: Any) -> Any:
     """Return a message of a type that ROS 2 comes with, such as `std_msgs/msg/String`."""
-    return standard_types().types[type_](**fields)
+    return message_class(type_)(**fields)
+
+
+@cache
+def message_class(type_: str) -> Any:
+    """Return the class of a type that ROS 2 comes with; its fields are in the order of the type."""
+    return standard_types().types[type_]
 
 
 class BagWriter:

@@ -112,8 +112,8 @@ class Comparison:
         self._counts[:steps] += 1
         positions = np.full((steps, 3), np.nan)
         poses = predicted_poses(chunk, states[0].pose)[:steps]
-        if poses:
-            positions = np.stack([pose.position for pose in poses])
+        if len(poses):
+            positions = poses[:, :3]
             way = positions - np.stack([state.pose.position for state in states[1:]])
             self._way_sums[:steps] += np.linalg.norm(way, axis=1)
             self._way_counts[:steps] += 1

@@ -58,12 +58,14 @@ class Film:
         if self._next_ns is not None and now_ns < self._next_ns:
             return
         self._next_ns = now_ns + self._every_ns
-        path = [] if anchor is None else [anchor, *predicted_poses(chunk, anchor)]
+        path = np.empty((0, 3))
+        if anchor is not None:
+            path = np.vstack((anchor.position, predicted_poses(chunk, anchor)[:, :3]))
         for name, image in observation.images.items():
             drawn = self._draw(name, image, path)
             self.frames.append(Frame(observation.stamp_ns, name, drawn))
 
-    def _draw(self, name: str, image: UInt8Array, path: list[Pose]) -> UInt8Array:
+    def _draw(self, name: str, image: UInt8Array, path: Float64Array) -> UInt8Array:
         camera, intrinsics = self._cameras[name], self._intrinsics.get(name)
         missing = ''
         if len(path) < 2:
@@ -76,8 +78,7 @@ class Film:
             note = f'{name}: the predicted path is not drawn, {missing}'
             self.notes += [note] if note not in self.notes else []
             return image
-        positions = np.stack([pose.position for pose in path])
-        pixels = project(positions, camera.base_T_camera, intrinsics)
+        pixels = project(path, camera.base_T_camera, intrinsics)
         return draw_path(image, pixels)
 
 

@@ -5,19 +5,27 @@ Knows nothing about how it was predicted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from robomamba_ros.data.bags.writer import BagWriter, message
+from robomamba_ros.data.bags.writer import BagWriter, message, message_class
 from robomamba_ros.data.chunk_arrays import (
     end_effector_transforms,
     joint_positions,
     predicted_poses,
 )
-from robomamba_ros.types import NANOSECONDS, ActionChunk, Float64Array, Pose, Setpoint
+from robomamba_ros.types import NANOSECONDS, ActionChunk, Pose, Setpoint
 
 NOTHING = np.zeros(0)
+# Positional, because a chunk has hundreds of them.
+Time, Duration = (message_class(f'builtin_interfaces/msg/{name}') for name in ('Time', 'Duration'))
+Header = message_class('std_msgs/msg/Header')
+Point, Vector3, Quaternion, Transform, PoseMessage, PoseStamped = (
+    message_class(f'geometry_msgs/msg/{name}')
+    for name in ('Point', 'Vector3', 'Quaternion', 'Transform', 'Pose', 'PoseStamped')
+)
 TOPICS = {
     '/action_chunk': 'trajectory_msgs/msg/MultiDOFJointTrajectory',
     '/joint_chunk': 'trajectory_msgs/msg/JointTrajectory',
@@ -43,11 +51,11 @@ class Predictions:
         self._writer.write('/joint_chunk', now_ns, joints)
         if anchor is not None:
             poses = [
-                self._pose(predicted, chunk.stamp_ns + (i + 1) * chunk.dt_ns)
-                for i, predicted in enumerate(predicted_poses(chunk, anchor))
+                pose_stamped(predicted, chunk.stamp_ns + (i + 1) * chunk.dt_ns, self._frame)
+                for i, predicted in enumerate(predicted_poses(chunk, anchor).tolist())
             ]
             path = message(
-                TOPICS['/predicted_path'], header=self._header(chunk.stamp_ns), poses=poses
+                TOPICS['/predicted_path'], header=header(chunk.stamp_ns, self._frame), poses=poses
             )
             self._writer.write('/predicted_path', now_ns, path)
 
@@ -55,11 +63,14 @@ class Predictions:
         """Write where the arm would have been sent."""
         stamp_ns = setpoint.stamp_ns
         if setpoint.pose is not None:
-            self._writer.write('/target_pose', stamp_ns, self._pose(setpoint.pose, stamp_ns))
+            values = [*setpoint.pose.position.tolist(), *setpoint.pose.quaternion.tolist()]
+            self._writer.write(
+                '/target_pose', stamp_ns, pose_stamped(values, stamp_ns, self._frame)
+            )
         if setpoint.joints:
             joints = message(
                 TOPICS['/target_joints'],
-                header=self._header(stamp_ns),
+                header=header(stamp_ns, self._frame),
                 name=list(setpoint.joints),
                 position=np.array(list(setpoint.joints.values())),
                 velocity=np.array(list(setpoint.joint_velocities.values())),
@@ -70,13 +81,17 @@ class Predictions:
     def _chunk(self, chunk: ActionChunk) -> tuple[Any, Any]:
         names, positions = joint_positions(chunk)
         transforms = end_effector_transforms(chunk)
+        steps: list[list[Any]] = [[]] * chunk.horizon
+        if transforms is not None:
+            rows = transforms.tolist()
+            steps = [[Transform(Vector3(*row[:3]), Quaternion(*row[3:]))] for row in rows]
         targets, joints = [], []
         for i in range(chunk.horizon):
-            due = _time('Duration', (i + 1) * chunk.dt_ns)
+            due = Duration(*divmod((i + 1) * chunk.dt_ns, NANOSECONDS))
             targets.append(
                 message(
                     'trajectory_msgs/msg/MultiDOFJointTrajectoryPoint',
-                    transforms=[] if transforms is None else [_transform(transforms[i])],
+                    transforms=steps[i],
                     velocities=[],
                     accelerations=[],
                     time_from_start=due,
@@ -92,47 +107,24 @@ class Predictions:
                     time_from_start=due,
                 )
             )
-        header = self._header(chunk.stamp_ns)
+        stamped = header(chunk.stamp_ns, self._frame)
         return (
             message(
                 TOPICS['/action_chunk'],
-                header=header,
+                header=stamped,
                 joint_names=[chunk.space.value],
                 points=targets,
             ),
-            message(TOPICS['/joint_chunk'], header=header, joint_names=names, points=joints),
+            message(TOPICS['/joint_chunk'], header=stamped, joint_names=names, points=joints),
         )
 
-    def _pose(self, pose: Pose, stamp_ns: int) -> Any:
-        x, y, z = pose.position.tolist()
-        return message(
-            TOPICS['/target_pose'],
-            header=self._header(stamp_ns),
-            pose=message(
-                'geometry_msgs/msg/Pose',
-                position=message('geometry_msgs/msg/Point', x=x, y=y, z=z),
-                orientation=_quaternion(pose.quaternion.tolist()),
-            ),
-        )
 
-    def _header(self, stamp_ns: int) -> Any:
-        return message('std_msgs/msg/Header', stamp=_time('Time', stamp_ns), frame_id=self._frame)
+def pose_stamped(values: Sequence[float], stamp_ns: int, frame: str) -> Any:
+    """Return a geometry_msgs/PoseStamped of a bag; values: x, y, z [m] and a quaternion."""
+    pose = PoseMessage(Point(*values[:3]), Quaternion(*values[3:]))
+    return PoseStamped(header(stamp_ns, frame), pose)
 
 
-def _time(kind: str, time_ns: int) -> Any:
-    seconds, rest = divmod(time_ns, NANOSECONDS)
-    return message(f'builtin_interfaces/msg/{kind}', sec=seconds, nanosec=rest)
-
-
-def _quaternion(values: list[float]) -> Any:
-    x, y, z, w = values
-    return message('geometry_msgs/msg/Quaternion', x=x, y=y, z=z, w=w)
-
-
-def _transform(values: Float64Array) -> Any:
-    x, y, z = values[:3].tolist()
-    return message(
-        'geometry_msgs/msg/Transform',
-        translation=message('geometry_msgs/msg/Vector3', x=x, y=y, z=z),
-        rotation=_quaternion(values[3:].tolist()),
-    )
+def header(stamp_ns: int, frame: str) -> Any:
+    """Return a std_msgs/Header of a bag."""
+    return Header(Time(*divmod(stamp_ns, NANOSECONDS)), frame)
