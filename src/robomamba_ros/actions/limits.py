@@ -106,11 +106,12 @@ class PoseLimiter:
             period=period,
             walls=(-endless, endless),
         )
-        self.bites = (*linear.bites(), *(f'rotation_{name}' for name in angular.bites()))
+        bites, turning_bites = linear.bites(), angular.bites()
+        self.bites = (*bites, *(f'rotation_{name}' for name in turning_bites))
         position, quaternion = target.position, target.quaternion
-        if linear.bites():
+        if bites:
             position = self._inside(self.ahead.position + linear.velocity() * period)
-        if angular.bites():
+        if turning_bites:
             turn = angular.velocity() * period
             quaternion = move_in_base(self.ahead, np.zeros(3), turn).quaternion
         self._target = target

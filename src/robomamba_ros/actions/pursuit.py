@@ -63,10 +63,10 @@ class Pursuit:
         if distance > 0.0:
             closing = float(braking_speed(distance, self.acceleration, self.period))
             desired = self.tracking + gap * (closing / distance)
-        desired = np.clip(shortened(desired, self.speed), lower, upper)
+        desired = _clip(shortened(desired, self.speed), lower, upper)
         # All constraints are convex and `safe` meets them, so the straight line to `desired` does
         # too as far as the acceleration reaches.
-        safe = np.clip(self.current, lower, upper)
+        safe = _clip(self.current, lower, upper)
         return safe + _reach(safe - self.current, desired - safe, step) * (desired - safe)
 
 
@@ -79,11 +79,16 @@ def braking_speed(
     next fall: with k periods left, distance = period * (k * v - deceleration * period *
     k * (k - 1) / 2), solved for v. Behind the point (a negative distance) it is zero.
     """
-    way = np.clip(distance, 0.0, _ENDLESS)
+    way = np.minimum(np.maximum(distance, 0.0), _ENDLESS)
     step = deceleration * period
     periods = np.ceil((np.sqrt(1.0 + 8.0 * way / (step * period)) - 1.0) / 2.0)
     periods = np.maximum(periods, 1.0)
     return np.asarray(way / (periods * period) + step * (periods - 1.0) / 2.0)
+
+
+def _clip(vector: Float64Array, lower: Float64Array, upper: Float64Array) -> Float64Array:
+    # What np.clip does, without the time it takes to find that out.
+    return np.minimum(np.maximum(vector, lower), upper)
 
 
 def _reach(offset: Float64Array, direction: Float64Array, radius: float) -> float:
@@ -104,4 +109,4 @@ def shortened(vector: Float64Array, length: float) -> Float64Array:
 
 def norm(vector: Float64Array) -> float:
     """Return the length of a vector."""
-    return float(np.linalg.norm(vector))
+    return math.sqrt(vector.dot(vector))
