@@ -159,6 +159,9 @@ def test_steps_and_a_resumed_rest_are_the_whole_run(data, tmp_path, name):
     assert files[0].read_bytes() == files[1].read_bytes()
     lines = (tmp_path / 'parts' / f'stage-{name}' / 'metrics.jsonl').read_text().splitlines()
     assert json.loads(lines[-1])['step'] == len(at_once)
+    starts = json.loads((tmp_path / 'parts' / f'stage-{name}' / 'run.json').read_text())['starts']
+    assert [start['step'] for start in starts] == [0, 2]
+    assert {start['poses_left_out'] for start in starts} == {0}
 
 
 def test_stages_follow_each_other(data, tmp_path):

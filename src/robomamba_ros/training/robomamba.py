@@ -137,7 +137,9 @@ class Stage:
         last = self.steps if until is None else min(until, self.steps)
         if self.step >= last:
             return
-        record = Record(self.folder, self.step, {'stage': self.name, 'settings': asdict(self._run)})
+        left_out = 0 if self._poses is None else self._poses.left_out
+        made = {'stage': self.name, 'poses_left_out': left_out, 'settings': asdict(self._run)}
+        record = Record(self.folder, self.step, made)
         number = list(STAGES).index(self.name)
         self.network.train()
         while self.step < last:
