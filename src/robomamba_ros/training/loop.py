@@ -137,14 +137,15 @@ class Trainer:
         self.network.train()
         while self.step < last:
             start, stage = time.perf_counter(), self.stage
-            losses = self._train_step()
+            losses, norm = self._train_step()
             self.step += 1
             done, error = self.step, self._validate(stage)
             rate = self.config.batch_size / (time.perf_counter() - start)
-            self._write(done, stage, losses | {'samples_per_second': rate}, last)
+            others = {'gradient_norm': norm, 'samples_per_second': rate}
+            self._write(done, stage, losses | others, last)
             yield Progress(done, stage, losses, rate, error)
 
-    def _train_step(self) -> dict[str, float]:
+    def _train_step(self) -> tuple[dict[str, float], float]:
         config = self.config
         rate = learning_rate(config, self.step)
         for group in self._optimizer.param_groups:
@@ -160,7 +161,7 @@ class Trainer:
             )
         self._optimizer.step()
         average(self._ema, self.network, config, self.step)
-        return {name: float(value) for name, value in found.means.items()}
+        return {name: float(value) for name, value in found.means.items()}, float(norm)
 
     def _batch(self) -> Batch:
         """Return this process's part of the step's batch."""
