@@ -40,8 +40,9 @@ def write_texts(
     mode: CompressionMode = CompressionMode.NONE,
     texts: list[str] = TEXTS,
     start_ns: int = 0,
+    times_ns: list[int] | None = None,
 ) -> Path:
-    """Write /text, a message each millisecond; return the storage file."""
+    """Write /text, a message each millisecond or at given times; return the storage file."""
     store = get_typestore(Stores.ROS2_JAZZY)
     writer = Writer(folder, version=9, storage_plugin=PLUGINS[suffix])
     writer.set_compression(mode, CompressionFormat.ZSTD)
@@ -49,7 +50,8 @@ def write_texts(
         connection = writer.add_connection('/text', STRING, typestore=store)
         for i, text in enumerate(texts):
             data = store.serialize_cdr(store.types[STRING](data=text), STRING)
-            writer.write(connection, start_ns + i * PERIOD_NS, data)
+            time_ns = times_ns[i] if times_ns else start_ns + i * PERIOD_NS
+            writer.write(connection, time_ns, data)
     return next(path for path in folder.iterdir() if path.name != 'metadata.yaml')
 
 
@@ -345,6 +347,20 @@ def test_bags_without_definitions_are_read_by_the_types_of_ros(tmp_path: Path) -
         database.execute('DROP TABLE schema')
     database.close()
     assert read(tmp_path / 'bag') == (expected(), '')
+
+
+def test_times_that_go_back_are_put_in_order_or_said(tmp_path: Path) -> None:
+    """As where the clock of the recording computer was set back while it recorded."""
+    times = [1000 + i if i < 60 else i for i in range(120)]
+    file = write_texts(tmp_path / 'bag', times_ns=times)
+    in_order = sorted(zip(times, map(str, range(120)), strict=True))
+    assert read(tmp_path / 'bag') == (in_order, '')
+    (tmp_path / 'cut.mcap').write_bytes(file.read_bytes()[:-37])
+    found, warnings = read(tmp_path / 'cut.mcap')
+    assert sorted(found) == in_order
+    assert found != in_order
+    assert re.search(r'cut\.mcap is damaged: it is cut off', warnings)
+    assert re.search(r'times of recording in .*cut\.mcap go backwards \d+ times', warnings)
 
 
 @pytest.mark.parametrize('suffix', PLUGINS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from robomamba_ros.evaluation.rollout import run_episode
 from robomamba_ros.policies.registry import load_policy
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.simulation.metaworld import CAMERA, MetaWorldSim
-from robomamba_ros.types import NANOSECONDS, ActionChunk, RobotState, UInt8Array
+from robomamba_ros.types import NANOSECONDS, ActionChunk, Pose, RobotState, UInt8Array
 
 SIZE, SEED, TASK = 224, 5_003, 'drawer-open'
 START_NS = 7 * NANOSECONDS
@@ -85,12 +85,14 @@ class Episode:
         clock: bool = False,
         times: int = 1,
         namespace: str = '',
+        frames: Sequence[tuple[str, str, Pose]] = (),
     ) -> Path:
         """Write a bag.
 
         view: what the camera shows. keep: which message at which time since the start [ns].
         clock: whether time is that of /clock, and the recording slower than it. times: how often
-        the simulation runs, beginning at the same time.
+        the simulation runs, beginning at the same time. frames: parent, child and the child's pose
+        of each fixed transform, if any.
         """
         topics = {
             '/instruction': 'std_msgs/msg/String',
@@ -102,6 +104,9 @@ class Episode:
         if clock:
             topics['/clock'] = 'rosgraph_msgs/msg/Clock'
         messages = [(0, '/instruction', message(topics['/instruction'], data=self.instruction))]
+        if frames:
+            topics['/tf_static'] = 'tf2_msgs/msg/TFMessage'
+            messages.append((0, '/tf_static', _transforms(frames)))
         for state in self.states:
             time = _header(state.stamp_ns + START_NS, '').stamp
             if clock:
@@ -130,6 +135,25 @@ def _header(stamp_ns: int, frame: str) -> Any:
     seconds, rest = divmod(stamp_ns, NANOSECONDS)
     stamp = message('builtin_interfaces/msg/Time', sec=seconds, nanosec=rest)
     return message('std_msgs/msg/Header', stamp=stamp, frame_id=frame)
+
+
+def _transforms(frames: Sequence[tuple[str, str, Pose]]) -> Any:
+    found = []
+    for parent, child, pose in frames:
+        move = message('geometry_msgs/msg/Vector3', **dict(zip('xyz', pose.position, strict=True)))
+        turn = message(
+            'geometry_msgs/msg/Quaternion', **dict(zip('xyzw', pose.quaternion, strict=True))
+        )
+        transform = message('geometry_msgs/msg/Transform', translation=move, rotation=turn)
+        found.append(
+            message(
+                'geometry_msgs/msg/TransformStamped',
+                header=_header(0, parent),
+                child_frame_id=child,
+                transform=transform,
+            )
+        )
+    return message('tf2_msgs/msg/TFMessage', transforms=found)
 
 
 def _state(state: RobotState, offset_ns: int) -> list[tuple[str, Any]]:

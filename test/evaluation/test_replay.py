@@ -25,7 +25,8 @@ from robomamba_ros.evaluation.replay.run import Replay
 from robomamba_ros.nodes.chunk_messages import ChunkJoiner
 from robomamba_ros.resources import checkpoint_directory
 from robomamba_ros.robots.arm import load_arm
-from robomamba_ros.types import NANOSECONDS, ActionChunk
+from robomamba_ros.spatial.transforms import compose, inverse
+from robomamba_ros.types import NANOSECONDS, ActionChunk, Pose
 
 ARM = load_arm('sawyer_sim')
 START_NS = 7 * NANOSECONDS
@@ -33,12 +34,12 @@ EXECUTE_STEPS = 10
 COMMAND = ['--policy', 'anolevla-mt10', '--arm', 'sawyer_sim', '--execute-steps', '10']
 
 
-def replay(path: Path, policy: Any, output: Path, **options: Any) -> Replay:
+def replay(path: Path, policy: Any, output: Path, arm: Any = ARM, **options: Any) -> Replay:
     """Replay a bag; `output` gets the predictions."""
     options = {'execute_steps': EXECUTE_STEPS, **options}
     with Bag(path) as bag, BagWriter(output) as writer:
         predictions = Predictions(writer, ARM.base_frame)
-        done = Replay(bag, ARM, policy, predictions, stopwatch=lambda: 0.0, **options)
+        done = Replay(bag, arm, policy, predictions, stopwatch=lambda: 0.0, **options)
         done.run()
     return done
 
@@ -192,7 +193,7 @@ def test_the_path_is_drawn_where_the_camera_sees_it(
 ) -> None:
     camera = ARM.cameras[0]
     done = replay(bag_path, episode.policy, tmp_path / 'p.mcap')
-    intrinsics = done._inputs.intrinsics['corner2']
+    intrinsics = done._inputs.views.intrinsics['corner2']
     pixels = project(episode.points, camera.base_T_camera, intrinsics)
     assert np.abs(pixels - episode.pixels).max() < 0.01
     behind = project(np.array([[2.0, -0.6, 1.4]]), camera.base_T_camera, intrinsics)
@@ -214,6 +215,32 @@ def test_without_a_known_camera_the_frame_stays_as_it_is_and_a_note_says_why(
         'corner2: the predicted path is not drawn, the bag has no camera_info, or the arm contract '
         'no info_topic'
     ]
+
+
+def test_the_path_is_drawn_from_where_tf_static_puts_the_camera(
+    episode: Any, bag_path: Path, tmp_path: Path
+) -> None:
+    camera = ARM.cameras[0]
+    arm = replace(ARM, cameras=(replace(camera, base_T_camera=None),))
+    expected = replay(bag_path, episode.policy, tmp_path / 'p.mcap').film.frames[0].image
+    # As a robot has it: base and camera both hang on the world, the camera by its housing.
+    world_T_base = Pose(np.array([1.0, -2.0, 0.5]), np.array([0.0, 0.0, 0.6, 0.8]))
+    housing_T_optical = Pose(np.zeros(3), np.array([-0.5, 0.5, -0.5, 0.5]))
+    world_T_housing = compose(
+        compose(world_T_base, camera.base_T_camera), inverse(housing_T_optical)
+    )
+    frames = [
+        ('world', 'base', world_T_base),
+        ('world', 'housing', world_T_housing),
+        ('housing', 'corner2', housing_T_optical),
+    ]
+    for kept, drawn in ((frames, True), (frames[:2], False)):
+        bag = episode.write(tmp_path / f'{len(kept)}.mcap', frames=kept)
+        done = replay(bag, episode.policy, tmp_path / 'p.mcap', arm=arm)
+        found = done.film.frames[0].image
+        assert np.array_equal(found, expected if drawn else episode.images[0][1])
+        reason = 'neither the arm contract nor /tf_static of the bag says where the camera is'
+        assert [reason in note for note in done.film.notes] == ([] if drawn else [True])
 
 
 def test_a_bag_of_simulated_time_runs_by_its_clock(episode: Any, tmp_path: Path) -> None:
@@ -326,3 +353,20 @@ def test_an_unknown_figure_is_refused_before_the_replay(
     error = capsys.readouterr().err
     assert re.search(r"unknown figure 'action_11'\. Did you mean 'action_l1'\?", error)
     assert list((tmp_path / 'out').iterdir()) == []
+
+
+def test_a_damaged_bag_is_replayed_as_far_as_it_goes_and_the_report_says_so(
+    bag_path: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / 'damaged.mcap'
+    damaged.write_bytes(bag_path.read_bytes()[: bag_path.stat().st_size * 6 // 10])
+    assert main(['replay', str(damaged), *COMMAND, '--output', str(tmp_path)]) == 0
+    report = json.loads((tmp_path / 'report.json').read_text())
+    (warning,) = report['bag']['warnings']
+    assert re.search(r'damaged\.mcap is damaged: .*`mcap recover`', warning)
+    whole = tmp_path / 'whole'
+    assert main(['replay', str(bag_path), *COMMAND, '--output', str(whole)]) == 0
+    chunks = [chunks_in(folder / 'predictions.mcap') for folder in (tmp_path, whole)]
+    assert 3 <= len(chunks[0]) < len(chunks[1])
+    for found, expected in zip(*chunks, strict=False):
+        assert np.array_equal(found.actions, expected.actions)

@@ -10,6 +10,7 @@ from transforms3d import quaternions
 from robomamba_ros.spatial.transforms import (
     compose,
     interpolate,
+    inverse,
     move_in_base,
     quaternion_from_rotation_matrix,
     quaternion_from_rotation_vector,
@@ -84,3 +85,6 @@ def test_poses_compose_as_matrices_do(a_T_b, b_T_c) -> None:
         rotation_matrix(a_T_b.quaternion) @ rotation_matrix(b_T_c.quaternion),
     )
     close(found.position, a_T_b.position + rotation_matrix(a_T_b.quaternion) @ b_T_c.position)
+    nowhere = compose(a_T_b, inverse(a_T_b))
+    close(nowhere.position, np.zeros(3))
+    close(turn_between(nowhere, Pose(np.zeros(3), np.array([0.0, 0.0, 0.0, 1.0]))), np.zeros(3))

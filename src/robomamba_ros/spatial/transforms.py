@@ -94,6 +94,12 @@ def compose(a_T_b: Pose, b_T_c: Pose) -> Pose:
     return Pose(a_T_b.position + rotated, turned)
 
 
+def inverse(a_T_b: Pose) -> Pose:
+    """Return b_T_a: the pose of a, given in b."""
+    turned = quaternion_inverse(a_T_b.quaternion)
+    return Pose(-rotation_matrix(turned) @ a_T_b.position, turned)
+
+
 def move_in_base(pose: Pose, translation: Float64Array, rotation_vector: Float64Array) -> Pose:
     """Return `pose` moved by a translation [m] and turned by a rotation vector [rad], base axes."""
     turn = _exp(np.asarray(rotation_vector, dtype=np.float64).tolist())

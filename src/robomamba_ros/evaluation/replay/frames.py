@@ -5,13 +5,13 @@ Knows nothing about bags.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from robomamba_ros.data.chunk_arrays import predicted_poses
+from robomamba_ros.evaluation.replay.views import CameraViews
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.spatial.transforms import rotation_matrix
 from robomamba_ros.types import ActionChunk, Float64Array, Observation, Pose, UInt8Array
@@ -34,18 +34,18 @@ class Frame:
 class Film:
     """A few frames from start to end of a bag.
 
-    intrinsics: camera -> (3, 3), looked up when a frame is drawn. notes: why a path was not drawn.
+    views: looked up when a frame is drawn. notes: why a path was not drawn.
     """
 
     def __init__(
         self,
         arm: ArmContract,
-        intrinsics: Mapping[str, Float64Array],
+        views: CameraViews,
         start_ns: int,
         end_ns: int,
     ) -> None:
         self._cameras = {camera.name: camera for camera in arm.cameras}
-        self._intrinsics = intrinsics
+        self._views = views
         self._every_ns = max((end_ns - start_ns) // FRAMES, 1)
         self._next_ns: int | None = None
         self.frames: list[Frame] = []
@@ -58,28 +58,33 @@ class Film:
         if self._next_ns is not None and now_ns < self._next_ns:
             return
         self._next_ns = now_ns + self._every_ns
-        path = np.empty((0, 3))
-        if anchor is not None:
-            path = np.vstack((anchor.position, predicted_poses(chunk, anchor)[:, :3]))
+        poses = np.empty((0, 7)) if anchor is None else predicted_poses(chunk, anchor)
         for name, image in observation.images.items():
-            drawn = self._draw(name, image, path)
+            drawn = image
+            if anchor is None or not len(poses):
+                self._note(name, 'the policy predicts no poses of the end effector')
+            else:
+                drawn = self._draw(name, image, anchor, poses[:, :3])
             self.frames.append(Frame(observation.stamp_ns, name, drawn))
 
-    def _draw(self, name: str, image: UInt8Array, path: Float64Array) -> UInt8Array:
-        camera, intrinsics = self._cameras[name], self._intrinsics.get(name)
-        missing = ''
-        if len(path) < 2:
-            missing = 'the policy predicts no poses of the end effector'
-        elif camera.base_T_camera is None:
-            missing = 'the arm contract has no base_T_camera'
-        elif intrinsics is None:
-            missing = 'the bag has no camera_info, or the arm contract no info_topic'
-        if missing or camera.base_T_camera is None or intrinsics is None:
-            note = f'{name}: the predicted path is not drawn, {missing}'
-            self.notes += [note] if note not in self.notes else []
+    def _draw(self, name: str, image: UInt8Array, anchor: Pose, path: Float64Array) -> UInt8Array:
+        place = self._views.place(self._cameras[name], anchor)
+        intrinsics = self._views.intrinsics.get(name)
+        if intrinsics is None:
+            self._note(name, 'the bag has no camera_info, or the arm contract no info_topic')
             return image
-        pixels = project(path, camera.base_T_camera, intrinsics)
+        if place is None:
+            self._note(
+                name,
+                'neither the arm contract nor /tf_static of the bag says where the camera is',
+            )
+            return image
+        pixels = project(np.vstack((anchor.position, path)), place, intrinsics)
         return draw_path(image, pixels)
+
+    def _note(self, name: str, missing: str) -> None:
+        note = f'{name}: the predicted path is not drawn, {missing}'
+        self.notes += [note] if note not in self.notes else []
 
 
 def project(points: Float64Array, base_T_camera: Pose, intrinsics: Float64Array) -> Float64Array:

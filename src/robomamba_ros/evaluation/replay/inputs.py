@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Protocol
 
-import numpy as np
-
 from robomamba_ros.data.bag_topics import (
     IMAGES,
     INSTRUCTIONS,
@@ -24,12 +22,13 @@ from robomamba_ros.data.bags.reader import Bag, Message
 from robomamba_ros.data.image_messages import camera_to_rgb
 from robomamba_ros.data.state_messages import StateJoiner, nanoseconds
 from robomamba_ros.errors import ConfigError, DataError, ObservationError, unknown_name
+from robomamba_ros.evaluation.replay.views import CameraViews
 from robomamba_ros.policies.base import PolicySpec
 from robomamba_ros.robots.arm import ArmContract, Camera
-from robomamba_ros.types import Float64Array, RobotState, UInt8Array
+from robomamba_ros.types import RobotState, UInt8Array
 
 CLOCK = '/clock'
-TF_STATIC = '/tf_static'
+TF_STATIC, TF = '/tf_static', 'tf2_msgs/msg/TFMessage'
 
 
 def needed_topics(arm: ArmContract) -> tuple[str, ...]:
@@ -61,7 +60,7 @@ class Inputs(Protocol):
 class BagInputs:
     """The streams of a bag that an arm and a policy need.
 
-    instruction: instead of the bag's own. intrinsics: camera -> (3, 3), once they were met.
+    instruction: instead of the bag's own. views: how the cameras see, as far as it was met.
     kinematics: of an arm that gives no poses or takes none. Raises DataError naming a topic that
     is missing or of another type, ConfigError for a camera that the arm contract lacks.
     """
@@ -71,7 +70,7 @@ class BagInputs:
     ) -> None:
         self._bag = bag
         self._instruction = instruction
-        self.intrinsics: dict[str, Float64Array] = {}
+        self.views = CameraViews(arm.base_frame)
         if not bag.count:
             raise DataError(f'{bag.path} holds no messages: there is nothing to replay')
         self._arm = arm
@@ -88,6 +87,9 @@ class BagInputs:
                 raise ConfigError(unknown_name(kind, name, cameras))
             self._add_camera(cameras[name])
         self._add_instruction()
+        frames = bag.topics.get(TF_STATIC)
+        if frames is not None and frames.type == TF and not frames.problem:
+            self._takers[TF_STATIC] = lambda content, _: self.views.add_frames(content)
         self._clock = CLOCK if CLOCK in bag.topics else None
 
     def _add_camera(self, camera: Camera) -> None:
@@ -149,7 +151,7 @@ class BagInputs:
         inputs.on_image(camera.name, nanoseconds(content.header.stamp), decode)
 
     def _info(self, camera: str, content: Any, inputs: Inputs) -> None:
-        self.intrinsics[camera] = np.array(content.k, dtype=np.float64).reshape(3, 3)
+        self.views.add_info(camera, content)
 
     def _text(self, content: Any, inputs: Inputs) -> None:
         inputs.on_instruction(content.data)

@@ -88,7 +88,7 @@ class Replay:
         }
         self._freshness = Freshness(self.budgets_s)
         self.comparison = Comparison(spec, self.execute_steps)
-        self.film = Film(arm, self._inputs.intrinsics, bag.start_ns, bag.end_ns)
+        self.film = Film(arm, self._inputs.views, bag.start_ns, bag.end_ns)
         self.trace = Trace(self.budgets_s)
         self._pending: tuple[int, ActionChunk] | None = None
         self._new_chunk_ns: int | None = None
