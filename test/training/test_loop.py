@@ -91,7 +91,7 @@ def test_refuses_to_resume_with_other_settings(data, tmp_path):
         Trainer(small_run(data, tmp_path, learning_rate=1e-4))
 
 
-def test_resumes_a_run_that_did_not_know_the_newer_settings(data, tmp_path):
+def test_resumes_a_run_of_before_the_newer_settings_and_the_record(data, tmp_path):
     config = small_run(data, tmp_path)
     list(Trainer(config).run(until=1))
     path = tmp_path / 'training_state.pt'
@@ -99,6 +99,8 @@ def test_resumes_a_run_that_did_not_know_the_newer_settings(data, tmp_path):
     for name in ('streaming', 'augment_shift', 'validation_share'):
         del state['config'][name]
     torch.save(state, path)
+    for name in ('run.json', 'metrics.jsonl'):
+        (tmp_path / name).unlink()
     assert Trainer(config).step == 1
     with pytest.raises(CheckpointError, match='other settings of streaming'):
         Trainer(small_run(data, tmp_path, streaming=2))

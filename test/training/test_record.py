@@ -19,6 +19,8 @@ def test_lines_are_means_and_what_is_later_than_the_state_is_taken_back(tmp_path
             record.write(step, 1)
     record.write(6, 1)
     assert [line['velocity'] for line in lines(tmp_path)] == [1.5, 3.5, 5.5]
+    with (tmp_path / 'metrics.jsonl').open('a') as file:
+        file.write('{"step": 7, "sta')
     Record(tmp_path, 4, {'command': 'second'})
     assert [line['step'] for line in lines(tmp_path)] == [2, 4]
     starts = json.loads((tmp_path / 'run.json').read_text())['starts']

@@ -14,6 +14,8 @@ from robomamba_ros.policies.registry import load_policy
 from robomamba_ros.resources import find_file
 from robomamba_ros.training.config import load_train_config
 from robomamba_ros.training.loop import Trainer
+from robomamba_ros.training.start import read_template
+from robomamba_ros.vision.encoders import KeypointConfig
 
 TOWER = {
     'hidden_size': 32,
@@ -81,6 +83,17 @@ def test_the_papers_settings_are_a_named_run():
     assert (config.warmup_steps, config.weight_decay, config.ema_decay) == (0, 1e-2, 0.0)
     assert (config.validation_every, config.patience) == (1000, 10)
     assert config.localization_weight == 0.0
+
+
+@pytest.mark.parametrize(
+    'name', ['metaworld_mt10', 'metaworld_mt50', 'metaworld_mt50_paper', 'my_arm']
+)
+def test_the_other_named_runs_name_a_policy_that_is_there(name):
+    config = load_train_config(find_file('training', name), {})
+    template = read_template(config)
+    assert isinstance(template.vision, KeypointConfig)
+    # The paper's data budget: nothing that only a simulator knows.
+    assert (config.localization_weight == 0.0) == (name in ('metaworld_mt50_paper', 'my_arm'))
 
 
 def test_an_assembled_checkpoint_is_trained_and_runs(data, tmp_path, assembled):

@@ -59,9 +59,12 @@ class RunFiles:
         torch.save({'config': asdict(self._config), **moving}, partial)
         partial.replace(self.state)
 
-    def load(self, device: torch.device) -> dict[str, Any]:
-        """Return what `save` was given; raises CheckpointError where the settings were others."""
-        state: dict[str, Any] = torch.load(self.state, map_location=device, weights_only=True)
+    def load(self) -> dict[str, Any]:
+        """Return what `save` was given, in main memory.
+
+        Raises CheckpointError where the settings were others.
+        """
+        state: dict[str, Any] = torch.load(self.state, map_location='cpu', weights_only=True)
         # What is newer than the state was then as it is by default.
         defaults = {f.name: f.default for f in fields(TrainConfig) if f.default is not MISSING}
         saved, now = {**defaults, **state['config']}, asdict(self._config)

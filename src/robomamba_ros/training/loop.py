@@ -241,9 +241,9 @@ class Trainer:
             save(folder, network, self._ema, self.tokenizer, self.normalization)
 
     def _restore(self) -> None:
-        state = self._files.load(self._device)
+        state = self._files.load()
         self.network.load_state_dict(state['network'])
-        self._ema = state['ema']
+        self._ema = {name: value.to(self._device) for name, value in state['ema'].items()}
         self._optimizer.load_state_dict(state['optimizer'])
         self._best = Best(**state.get('best', {}))
         self.step = state['step']

@@ -30,12 +30,15 @@ class Record:
 
     def __init__(self, folder: Path, step: int, start: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        starts = json.loads((folder / RUN).read_text())['starts'] if step else []
+        run, self._path = folder / RUN, folder / METRICS
+        # A run of before it kept a record goes on with one.
+        starts = json.loads(run.read_text())['starts'] if step and run.is_file() else []
         document = {'starts': [*starts, {'step': step, **start, **_surroundings()}]}
-        (folder / RUN).write_text(json.dumps(document, indent=1) + '\n', encoding='utf-8')
-        self._path = folder / METRICS
-        lines = self._path.read_text().splitlines(keepends=True) if step else []
-        kept = [line for line in lines if json.loads(line)['step'] <= step]
+        run.write_text(json.dumps(document, indent=1) + '\n', encoding='utf-8')
+        old = step and self._path.is_file()
+        lines = self._path.read_text().splitlines(keepends=True) if old else []
+        # The last line of a run that was killed may not be whole.
+        kept = [line for line in lines if line.endswith('\n') and json.loads(line)['step'] <= step]
         self._path.write_text(''.join(kept), encoding='utf-8')
         self._events: Any = None
         if importlib.util.find_spec('tensorboard'):
