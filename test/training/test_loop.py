@@ -134,7 +134,8 @@ def test_a_stage_ends_when_the_held_out_error_falls_no_more(episodes, tmp_path):
         validation_every=2,
         patience=2,
     )
-    history = list(Trainer(config).run())
+    # Interrupted in between: what was best, and for how long, is remembered.
+    history = [*Trainer(config).run(until=4), *Trainer(config).run()]
     assert [p.step for p in history] == [1, 2, 3, 4, 5, 6, 21, 22, 23, 24, 25, 26]
     assert [p.stage for p in history] == [1] * 6 + [2] * 6
     assert Trainer(config).step == 50
