@@ -26,6 +26,7 @@ from robomamba_ros.evaluation.report_charts import (
     common_span,
     histogram,
     labels,
+    milliseconds,
     ticks,
     time_chart,
 )
@@ -195,6 +196,7 @@ def test_ticks_are_round_and_inside() -> None:
     assert ticks(-0.12, 0.13, 4) == pytest.approx([-0.1, 0.0, 0.1])
     assert labels(ticks(0.0, 1.0, 4)) == ['0.00', '0.25', '0.50', '0.75', '1.00']
     assert labels([-0.1, 0.0]) == ['\N{MINUS SIGN}0.1', '0.0']
+    assert labels([0.0, 0.00025]) == ['0.00000', '0.00025']
 
 
 def test_axes_of_motion_share_one_scale() -> None:
@@ -218,3 +220,7 @@ def test_a_stall_does_not_flatten_the_histogram() -> None:
     assert beyond == 1
     assert '>p50 20.0<' in chart
     assert chart.count('class="bar"') == 1
+
+
+def test_times_keep_what_can_be_read_of_them() -> None:
+    assert [milliseconds(value) for value in (885.13, 7.14, 0.0483)] == ['885.1', '7.1', '0.048']

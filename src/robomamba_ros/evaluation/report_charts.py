@@ -42,7 +42,7 @@ def ticks(low: float, high: float, count: int) -> list[float]:
 
 def labels(values: list[float]) -> list[str]:
     """Return the ticks as text, all with the decimals the finest one needs."""
-    for decimals in range(5):
+    for decimals in range(8):
         if all(abs(value - round(value, decimals)) < 1e-9 for value in values):
             break
     return [f'{value:.{decimals}f}'.replace('-', '\N{MINUS SIGN}') for value in values]
@@ -157,9 +157,14 @@ def histogram(description: str, samples: Float64Array) -> tuple[str, int]:
         content.append(
             f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
             f'<text class="{room} strong" x="{x + (5 if room == "start" else -5):.1f}" '
-            f'y="{row}">{name} {value:.1f}</text>'
+            f'y="{row}">{name} {milliseconds(value)}</text>'
         )
     return _svg(description, *content), len(samples) - len(shown)
+
+
+def milliseconds(value: float) -> str:
+    """Return a time [ms] as it is read: to a tenth, and a short one to two digits."""
+    return f'{value:.1f}' if value >= 1.0 else f'{value:.2g}'
 
 
 def interval_bar(rate: float, interval: tuple[float, float]) -> str:

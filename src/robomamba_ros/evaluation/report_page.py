@@ -18,6 +18,7 @@ from robomamba_ros.evaluation.report_charts import (
     common_span,
     histogram,
     interval_bar,
+    milliseconds,
     time_chart,
 )
 from robomamba_ros.evaluation.report_data import EpisodeReport, Machine, RunReport
@@ -201,8 +202,9 @@ def latency_figure(title: str, samples: Float64Array) -> str:
     outside = f' {beyond} beyond the axis.' if beyond else ''
     return (
         f'<figure><figcaption>{escape(title)} [ms]</figcaption>{chart}'
-        f'<p class="note">{spread.count} samples: p50 {spread.p50:.1f}, p90 {spread.p90:.1f}, '
-        f'p99 {spread.p99:.1f}, maximum {spread.maximum:.1f} ms.{outside}</p></figure>'
+        f'<p class="note">{spread.count} samples: p50 {milliseconds(spread.p50)}, '
+        f'p90 {milliseconds(spread.p90)}, p99 {milliseconds(spread.p99)}, '
+        f'maximum {milliseconds(spread.maximum)} ms.{outside}</p></figure>'
     )
 
 

@@ -124,7 +124,9 @@ def _frames(report: ReplayReport) -> str:
         )
         name = f'<h3>{escape(policy.label)}</h3>' if len(report.policies) > 1 else ''
         notes = ''.join(f'<p class="note">{escape(note)}</p>' for note in film.notes)
-        strips.append(f'{name}<div class="filmstrip">{figures}</div>{notes}' if figures else '')
+        strips.append(
+            f'{name}<div class="filmstrip large">{figures}</div>{notes}' if figures else ''
+        )
     if not any(strips):
         return ''
     return (
