@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     )
     from robomamba_ros.evaluation.replay.run import Replay
     from robomamba_ros.evaluation.report_data import this_machine
+    from robomamba_ros.policies.base import fake_observation
     from robomamba_ros.policies.registry import load_chunk_policy
     from robomamba_ros.robots.arm import load_arm
 
@@ -84,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
     with Bag(args.bag) as bag:
         for label, directory in zip(_labels(args.policy), args.policy, strict=True):
             policy = load_chunk_policy(directory, load_options(args))
+            # The first inference compiles; a live policy has done that before it is needed.
+            policy.infer(fake_observation(policy.spec))
             single = len(args.policy) == 1
             name = 'predictions.mcap' if single else f'predictions-{label}.mcap'
             with BagWriter(args.output / name) as writer:

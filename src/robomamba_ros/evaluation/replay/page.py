@@ -20,6 +20,7 @@ from robomamba_ros.evaluation.report_page import (
 )
 from robomamba_ros.types import NANOSECONDS
 
+MOST_STALLS = 20
 # (figure, what it means, factor, unit) of the table.
 ROWS = (
     ('chunks', 'chunks predicted', 1.0, ''),
@@ -172,16 +173,19 @@ def _stalls(report: ReplayReport) -> str:
     rows = [
         [
             escape(policy.label),
-            f'{(stall.start_ns - policy.replay.trace.start_ns) / NANOSECONDS:.2f} s',
-            f'{(stall.end_ns - stall.start_ns) / NANOSECONDS:.2f} s',
+            _seconds(stall.start_ns - policy.replay.trace.start_ns),
+            _seconds(stall.end_ns - stall.start_ns),
             escape('; '.join(stall.reasons)),
         ]
         for policy in report.policies
-        for stall in policy.replay.trace.stalls[:20]
+        for stall in policy.replay.trace.stalls
     ]
     if not rows:
         return ''
-    return f'<section><h2>Stalls</h2>{_table(["Policy", "At", "For", "Because"], rows)}</section>'
+    table = _table(['Policy', 'At', 'For', 'Because'], rows[:MOST_STALLS])
+    more = len(rows) - MOST_STALLS
+    note = f'<p class="note">{more} more are in report.json.</p>' if more > 0 else ''
+    return f'<section><h2>Stalls</h2>{table}{note}</section>'
 
 
 def _latencies(report: ReplayReport) -> str:
@@ -214,6 +218,10 @@ def _table(head: list[str], rows: Iterable[list[str]]) -> str:
     cells = ''.join(f'<th scope="col">{escape(text)}</th>' for text in head)
     body = ''.join(f'<tr>{"".join(f"<td>{cell}</td>" for cell in row)}</tr>' for row in rows)
     return f'<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _seconds(time_ns: int) -> str:
+    return f'{time_ns / NANOSECONDS:.2f}\N{NARROW NO-BREAK SPACE}s'
 
 
 def _number(value: float, unit: str) -> str:
