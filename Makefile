@@ -24,7 +24,7 @@ typecheck: $(INSTALLED) ## check types strictly
 	$(BIN)/mypy
 
 test: lint typecheck egl ## lint, typecheck, and run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 demo: $(INSTALLED) egl ## drive the simulated Sawyer over ROS 2 and write a report
 	$(BIN)/robomamba demo

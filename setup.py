@@ -45,6 +45,7 @@ DEV = [
     'triton>=3.7,<4',
     'transformers>=5,<6',
     'pytest>=8.3,<10',
+    'pytest-xdist>=3.5,<4',
     'hypothesis>=6.100,<7',
     'ruff~=0.17.5',
     'mypy~=2.4',

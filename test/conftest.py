@@ -1,5 +1,6 @@
 """Settings every test needs before its first import."""
 
+import contextlib
 import os
 
 # MuJoCo chooses its renderer when it is imported, whichever test imports it first.
@@ -13,3 +14,7 @@ import torch
 # when it is imported, and other packages import it too.
 if not torch.cuda.is_available():
     os.environ.setdefault('TRITON_INTERPRET', '1')
+
+# Imported after Mesa has rendered in a process, it crashes it; optimizers import it too.
+with contextlib.suppress(ImportError):
+    import triton  # noqa: F401
