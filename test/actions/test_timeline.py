@@ -172,6 +172,15 @@ def test_a_chunk_that_is_no_joint_motion_is_refused(space, names, expected):
         joints_at(joint_chunk(np.zeros((2, len(names))), names, space), 1000)
 
 
+def test_the_channel_of_the_gripper_may_be_called_as_its_joint():
+    arm = load_arm('so101')
+    assert arm.gripper.joint == 'gripper'
+    chunk = joint_chunk([[0.1, 0.5]], ('elbow_flex', 'gripper'), ActionSpace.JOINT_DELTA)
+    timeline = joint_timeline(chunk, np.zeros(5), arm.joints, arm.gripper.joint)
+    assert timeline.at(1100).tolist() == pytest.approx([0.0, 0.0, 0.1, 0.0, 0.0])
+    assert timeline.gripper_at(1050) == 0.5
+
+
 def test_a_gap_is_a_way_and_a_turn_or_that_of_the_joint_which_is_furthest_off():
     turned = Pose(
         ANCHOR.position + np.array([0.03, 0.04, 0]),

@@ -212,3 +212,20 @@ def test_a_base_at_rest_that_is_not_corrected_gets_exactly_zero():
         velocity = [0.1, 0.0, 0.3] if i < 10 else [0.0, 0.0, 0.0]
         twist = servo.twist(base_setpoint(i, [0.1, 0.0, 0.0], velocity), state, correct=False)
     assert not twist.any()
+
+
+def test_a_correction_begins_without_a_jerk():
+    servo = BaseServo(HSR)
+    # The base slips aside, by 0.01 mm more in each period.
+    twists = [
+        servo.twist(
+            base_setpoint(i, np.zeros(3), np.zeros(3)),
+            base_state(i, [0, 1e-5 * i, 0]),
+            correct=True,
+        )
+        for i in range(200)
+    ]
+    sideways = np.array(twists)[:, 1]
+    assert (sideways[:50] == 0.0).all()
+    assert -3.2e-3 < sideways[-1] < -2.8e-3
+    assert np.abs(np.diff(sideways)).max() < 3e-5

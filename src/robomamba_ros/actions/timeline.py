@@ -121,7 +121,7 @@ def joint_timeline(
     where the chunk is not one of joint actions.
     """
     names = [joint.name for joint in joints]
-    if gripper_joint in chunk.names:
+    if gripper_joint in chunk.names and gripper_joint != GRIPPER_NAME:
         raise ActionError(f"'{gripper_joint}' moves by the channel '{GRIPPER_NAME}', 0..1")
     _check_names(chunk, JOINT_SPACES, 'joint', names)
     lower, upper = np.array([joint.position for joint in joints]).T

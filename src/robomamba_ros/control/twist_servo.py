@@ -132,7 +132,9 @@ class BaseServo:
 
 
 def _correction(way: Float64Array, still: float) -> Float64Array:
-    return _GAIN * way if np.linalg.norm(way) > still else np.zeros_like(way)
+    distance = float(np.linalg.norm(way))
+    # What exceeds `still` counts, so that a correction begins without a jerk.
+    return way * (_GAIN * max(1.0 - still / distance, 0.0)) if distance else np.zeros_like(way)
 
 
 def _within_norms(
