@@ -205,7 +205,7 @@ def test_a_pose_out_of_reach_stops_the_arm_and_says_so(kinematics):
     assert bench.loop.status.state is LoopState.HOLDING
     assert violation(joints_of(path)) <= 1e-6
     assert bench.loop.counts.values()['last_stop'] == reason
-    # The next chunk leads away and is followed, slowly: a stretched elbow turns far for a short way.
+    # The next chunk leads away and is followed, slowly: a stretched elbow turns far at first.
     bench.add(np.tile(-0.1 * outwards, (80, 1)), EE_DELTA_NAMES[:3], ActionSpace.EE_DELTA)
     after = bench.tick(200)[-1]
     assert bench.loop.status.state is LoopState.TRACKING

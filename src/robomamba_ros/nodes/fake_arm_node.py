@@ -38,7 +38,8 @@ class FakeArmNode(Node):
     """A robot that is where it was commanded to be, and measures what it was commanded.
 
     /diagnostics has, by part and quantity, the largest share of a limit that commands took since
-    the start or ~/reset, and the joint whose it is. fake: the robot, None until it is connected.
+    the start or ~/reset, and the joint whose it is. fake, inputs: the robot and its commands, None
+    until it is connected.
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -47,6 +48,7 @@ class FakeArmNode(Node):
         )
         self.fatal = ''
         self.fake: FakeArm | None = None
+        self.inputs: FakeArmInputs | None = None
         self._declared = Parameters(self, FAKE_ARM)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._start_timer = self.create_timer(0.0, self._start, clock=steady)
@@ -73,8 +75,9 @@ class FakeArmNode(Node):
         inputs = FakeArmInputs(self, arm, fake, self._now_ns, self._warn)
 
         def tick() -> None:
-            if fake.advance(self._now_ns()):
-                states.publish(fake)
+            # A command of this period may have moved the arm already.
+            fake.advance(self._now_ns())
+            states.publish(fake)
 
         def look() -> None:
             now_ns = self._now_ns()
@@ -91,7 +94,7 @@ class FakeArmNode(Node):
         self.create_timer(1.0 / parameters['camera_rate'], look)
         self.create_service(Trigger, '~/reset', on_reset)
         Diagnostics(self, lambda: report(fake, inputs))
-        self.fake = fake
+        self.fake, self.inputs = fake, inputs
 
     def _kinematics(self, arm: ArmContract, urdf: str) -> Kinematics | None:
         """Return the kinematics where a pose is measured or commanded."""

@@ -46,14 +46,24 @@ class StatePublishers:
         self._base = [joint.name for joint in arm.joints_of('base')]
         self._joint_states = node.create_publisher(JointState, 'joint_states', profile)
         self._ee_pose = self._odometry = None
+        self._stamp_ns = 0
         if 'ee_pose' in arm.inputs:
             self._ee_pose = node.create_publisher(PoseStamped, 'ee_pose', profile)
         if 'odometry' in arm.inputs:
             self._odometry = node.create_publisher(Odometry, 'odometry', profile)
 
     def publish(self, fake: FakeArm) -> None:
-        """Publish where the arm is; a mobile base is in the odometry, not among the joints."""
+        """Publish where the arm is, unless that is published already.
+
+        A mobile base is in the odometry, not among the joints.
+        """
         stamp_ns, frame = fake.now_ns, self._arm.base_frame
+        if stamp_ns == self._stamp_ns:
+            return
+        self._stamp_ns = stamp_ns
+        # Readers make a state of what is there when the joints come, or the pose.
+        if self._odometry is not None:
+            self._odometry.publish(self._odometry_message(fake, stamp_ns))
         names = [name for name in fake.positions if name not in self._base]
         joints = JointState(
             name=names,
@@ -64,8 +74,6 @@ class StatePublishers:
         self._joint_states.publish(joints)
         if self._ee_pose is not None and fake.pose is not None:
             self._ee_pose.publish(pose_to_stamped(fake.pose, stamp_ns, frame))
-        if self._odometry is not None:
-            self._odometry.publish(self._odometry_message(fake, stamp_ns))
 
     def _odometry_message(self, fake: FakeArm, stamp_ns: int) -> Odometry:
         x, y, heading = (fake.positions[name] for name in self._base)

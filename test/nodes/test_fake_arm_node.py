@@ -1,0 +1,221 @@
+"""The fake arm alone over DDS: what it publishes, takes, refuses and says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, Twist
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from robomamba_ros.data.image_messages import camera_to_rgb, depth_to_metres, image_to_rgb
+from robomamba_ros.data.state_messages import nanoseconds, pose_from_stamped
+from robomamba_ros.nodes import qos
+from robomamba_ros.nodes.conversions import duration_message, gripper_command, pose_to_stamped
+from robomamba_ros.nodes.fake_arm_node import FakeArmNode
+from robomamba_ros.nodes.fake_arm_publishers import MARKER_MM, WALL_MM, encoded
+from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.simulation.color_bars import BARS, ColorBars
+from robomamba_ros.simulation.made_up_urdf import made_up_urdf
+from robomamba_ros.spatial.transforms import move_in_base
+from robomamba_ros.types import NANOSECONDS
+
+SMALL = {'camera_width': 96, 'camera_height': 64}
+
+
+def bars(rgb: np.ndarray) -> list[tuple[int, ...]]:
+    """Return the colours of the bars, from left to right."""
+    columns = ((np.arange(len(BARS)) + 0.5) * rgb.shape[1] / len(BARS)).astype(int)
+    return [tuple(pixel) for pixel in rgb[4, columns].tolist()]
+
+
+def values(diagnostics) -> dict[str, str]:
+    found = [s for message in diagnostics for s in message.status if s.name == 'fake_arm_node']
+    return {value.key: value.value for value in found[-1].values} if found else {}
+
+
+def trajectory(arm, change: float, seconds: float) -> JointTrajectory:
+    """Return a way of all joints from rest, by `change`, to rest."""
+    joints = arm.joints_of('arm')
+    point = JointTrajectoryPoint(
+        positions=[joint.rest + change for joint in joints],
+        velocities=[0.0] * len(joints),
+        time_from_start=duration_message(round(seconds * NANOSECONDS)),
+    )
+    return JointTrajectory(joint_names=[joint.name for joint in joints], points=[point])
+
+
+def publisher(peer, kind, topic):
+    made = peer.node.create_publisher(kind, topic, qos.COMMAND)
+    peer.wait_for(lambda: made.get_subscription_count() == 1, f'the fake arm on {topic}')
+    return made
+
+
+def test_it_follows_a_trajectory_and_measures_it(host, peer) -> None:
+    arm = load_arm('franka_fr3')
+    host((FakeArmNode, {'arm': arm.name, **SMALL}))
+    states = peer.record(JointState, 'joint_states', qos.STATE)
+    diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+    peer.wait_for(lambda: bool(states), 'joint states')
+    assert list(states[0].name) == [*(j.name for j in arm.joints), 'fr3_finger_joint1']
+    assert list(states[0].position) == [*(j.rest for j in arm.joints), 0.039]
+    assert list(states[0].velocity) == [0.0] * 8
+
+    publisher(peer, JointTrajectory, 'joint_trajectory').publish(trajectory(arm, 0.1, 0.5))
+    peer.wait_for(lambda: abs(states[-1].position[0] - 0.1) < 1e-9, 'the end of the way')
+    assert any(state.velocity[0] > 0.0 for state in states)
+    assert np.diff([nanoseconds(state.header.stamp) for state in states]).min() > 0
+    peer.wait_for(lambda: values(diagnostics).get('arm_arrived') == 'True', 'the arrival')
+    found = values(diagnostics)
+    assert (found['arm_commands'], 'arm_refused' in found) == ('1', False)
+    # Halfway of the cubic from rest to rest: 1.5 times the mean speed, up to a period slower.
+    assert float(found['arm_velocity_share']) == pytest.approx(0.297, rel=0.015)
+    assert found['arm_velocity_of'] == 'fr3_joint2'
+    levels = [s for s in diagnostics[-1].status if s.name == 'fake_arm_node']
+    assert levels[-1].message == 'every command was within its limits'
+
+    # A way back at once: beyond the limits, which it says; after a reset it is at rest again.
+    publisher(peer, JointTrajectory, 'joint_trajectory').publish(trajectory(arm, 0.5, 0.05))
+    peer.wait_for(
+        lambda: 'times its limit' in diagnostics[-1].status[0].message, 'a limit to be exceeded'
+    )
+    assert peer.call(Trigger, 'fake_arm_node/reset', Trigger.Request()).success
+    peer.wait_for(lambda: states[-1].position[0] == 0.0, 'the reset')
+    peer.wait_for(lambda: 'arm_commands' not in values(diagnostics[-1:]), 'the counts to be reset')
+
+
+def test_what_it_refuses_it_says(host, peer) -> None:
+    arm = load_arm('franka_fr3')
+    host((FakeArmNode, {'arm': arm.name, **SMALL}))
+    diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+    arm_topic = publisher(peer, JointTrajectory, 'joint_trajectory')
+    for joints, reason in ((['fr3_joint1'], 'not those of the controller'), (None, 'efforts')):
+        message = trajectory(arm, 0.1, 0.5)
+        if joints is None:
+            message.points[0].effort = [1.0]
+        else:
+            message.joint_names = joints
+        arm_topic.publish(message)
+        peer.wait_for(lambda r=reason: r in values(diagnostics).get('arm_refusal', ''), reason)
+    assert values(diagnostics)['arm_refused'] == '2'
+    gripper = publisher(peer, JointState, 'gripper')
+    gripper.publish(JointState(name=['thumb'], position=[0.0]))
+    peer.wait_for(lambda: 'lacks fr3_finger_joint1' in str(values(diagnostics)), 'the gripper')
+
+
+def test_a_camera_shows_its_encoding_with_depth_and_intrinsics(host, peer) -> None:
+    arm = load_arm('franka_fr3')
+    (camera,) = arm.cameras
+    host((FakeArmNode, {'arm': arm.name, **SMALL}))
+    images = peer.record(Image, 'camera/wrist/image', qos.CAMERA)
+    depths = peer.record(Image, 'camera/wrist/depth', qos.CAMERA)
+    infos = peer.record(CameraInfo, 'camera/wrist/camera_info', qos.CAMERA)
+    peer.wait_for(lambda: bool(images and depths and infos), 'image, depth and camera_info')
+    assert bars(camera_to_rgb(images[0], camera)) == [color for _, color in BARS]
+    depth = depth_to_metres(depths[0])
+    assert depth.shape == (64, 96)
+    assert sorted(set(np.unique(depth).round(4))) == [MARKER_MM / 1e3, WALL_MM / 1e3]
+    assert (infos[0].width, infos[0].height) == (96, 64)
+    # 60 degrees from top to bottom.
+    assert infos[0].k[4] == pytest.approx(32.0 / np.tan(np.deg2rad(30.0)))
+    frames = {message[0].header.frame_id for message in (images, depths, infos)}
+    assert frames == {'wrist_optical_frame'}
+
+
+def test_compressed_cameras_are_jpeg(host, peer) -> None:
+    arm = load_arm('so101')
+    host((FakeArmNode, {'arm': arm.name, **SMALL}))
+    images = peer.record(CompressedImage, 'camera/front/image/compressed', qos.CAMERA)
+    peer.wait_for(lambda: bool(images), 'an image')
+    rgb = camera_to_rgb(images[0], arm.cameras[1])
+    expected = [color for _, color in BARS]
+    assert np.abs(np.array(bars(rgb)) - np.array(expected)).max() < 30
+
+
+@pytest.mark.parametrize('encoding', ['rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8'])
+def test_every_encoding_is_read_back_as_it_was(encoding) -> None:
+    picture = ColorBars('wrist', 64, 48).at(0)
+    pixels = encoded(picture, encoding)
+    message = Image(height=48, width=64, encoding=encoding, step=64 * pixels.shape[2])
+    message.data = pixels.tobytes()
+    read = image_to_rgb(message)
+    if encoding == 'mono8':
+        # Red, green and blue count by 0.299, 0.587 and 0.114.
+        assert bars(read)[1] == (210, 210, 210)
+        assert [value for value, _, _ in bars(read)] == sorted(
+            (value for value, _, _ in bars(read)), reverse=True
+        )
+    else:
+        assert np.array_equal(read, picture)
+
+
+def test_a_mobile_robot_drives_and_its_description_has_no_base(host, peer) -> None:
+    arm = load_arm('hsr')
+    host((FakeArmNode, {'arm': arm.name, **SMALL}))
+    states = peer.record(JointState, 'joint_states', qos.STATE)
+    odometry = peer.record(Odometry, 'odometry', qos.STATE)
+    descriptions = peer.record(String, 'robot_description', qos.LATCHED)
+    base = publisher(peer, Twist, 'base')
+    peer.wait_for(lambda: bool(states and odometry and descriptions), 'what it publishes')
+    assert 'odom_x' not in states[0].name
+    assert 'head_pan_joint' in states[0].name
+    assert descriptions[0].data == made_up_urdf(arm)
+    twist = Twist()
+    twist.linear.x, twist.angular.z = 0.1, 0.5
+    base.publish(twist)
+    peer.wait_for(
+        lambda: (
+            odometry[-1].pose.pose.orientation.z > 0.1 and odometry[-1].twist.twist.linear.x == 0.0
+        ),
+        'a turn, and the base to stop by itself',
+    )
+    assert odometry[-1].pose.pose.position.x == pytest.approx(0.05, abs=0.004)
+    assert odometry[-1].header.frame_id == 'odom'
+    # In its footprint it goes ahead, whatever its heading.
+    moving = [o.twist.twist.linear for o in odometry if o.twist.twist.linear.x > 0.0]
+    assert all(v.x == pytest.approx(0.1, abs=1e-3) for v in moving)
+    assert all(v.y == pytest.approx(0.0, abs=2e-3) for v in moving)
+
+
+def test_an_arm_commanded_by_poses_goes_there_and_its_gripper_closes(host, peer) -> None:
+    arm = load_arm('sawyer_sim')
+    host((FakeArmNode, {'arm': arm.name, **SMALL}))
+    poses = peer.record(PoseStamped, 'ee_pose', qos.STATE)
+    states = peer.record(JointState, 'joint_states', qos.STATE)
+    targets = publisher(peer, PoseStamped, 'target_pose')
+    peer.wait_for(lambda: bool(poses), 'a pose')
+    goal = move_in_base(pose_from_stamped(poses[0], 'base'), np.full(3, 0.02), np.zeros(3))
+    targets.publish(pose_to_stamped(goal, 0, 'base'))
+    peer.wait_for(
+        lambda: np.abs(pose_from_stamped(poses[-1], 'base').position - goal.position).max() < 1e-4,
+        'the arm to arrive',
+    )
+    publisher(peer, JointState, 'gripper').publish(gripper_command(0.0, 0, arm))
+    peer.wait_for(lambda: bool(states) and states[-1].position[-1] == 0.0, 'the gripper to close')
+
+
+def test_a_urdf_is_taken_where_one_is_given(host, peer, tmp_path) -> None:
+    path = tmp_path / 'mine.urdf'
+    path.write_text('<robot name="mine"><link name="fr3_link0"/></robot>')
+    host((FakeArmNode, {'arm': 'franka_fr3', 'urdf': str(path), **SMALL}))
+    descriptions = peer.record(String, 'robot_description', qos.LATCHED)
+    peer.wait_for(lambda: bool(descriptions), 'the description')
+    assert descriptions[0].data == path.read_text()
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'reason'),
+    [
+        ({'arm': 'franka_fr4'}, "there is no 'franka_fr4'"),
+        ({'urdf': '/nowhere/arm.urdf'}, "the parameter 'urdf' names a file that cannot be read"),
+        ({'camera_rate': 0.0}, "'camera_rate' must lie within"),
+    ],
+)
+def test_a_wrong_parameter_ends_it_with_a_reason(host, parameters, reason) -> None:
+    started = host((FakeArmNode, parameters))
+    assert started.wait(30.0)
+    assert reason in started.failures[0]
