@@ -79,4 +79,3 @@ class StateHistory(History[RobotState]):
     def add(self, state: RobotState) -> None:
         """Remember a state; the same stamp again changes nothing, an older one is refused."""
         self.put(state.stamp_ns, state)
-
