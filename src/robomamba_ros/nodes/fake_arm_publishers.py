@@ -115,22 +115,28 @@ class CameraPublishers:
             self._info = node.create_publisher(CameraInfo, f'{topic}/camera_info', profile)
 
     def publish(self, stamp_ns: int) -> None:
-        """Publish what the camera sees at a time."""
+        """Publish what the camera sees at a time, as far as somebody looks.
+
+        Images cost as much as all else, and a process that is busy with them is late with states.
+        """
         header = Header(stamp=time_message(stamp_ns), frame_id=f'{self._camera.name}_optical_frame')
-        picture = self._picture.at(stamp_ns)
-        if self._encode_jpeg is not None:
-            data = self._encode_jpeg(picture)
-            self._image.publish(CompressedImage(header=header, format='jpeg', data=data))
-        else:
-            pixels = encoded(picture, self._camera.encoding)
-            self._image.publish(_image(header, pixels, self._camera.encoding))
+        if self._image.get_subscription_count():
+            self._image.publish(self._picture_message(header, stamp_ns))
         if self._info is not None:
             self._info_message.header = header
             self._info.publish(self._info_message)
-        if self._depth is not None:
+        if self._depth is not None and self._depth.get_subscription_count():
             depth = self._depth_mm.copy()
             depth[self._picture.lane, self._picture.marker(stamp_ns)] = MARKER_MM
             self._depth.publish(_image(header, depth, '16UC1'))
+
+    def _picture_message(self, header: Header, stamp_ns: int) -> Any:
+        picture = self._picture.at(stamp_ns)
+        if self._encode_jpeg is not None:
+            data = self._encode_jpeg(picture)
+            return CompressedImage(header=header, format='jpeg', data=data)
+        encoding = self._camera.encoding
+        return _image(header, encoded(picture, encoding), encoding)
 
 
 def encoded(picture: UInt8Array, encoding: str) -> UInt8Array:
