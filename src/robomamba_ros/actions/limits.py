@@ -28,6 +28,7 @@ from robomamba_ros.types import Float64Array, Pose
 
 # A turn that is but rounding [rad]: orientations are known to some 1e-16.
 _STILL = 1e-13
+_NO_WALLS = np.full(3, -np.inf), np.full(3, np.inf)
 
 
 def pose_smoothing_periods(limits: CartesianLimits, period_s: float) -> int:
@@ -87,7 +88,6 @@ class PoseLimiter:
     def follow(self, target: Pose) -> Pose:
         """Return the pose to command in this period so as to be on `target`, or to catch up."""
         limits, period = self._limits, self._period
-        endless = np.full(3, np.inf)
         linear = Pursuit(
             current=self._ahead_velocity,
             reaching=(target.position - self.ahead.position) / period,
@@ -104,7 +104,7 @@ class PoseLimiter:
             speed=limits.rotation_velocity,
             acceleration=limits.rotation_acceleration,
             period=period,
-            walls=(-endless, endless),
+            walls=_NO_WALLS,
         )
         bites, turning_bites = linear.bites(), angular.bites()
         self.bites = (*bites, *(f'rotation_{name}' for name in turning_bites))
@@ -179,10 +179,9 @@ class PoseLimiter:
         """Return the lowest and highest velocity per axis from which the walls can be kept."""
         share = self._limits.acceleration / math.sqrt(3.0)
         position, box = self.ahead.position, self._workspace
-        return (
-            -braking_speed(position - box.lower, share, self._period),
-            braking_speed(box.upper - position, share, self._period),
-        )
+        gaps = np.concatenate((position - box.lower, box.upper - position))
+        speeds = braking_speed(gaps, share, self._period)
+        return -speeds[:3], speeds[3:]
 
 
 def _slowed(velocity: Float64Array, amount: float) -> Float64Array:

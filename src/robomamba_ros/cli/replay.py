@@ -53,6 +53,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay with a progress bar, write predictions and report, and judge."""
+    import gc
     import sys
     import time
     from datetime import datetime, timezone
@@ -103,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
                 report = PolicyReport(label, policy.spec.action_names, replay)
                 for threshold in thresholds:  # before the work, not after it
                     threshold.value(report.figures)
+                gc.freeze()  # what there is so far stays: collections need not go through it
                 with tqdm(total=1.0, desc=label, bar_format=BAR) as bar:
                     replay.run(partial(_show, bar))
             policies.append(report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Generic, TypeVar
 
 from robomamba_ros.errors import ObservationError
@@ -64,6 +65,11 @@ class History(Generic[T]):
             return before
         after_ns, after = self._entries[index]
         return self._mix(before, after, (time_ns - before_ns) / (after_ns - before_ns))
+
+    def since(self, time_ns: int) -> list[tuple[int, T]]:
+        """Return the values with their stamps, from the last one up to `time_ns` on."""
+        first = bisect_right(self._entries, time_ns, key=lambda entry: entry[0]) - 1
+        return list(islice(self._entries, max(first, 0), None))
 
     def clear(self) -> None:
         """Forget every value."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -96,25 +97,25 @@ class Comparison:
         return None if state is None else state.pose
 
     def _compare(self, chunk: ActionChunk) -> None:
-        newest = self._recorded.newest
-        if newest is None:
+        newest, start = self._recorded.newest, self._recorded.at(chunk.stamp_ns)
+        if newest is None or start is None:
             return
         steps = min((newest.stamp_ns - chunk.stamp_ns) // chunk.dt_ns, chunk.horizon)
         if steps < 1:
             return
         times = [chunk.stamp_ns + i * chunk.dt_ns for i in range(steps + 1)]
-        states = [state for time_ns in times if (state := self._recorded.at(time_ns))]
+        motion = _Recorded(self._recorded, times)
         predicted = chunk.actions[:steps].astype(np.float64)
         recorded = np.stack(
-            [_recorded(chunk, name, states, predicted) for name in chunk.names], axis=1
+            [_actions(chunk, name, motion, predicted) for name in chunk.names], axis=1
         )
         self._sums[:steps] += np.abs(predicted - recorded)
         self._counts[:steps] += 1
         positions = np.full((steps, 3), np.nan)
-        poses = predicted_poses(chunk, states[0].pose)[:steps]
+        poses = predicted_poses(chunk, start.pose)[:steps]
         if len(poses):
             positions = poses[:, :3]
-            way = positions - np.stack([state.pose.position for state in states[1:]])
+            way = positions - motion.positions[1:]
             self._way_sums[:steps] += np.linalg.norm(way, axis=1)
             self._way_counts[:steps] += 1
         shown = min(steps, self._execute_steps)
@@ -124,24 +125,65 @@ class Comparison:
         self.motions.append(ChunkMotion(tuple(times[1 : shown + 1]), positions[:shown], opening))
 
 
-def _recorded(
-    chunk: ActionChunk, name: str, states: list[RobotState], predicted: Float64Array
+class _Recorded:
+    """The recorded motion at times (s + 1,) [ns], each part of it once it is asked for."""
+
+    def __init__(self, history: StateHistory, times: list[int]) -> None:
+        self._history = history
+        self._times = times
+        entries = history.since(times[0])
+        self._states = [state for _, state in entries]
+        # From here on, because a float cannot tell the nanoseconds since 1970 apart.
+        self._stamps = np.array([stamp - times[0] for stamp, _ in entries])
+        self._offsets = np.array(times) - times[0]
+
+    @cached_property
+    def _poses(self) -> list[Pose]:
+        found = (self._history.at(time_ns) for time_ns in self._times)
+        return [state.pose for state in found if state is not None]
+
+    @cached_property
+    def positions(self) -> Float64Array:
+        """(s + 1, 3) [m]."""
+        known = np.stack([state.pose.position for state in self._states])
+        return np.stack([self._at_times(column) for column in known.T], axis=1)
+
+    @cached_property
+    def turns(self) -> Float64Array:
+        """Rotation vectors (s, 3) from time to time [rad]."""
+        return np.stack([turn_between(a, b) for a, b in pairwise(self._poses)])
+
+    @cached_property
+    def quaternions(self) -> Float64Array:
+        """(s + 1, 4)."""
+        return np.stack([pose.quaternion for pose in self._poses])
+
+    def values(self, name: str) -> Float64Array:
+        """(s + 1,) of the gripper or a joint."""
+        return self._at_times(np.array([state.value(name) for state in self._states]))
+
+    def _at_times(self, known: Float64Array) -> Float64Array:
+        return np.asarray(np.interp(self._offsets, self._stamps, known))
+
+
+def _actions(
+    chunk: ActionChunk, name: str, motion: _Recorded, predicted: Float64Array
 ) -> Float64Array:
-    """Return the actions (s,) of one channel that the recorded states (s + 1) amount to."""
+    """Return the actions (s,) of one channel that the recorded motion amounts to."""
     if name in EE_DELTA_NAMES:
         index = EE_DELTA_NAMES.index(name)
-        if index < 3:
-            return np.diff([state.pose.position[index] for state in states])
-        turns = [turn_between(a.pose, b.pose)[index - 3] for a, b in pairwise(states)]
-        return np.array(turns)
-    values = np.array([state.value(name) for state in states])
-    if chunk.space is ActionSpace.JOINT_DELTA and name != GRIPPER_NAME:
-        return np.diff(values)
-    if name in EE_POSE_NAMES[3:]:
+        return np.diff(motion.positions[:, index]) if index < 3 else motion.turns[:, index - 3]
+    if name in EE_POSE_NAMES[:3]:
+        return motion.positions[1:, EE_POSE_NAMES.index(name)]
+    if name in EE_POSE_NAMES:
         # A quaternion and its negative are the same rotation.
         columns = [chunk.names.index(each) for each in EE_POSE_NAMES[3:]]
-        turned = np.stack([state.pose.quaternion for state in states[1:]])
-        return np.asarray(values[1:] * np.sign((predicted[:, columns] * turned).sum(axis=1)))
+        turned = motion.quaternions[1:]
+        sign = np.sign((predicted[:, columns] * turned).sum(axis=1))
+        return np.asarray(sign * turned[:, EE_POSE_NAMES.index(name) - 3])
+    values = motion.values(name)
+    if chunk.space is ActionSpace.JOINT_DELTA and name != GRIPPER_NAME:
+        return np.diff(values)
     return values[1:]
 
 
