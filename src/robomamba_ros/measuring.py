@@ -59,12 +59,16 @@ def print_table(title: str, times: Mapping[str, Times]) -> None:
 
 
 class PeakMemory(threading.Thread):
-    """Samples how much memory this process takes while the context lasts, as Linux counts it."""
+    """Samples how much memory this process takes while the context lasts, as Linux counts it.
+
+    every_s: between samples; each takes the interpreter from what is measured for a moment.
+    """
 
     FIELDS: ClassVar = {'RssAnon': 'allocated', 'RssFile': 'mapped from files, reclaimable'}
 
-    def __init__(self) -> None:
+    def __init__(self, every_s: float = 0.002) -> None:
         super().__init__(daemon=True)
+        self._every_s = every_s
         self.sizes = dict.fromkeys(self.FIELDS.values(), 0)
         self._before = self._read()
         self._end = threading.Event()
@@ -79,7 +83,7 @@ class PeakMemory(threading.Thread):
 
     def run(self) -> None:
         """Keep the largest sample of each kind until the context ends."""
-        while not self._end.wait(0.002):
+        while not self._end.wait(self._every_s):
             for name, size in self._read().items():
                 self.sizes[name] = max(self.sizes[name], size - self._before[name])
 

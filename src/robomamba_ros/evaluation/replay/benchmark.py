@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -132,11 +133,12 @@ def replay(recording: Recording, policy: ChunkPolicy, name: str) -> None:
     with TemporaryDirectory(prefix='robomamba_benchmark_') as folder:
         path = Path(folder) / 'recorded.mcap'
         recording.write(path)
+        os.sync()  # else it is still on its way to the disk while the predictions are written
         size_gb = path.stat().st_size / 1e9
         print(f'\n{recording}: {size_gb:.2f} GB, {name}', flush=True)
         arm = recording.contract()
         with (
-            PeakMemory() as memory,
+            PeakMemory(every_s=0.2) as memory,
             Bag(path) as bag,
             BagWriter(Path(folder) / 'predicted.mcap') as writer,
         ):
