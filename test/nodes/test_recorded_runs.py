@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rclpy
 
-from robomamba_ros.bringup import PolicyOptions, SimOptions, sim_graph
+from robomamba_ros.bringup import BagOptions, PolicyOptions, SimOptions, replay_graph, sim_graph
 from robomamba_ros.data.bags.reader import Bag
 from robomamba_ros.data.bags.recording import RecordingThread
 from robomamba_ros.data.bags.writer import BagWriter
@@ -18,6 +19,8 @@ from robomamba_ros.evaluation.replay.inputs import needed_topics
 from robomamba_ros.evaluation.replay.predictions import Predictions
 from robomamba_ros.evaluation.replay.run import Replay
 from robomamba_ros.nodes.bag_recorder import BagRecorder
+from robomamba_ros.nodes.graph import node_factories
+from robomamba_ros.nodes.host import Host
 from robomamba_ros.nodes.simulated_graph import simulated_graph
 from robomamba_ros.policies.registry import load_policy
 from robomamba_ros.robots.arm import load_arm
@@ -84,3 +87,31 @@ def test_a_recorded_run_replays_to_the_same_bytes_and_to_what_was_live(
     # In real time a state may be lost on its way to the policy and not to the recorder.
     assert all(same) if mode == 'lockstep' else sum(same) >= len(same) / 2
     assert done.trace.problems.count == 0
+
+
+def test_a_bag_played_to_live_nodes_gives_the_chunks_of_a_replay_and_no_commands(
+    ros_environment, tmp_path
+) -> None:
+    record(tmp_path / 'bag', 'realtime')
+    replay(tmp_path / 'bag', tmp_path / 'p.mcap', execute_steps=1)
+    replayed = chunks(tmp_path / 'p.mcap')
+    specs = replay_graph(PolicyOptions(CHECKPOINT), BagOptions(str(tmp_path / 'bag')))
+    rclpy.init(args=[])
+    try:
+        live = RecordingThread(tmp_path / 'live', 'mcap', 1 << 28)
+        topics = [*CHUNKS, 'target_pose', 'gripper']
+        listener = partial(BagRecorder, topics, live, lambda _: None)
+        with Host([listener, *node_factories(specs)]) as host:
+            assert host.wait(timeout_s=60.0), 'the bag did not come to its end'
+        assert host.failures == []
+        live.close()
+    finally:
+        rclpy.shutdown()
+    found = chunks(tmp_path / 'live')
+    assert len(found) >= 2 * 4
+    assert found.keys() <= replayed.keys()
+    # Topics are best effort, and a new instruction comes between two images.
+    same = sum(found[key] == replayed[key] for key in found)
+    assert same >= len(found) // 2
+    with Bag(tmp_path / 'live') as bag:
+        assert set(bag.topics) == set(CHUNKS)
