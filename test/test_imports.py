@@ -23,7 +23,7 @@ SOURCE = Path(__file__).parents[1] / 'src'
 # Lowest floor first. A part imports from floors below its own, and from itself.
 FLOORS = (
     ('errors',),
-    ('types', 'sections', 'weights', 'memory', 'measuring'),
+    ('types', 'sections', 'weights', 'memory', 'measuring', 'processes'),
     ('resources', 'spatial', 'mamba', 'vision', 'language'),
     ('policies', 'robots'),
     ('simulation',),

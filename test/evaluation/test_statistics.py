@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robomamba_ros.errors import DataError
-from robomamba_ros.evaluation.statistics import percentiles, rates_by_name, success_interval
+from robomamba_ros.evaluation.statistics import (
+    SuccessRate,
+    mean_interval,
+    percentiles,
+    rates_by_name,
+    success_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -63,3 +69,30 @@ def test_percentiles_of_a_ramp() -> None:
     )
     with pytest.raises(DataError, match='at least one sample'):
         percentiles(np.zeros(0))
+
+
+def test_the_interval_of_a_mean_counts_each_rate_once() -> None:
+    one = SuccessRate(15, 20)
+    assert mean_interval([one]) == pytest.approx(one.interval)
+    # Four equal rates: half as wide as one, on either side.
+    low, high = mean_interval([one] * 4)
+    assert one.rate - low == pytest.approx((one.rate - one.interval[0]) / 2)
+    assert high - one.rate == pytest.approx((one.interval[1] - one.rate) / 2)
+    # A group of many tasks counts no more than one of few.
+    low, high = mean_interval([SuccessRate(200, 200), SuccessRate(0, 20)])
+    assert low < 0.5 < high
+    with pytest.raises(DataError, match='at least one rate'):
+        mean_interval([])
+
+
+def test_the_interval_of_a_mean_covers_it() -> None:
+    """In 95 % of experiments, a little more or less, whatever the rates of the groups are."""
+    random = np.random.default_rng(0)
+    rates, trials = np.array([0.95, 0.6, 0.7, 0.4]), np.array([560, 220, 120, 100])
+    drawn = random.binomial(trials, rates, (2000, 4))
+    ends = [
+        mean_interval([SuccessRate(*c) for c in zip(row, trials, strict=True)])
+        for row in drawn.tolist()
+    ]
+    covered = np.mean([low <= rates.mean() <= high for low, high in ends])
+    assert 0.93 < covered < 0.97

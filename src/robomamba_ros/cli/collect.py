@@ -8,21 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from robomamba_ros.errors import SimulationError, unknown_name
-
-# The tasks of the small benchmark: what the shipped checkpoint was trained on.
-MT10_TASKS = (
-    'reach',
-    'drawer-open',
-    'drawer-close',
-    'button-press-topdown',
-    'door-open',
-    'window-open',
-    'window-close',
-    'push',
-    'pick-place',
-    'peg-insert-side',
-)
+from robomamba_ros.cli.tasks import add_task_option, choose_tasks
 
 
 def add_parser(subparsers: Any) -> None:
@@ -34,13 +20,7 @@ def add_parser(subparsers: Any) -> None:
         'interrupted collection is continued by the same command.',
     )
     parser.add_argument('folder', type=Path, help='where the data set is written')
-    parser.add_argument(
-        '--tasks',
-        nargs='+',
-        default=list(MT10_TASKS),
-        metavar='TASK',
-        help='tasks by name, or all (default: the ten of metaworld_mt10)',
-    )
+    add_task_option(parser)
     parser.add_argument('--episodes', type=int, default=600, help='per task (default: 600)')
     parser.add_argument('--shard', type=int, default=25, help='episodes per file (default: 25)')
     parser.add_argument('--clean', action='store_true', help='disturb no episode')
@@ -63,10 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from robomamba_ros.simulation.metaworld import load_tasks
 
     known = load_tasks()
-    tasks = tuple(known) if args.tasks == ['all'] else tuple(args.tasks)
-    for task in tasks:
-        if task not in known:
-            raise SimulationError(unknown_name('Meta-World task', task, known))
+    tasks = choose_tasks(args.tasks)
     config = CollectConfig(tasks, args.episodes, args.shard, image_share=args.image_share)
     if args.clean:
         config = replace(config, clean_share=1.0)

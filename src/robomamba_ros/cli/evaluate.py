@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robomamba_ros.cli.collect import MT10_TASKS
 from robomamba_ros.cli.load_options import add_load_options, load_options
-from robomamba_ros.errors import ConfigError, SimulationError, unknown_name
+from robomamba_ros.cli.tasks import add_task_option, choose_tasks
+from robomamba_ros.errors import ConfigError
 from robomamba_ros.resources import checkpoint_directory
 
 if TYPE_CHECKING:
-    from robomamba_ros.evaluation.metaworld import EvaluationConfig, TaskResult
+    from robomamba_ros.evaluation.metaworld import EvaluationConfig, Job, Outcome
 
 
 def add_parser(subparsers: Any) -> None:
@@ -32,70 +32,89 @@ def add_parser(subparsers: Any) -> None:
         'process on several cores',
     )
     parser.add_argument('policy', help='a checkpoint directory, for example models/anolevla-mt10')
-    parser.add_argument('--tasks', nargs='+', default=list(MT10_TASKS), metavar='TASK')
+    add_task_option(parser)
     parser.add_argument('--episodes', type=int, default=20, help='per task (default: 20)')
     parser.add_argument(
-        '--execute-steps', type=int, default=10, help='actions run per inference (default: 10)'
+        '--execute-steps',
+        type=int,
+        metavar='N',
+        help="actions run per inference (default: the checkpoint's execute_steps)",
     )
     parser.add_argument(
         '--latency-steps', type=int, default=0, help='control periods an inference takes'
     )
     add_load_options(parser)
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1)
-    parser.add_argument('--output', type=Path, help='write the results there as JSON')
+    parser.add_argument(
+        '--output',
+        type=Path,
+        metavar='FILE',
+        help='write the results there as JSON, after every episode; the same command continues '
+        'them, and other tasks and more episodes are added',
+    )
+    parser.add_argument(
+        '--videos',
+        type=Path,
+        metavar='DIR',
+        help='film the first failure of every task, and the first success of every group, which '
+        'are run again for it',
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate with a progress bar, and print the table."""
+    """Evaluate with a progress bar, and print the tables."""
     from tqdm import tqdm
 
-    from robomamba_ros.evaluation.metaworld import (
-        EvaluationConfig,
-        evaluate,
-        table,
-        write_results,
-    )
-    from robomamba_ros.simulation.metaworld import load_tasks
+    from robomamba_ros.evaluation.metaworld import EvaluationConfig, evaluate, film, worth_seeing
+    from robomamba_ros.evaluation.results import Results
+    from robomamba_ros.evaluation.success import tables
+    from robomamba_ros.policies.registry import describe_policy
 
-    known = load_tasks()
-    for task in args.tasks:
-        if task not in known:
-            raise SimulationError(unknown_name('Meta-World task', task, known))
+    policy = str(checkpoint_directory(args.policy))
+    steps = args.execute_steps
     config = EvaluationConfig(
-        policy=str(checkpoint_directory(args.policy)),
-        tasks=tuple(args.tasks),
+        policy=policy,
+        tasks=choose_tasks(args.tasks),
+        execute_steps=describe_policy(policy).spec.execute_steps if steps is None else steps,
         episodes=args.episodes,
-        execute_steps=args.execute_steps,
         latency_steps=args.latency_steps,
         load=load_options(args),
     )
-    results = {}
-    with tqdm(total=len(config.tasks), unit='task') as bar:
-        for result in _through_graph(config) if args.graph else evaluate(config, args.workers):
-            results[result.task] = result
+    results = Results(args.output, config, args.graph)
+    jobs = results.missing
+    with tqdm(total=len(config.jobs), initial=len(results.outcomes), unit='episode') as bar:
+        found = _through_graph(config, jobs) if args.graph else evaluate(config, jobs, args.workers)
+        for outcome in found:
+            results.add(outcome)
+            bar.set_postfix(task=outcome.task, successes=results.successes)
             bar.update()
-    ordered = [results[task] for task in config.tasks]
-    print(table(ordered))
+    results.write()
+    print(tables(results.outcomes))
     print(f'\n{config.episodes} episodes a task, seeds from {config.first_seed}, ', end='')
-    print(f'{config.execute_steps} actions executed per inference')
-    if args.output:
-        write_results(args.output, config, ordered)
+    print(f'{config.execute_steps} actions executed per inference', end='')
+    print(f', each {config.latency_steps} periods late' if config.latency_steps else '')
+    if args.videos:
+        chosen = worth_seeing(results.outcomes)
+        for path in film(config, chosen, args.videos, args.workers):
+            print(path, flush=True)
     return 0
 
 
-def _through_graph(config: EvaluationConfig) -> Iterator[TaskResult]:
-    """Yield the result of each task, its episodes run by the live nodes."""
+def _through_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    """Yield the outcome of each of `jobs`, run by the live nodes."""
+    if config.latency_steps:
+        raise ConfigError('--latency-steps is for evaluation in process, without --graph')
+    if not jobs:
+        return
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     from robomamba_ros.bringup import PolicyOptions, SimOptions, sim_graph
-    from robomamba_ros.evaluation.metaworld import task_result
+    from robomamba_ros.evaluation.metaworld import Outcome
     from robomamba_ros.evaluation.rollout import Episode
     from robomamba_ros.nodes.run_recorder import RunRecorder
     from robomamba_ros.nodes.simulated_graph import simulated_graph
     from robomamba_ros.simulation.metaworld import CAMERA
 
-    if config.latency_steps:
-        raise ConfigError('--latency-steps is for evaluation in process, without --graph')
     options = PolicyOptions(
         config.policy,
         arm=config.arm,
@@ -104,7 +123,7 @@ def _through_graph(config: EvaluationConfig) -> Iterator[TaskResult]:
         execute_steps=config.execute_steps,
         enabled=True,
     )
-    specs = sim_graph(options, SimOptions(config.tasks[0], config.first_seed))
+    specs = sim_graph(options, SimOptions(*jobs[0]))
     recorders: list[RunRecorder] = []
 
     def recorder() -> RunRecorder:
@@ -112,12 +131,9 @@ def _through_graph(config: EvaluationConfig) -> Iterator[TaskResult]:
         return recorders[0]
 
     with simulated_graph(specs, extra=[recorder]) as runner:
-        for task in config.tasks:
-            episodes = []
-            for seed in range(config.first_seed, config.first_seed + config.episodes):
-                result = runner.run(task, seed)
-                seen = recorders[0].take()
-                episodes.append(
-                    Episode(task, seed, result.success, result.steps, seen.commanded, seen.measured)
-                )
-            yield task_result(task, episodes)
+        for task, seed in jobs:
+            end = runner.run(task, seed)
+            seen = recorders[0].take()
+            yield Outcome.of(
+                Episode(task, seed, end.success, end.steps, seen.commanded, seen.measured)
+            )

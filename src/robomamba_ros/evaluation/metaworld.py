@@ -1,24 +1,30 @@
-"""Success of a policy over Meta-World tasks: many episodes on seeds never trained on."""
+"""Episodes of a policy in Meta-World tasks, on seeds never trained on, on several cores.
+
+Every episode follows from its task and seed alone, whatever ran before it: that makes evaluations
+resumable, and lets an episode be run again to be seen. Knows nothing about tables and files.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from robomamba_ros.data.collect import FIRST_SEED
-from robomamba_ros.errors import ConfigError
+from robomamba_ros.errors import ConfigError, SimulationError
 from robomamba_ros.evaluation.rollout import Episode, run_episode
-from robomamba_ros.evaluation.statistics import SuccessRate
 from robomamba_ros.policies.base import LoadOptions
+from robomamba_ros.processes import run_jobs
+from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.simulation.metaworld import MetaWorldSim, load_tasks
+from robomamba_ros.types import UInt8Array
 
 # Seeds of evaluation; collection uses seeds from FIRST_SEED on.
 EVALUATION_SEED = 5_000
+VIDEO_STEPS, VIDEO_FPS = 4, 20.0
+
+Job = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -27,123 +33,142 @@ class EvaluationConfig:
 
     policy: str
     tasks: tuple[str, ...]
+    execute_steps: int
     episodes: int = 20
-    execute_steps: int = 10
     latency_steps: int = 0
     first_seed: int = EVALUATION_SEED
     arm: str = 'sawyer_sim'
     load: LoadOptions = field(default_factory=LoadOptions)
 
     def __post_init__(self) -> None:
+        if min(self.episodes, self.execute_steps) < 1 or self.latency_steps < 0:
+            raise ConfigError(
+                f'{self.episodes} episodes a task, {self.execute_steps} actions per inference and '
+                f'a latency of {self.latency_steps} control periods: the first two must be 1 or '
+                'more, the last 0 or more'
+            )
         if self.first_seed + self.episodes > FIRST_SEED:
             raise ConfigError(
                 f'evaluation seeds must stay below {FIRST_SEED}, where the seeds of training data '
                 f'begin; got {self.first_seed} .. {self.first_seed + self.episodes}'
             )
 
+    @property
+    def jobs(self) -> list[Job]:
+        """The task and seed of every episode."""
+        seeds = range(self.first_seed, self.first_seed + self.episodes)
+        return [(task, seed) for task in self.tasks for seed in seeds]
+
 
 @dataclass(frozen=True)
-class TaskResult:
-    """The episodes of one task; failed_seeds say which to look at."""
+class Outcome:
+    """How an episode went. mean_jerk: of the measured end effector [m/s^3]."""
 
     task: str
-    success: SuccessRate
-    mean_steps: float
+    seed: int
+    success: bool
+    steps: int
     mean_jerk: float
-    failed_seeds: tuple[int, ...]
+
+    @classmethod
+    def of(cls, episode: Episode) -> Outcome:
+        """Return what is kept of an episode."""
+        each = episode
+        return cls(each.task, each.seed, each.success, each.steps, each.mean_jerk)
 
 
-def evaluate(config: EvaluationConfig, workers: int) -> Iterator[TaskResult]:
-    """Yield the result of each task as it is finished; each process takes one task at a time."""
-    jobs = [(config, task) for task in config.tasks]
-    with get_context('spawn').Pool(min(workers, len(jobs))) as pool:
-        yield from pool.imap_unordered(_run_task, jobs)
+def evaluate(config: EvaluationConfig, jobs: Iterable[Job], workers: int) -> Iterator[Outcome]:
+    """Yield the outcome of each of `jobs` as it is there."""
+    for _, _, outcome in run_jobs(partial(_Rollout, config), jobs, workers):
+        yield outcome
 
 
-def _run_task(job: tuple[EvaluationConfig, str]) -> TaskResult:
-    config, task = job
-    from robomamba_ros.policies.registry import load_chunk_policy
-    from robomamba_ros.robots.arm import load_arm
-    from robomamba_ros.simulation.metaworld import MetaWorldSim
+def worth_seeing(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return the first failure of every task, and the first success of every group of tasks."""
+    tasks = load_tasks()
+    chosen: dict[tuple[str, bool], Outcome] = {}
+    for each in outcomes:
+        what = tasks[each.task].group if each.success else each.task
+        chosen.setdefault((what, each.success), each)
+    return list(chosen.values())
 
-    policy = load_chunk_policy(config.policy, config.load)
-    arm = load_arm(config.arm)
-    size = max((camera.height for camera in policy.spec.cameras), default=224)
-    sim = MetaWorldSim(task, 0, camera_size=size)
-    episodes = [
-        run_episode(
-            sim,
-            policy,
-            arm,
+
+def film(
+    config: EvaluationConfig, outcomes: Sequence[Outcome], folder: Path, workers: int
+) -> Iterator[Path]:
+    """Run episodes again and write a video of each; yields them as they are there.
+
+    Raises SimulationError where one goes otherwise than it went.
+    """
+    jobs = ((outcome.task, outcome) for outcome in outcomes)
+    for _, _, path in run_jobs(partial(_Camera, config, folder), jobs, workers):
+        yield path
+
+
+class _Rollout:
+    """Runs episodes, with the policy loaded once, and the simulation made once for each task."""
+
+    def __init__(self, config: EvaluationConfig) -> None:
+        from robomamba_ros.policies.registry import load_chunk_policy
+
+        self._config = config
+        # Before the simulator: transformers brings triton, which must not come after Mesa's LLVM.
+        self._policy = load_chunk_policy(config.policy, config.load)
+        self._arm = load_arm(config.arm)
+        self._sim: MetaWorldSim | None = None
+
+    def __call__(self, task: str, seed: int) -> Outcome:
+        return Outcome.of(self.run(task, seed))
+
+    def simulate(self, task: str) -> MetaWorldSim:
+        """Return the simulation, of a task."""
+        if self._sim is None:
+            size = max((camera.height for camera in self._policy.spec.cameras), default=224)
+            self._sim = MetaWorldSim(task, 0, camera_size=size)
+        elif self._sim.task != task:
+            self._sim.reset(task, 0)
+        return self._sim
+
+    def run(self, task: str, seed: int, watch: Callable[[], None] | None = None) -> Episode:
+        """Run an episode; see run_episode."""
+        return run_episode(
+            self.simulate(task),
+            self._policy,
+            self._arm,
             seed,
-            execute_steps=config.execute_steps,
-            latency_steps=config.latency_steps,
+            execute_steps=self._config.execute_steps,
+            latency_steps=self._config.latency_steps,
+            watch=watch,
         )
-        for seed in range(config.first_seed, config.first_seed + config.episodes)
-    ]
-    sim.close()
-    return task_result(task, episodes)
 
 
-def task_result(task: str, episodes: Sequence[Episode]) -> TaskResult:
-    """Return the result of a task from its episodes."""
-    return TaskResult(
-        task=task,
-        success=SuccessRate(sum(e.success for e in episodes), len(episodes)),
-        mean_steps=float(np.mean([e.steps for e in episodes])),
-        mean_jerk=float(np.mean([e.mean_jerk for e in episodes])),
-        failed_seeds=tuple(e.seed for e in episodes if not e.success),
-    )
+class _Camera:
+    """Runs episodes again, and writes a video of each."""
 
+    def __init__(self, config: EvaluationConfig, folder: Path) -> None:
+        self._rollout, self._folder = _Rollout(config), folder
 
-def table(results: Sequence[TaskResult]) -> str:
-    """Return the results as a Markdown table, with 95 % Wilson intervals and the mean of tasks."""
-    lines = [
-        '| task | success | 95 % interval | mean steps | mean jerk [m/s^3] |',
-        '|---|---|---|---|---|',
-    ]
-    for result in results:
-        low, high = result.success.interval
-        lines.append(
-            f'| {result.task} | {result.success.successes}/{result.success.trials} '
-            f'| {100 * low:.0f} .. {100 * high:.0f} % | {result.mean_steps:.0f} '
-            f'| {result.mean_jerk:.0f} |'
-        )
-    total = SuccessRate(
-        sum(r.success.successes for r in results), sum(r.success.trials for r in results)
-    )
-    low, high = total.interval
-    lines.append(
-        f'| **mean of tasks** | **{100 * mean_of_tasks(results):.1f} %** '
-        f'| {100 * low:.1f} .. {100 * high:.1f} % | | |'
-    )
-    return '\n'.join(lines)
+    def __call__(self, task: str, outcome: Outcome) -> Path:
+        from robomamba_ros.evaluation.video import SUFFIX, write_video
 
+        sim = self._rollout.simulate(task)
+        frames: list[UInt8Array] = []
 
-def mean_of_tasks(results: Sequence[TaskResult]) -> float:
-    """Return the mean success rate over tasks, 0..1."""
-    return float(np.mean([result.success.rate for result in results]))
+        def watch() -> None:
+            if sim.steps % VIDEO_STEPS == 0:
+                frames.append(sim.render())
 
-
-def write_results(path: Path, config: EvaluationConfig, results: Sequence[TaskResult]) -> None:
-    """Write settings and results as JSON."""
-    document: dict[str, Any] = {
-        'policy': config.policy,
-        'execute_steps': config.execute_steps,
-        'latency_steps': config.latency_steps,
-        'seeds': [config.first_seed, config.first_seed + config.episodes - 1],
-        'mean_of_tasks': mean_of_tasks(results),
-        'tasks': {
-            r.task: {
-                'successes': r.success.successes,
-                'trials': r.success.trials,
-                'interval_95': list(r.success.interval),
-                'mean_steps': r.mean_steps,
-                'mean_jerk': r.mean_jerk,
-                'failed_seeds': list(r.failed_seeds),
-            }
-            for r in results
-        },
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + '\n', encoding='utf-8')
+        again = self._rollout.run(task, outcome.seed, watch)
+        if (again.success, again.steps) != (outcome.success, outcome.steps):
+            raise SimulationError(
+                f'{task}, seed {outcome.seed}: run again, the episode ends after {again.steps} '
+                f'steps, success {again.success}; it ended after {outcome.steps}, success '
+                f'{outcome.success}. Results and videos have to be made on one machine, with one '
+                'version of everything: evaluate anew'
+            )
+        end = 'success' if outcome.success else 'failure'
+        group = load_tasks()[task].group
+        path = self._folder / f'{group}_{task}_{outcome.seed}_{end}{SUFFIX}'
+        # The end stays for half a second.
+        write_video(path, [*frames, *[sim.render()] * int(VIDEO_FPS / 2)], VIDEO_FPS)
+        return path

@@ -53,12 +53,14 @@ def run_episode(
     latency_steps: int = 0,
     instruction: str | None = None,
     view: Callable[[UInt8Array], UInt8Array] | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> Episode:
     """Run the simulation's task from a seed until success or its last step.
 
     execute_steps: actions run before the next inference; latency_steps: control periods between an
     observation and its chunk; instruction: instead of the task's own; view: what the policy sees
-    of an image, for tests of whether it looks.
+    of an image, for tests of whether it looks. watch: called in every control period, for who
+    wants to see the simulation as it goes.
     """
     sim.reset(None, seed)
     policy.reset()
@@ -76,6 +78,8 @@ def run_episode(
         return sim.render() if view is None else view(sim.render())
 
     while not sim.done:
+        if watch is not None:
+            watch()
         now_ns = sim.steps * DT_NS
         state = sim.state(now_ns)
         buffer.add_state(state)

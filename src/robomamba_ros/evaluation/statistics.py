@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +50,21 @@ class SuccessRate:
     def interval(self) -> tuple[float, float]:
         """The 95 % Wilson interval (low, high)."""
         return success_interval(self.successes, self.trials)
+
+
+def mean_interval(rates: Sequence[SuccessRate]) -> tuple[float, float]:
+    """Return a 95 % interval (low, high) of the mean of rates, each counting once whatever its n.
+
+    Made of the Wilson intervals of the rates. Raises DataError where there are none. Source: Zou,
+    Huang, Zhang 2009, "A note on confidence interval estimation for a linear function of binomial
+    proportions".
+    """
+    if not rates:
+        raise DataError('a mean needs at least one rate')
+    mean = sum(each.rate for each in rates) / len(rates)
+    low = math.hypot(*(each.rate - each.interval[0] for each in rates)) / len(rates)
+    high = math.hypot(*(each.interval[1] - each.rate for each in rates)) / len(rates)
+    return mean - low, mean + high
 
 
 def rates_by_name(outcomes: Iterable[tuple[str, bool]]) -> dict[str, SuccessRate]:

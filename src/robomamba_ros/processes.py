@@ -1,0 +1,96 @@
+"""Jobs in several processes, each of which keeps what is expensive to make from job to job.
+
+A worker that dies is an error here, not a wait without end. Knows nothing about what a job is.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import TypeVar
+
+from robomamba_ros.errors import RoboMambaError
+
+Group = TypeVar('Group', bound=Hashable)
+Item = TypeVar('Item')
+Result = TypeVar('Result')
+
+
+def run_jobs(
+    make: Callable[[], Callable[[Group, Item], Result]],
+    jobs: Iterable[tuple[Group, Item]],
+    workers: int,
+) -> Iterator[tuple[Group, Item, Result]]:
+    """Yield the jobs with their results as they come; no worker runs ahead of who takes them.
+
+    make: called once in each worker, gives the function that does its jobs. jobs: (group, item);
+    a worker stays with a group as long as it can, for what is expensive to change. One worker
+    takes them in order, group by group. Raises RoboMambaErrors of the workers, and one where a
+    worker dies.
+    """
+    waiting: dict[Group, deque[Item]] = {}
+    for group, item in jobs:
+        waiting.setdefault(group, deque()).append(item)
+    crew: dict[Connection, BaseProcess] = {}
+    busy: dict[Connection, tuple[Group, Item]] = {}
+
+    def give(worker: Connection, last: Group | None) -> None:
+        if last in waiting:
+            group: Group = last
+        elif waiting:
+            crowd = Counter(group for group, _ in busy.values())
+            group = min(waiting, key=crowd.__getitem__)
+        else:
+            return
+        busy[worker] = (group, waiting[group].popleft())
+        if not waiting[group]:
+            del waiting[group]
+        worker.send(busy[worker])
+
+    context = get_context('spawn')
+    try:
+        for _ in range(min(workers, sum(map(len, waiting.values())))):
+            ours, theirs = context.Pipe()
+            crew[ours] = context.Process(target=_work, args=(make, theirs), daemon=True)
+            crew[ours].start()
+            theirs.close()
+            give(ours, None)
+        while busy:
+            ready = wait(list(busy))
+            for worker in [each for each in busy if each in ready]:
+                try:
+                    result = worker.recv()
+                except (EOFError, ConnectionResetError):
+                    crew[worker].join()
+                    raise RoboMambaError(
+                        f'a worker process died (exit code {crew[worker].exitcode}) at '
+                        f'{" ".join(map(str, busy[worker]))}; where memory ran out, give fewer '
+                        '--workers'
+                    ) from None
+                if isinstance(result, RoboMambaError):
+                    raise result
+                group, item = busy.pop(worker)
+                give(worker, group)
+                yield group, item, result
+    finally:
+        for worker, process in crew.items():
+            worker.close()
+            process.terminate()
+            process.join()
+
+
+def _work(make: Callable[[], Callable[[Group, Item], Result]], jobs: Connection) -> None:
+    # Ctrl-C reaches every process of a terminal; the first one ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        work = make()
+        while True:
+            jobs.send(work(*jobs.recv()))
+    except RoboMambaError as error:
+        jobs.send(error)
+    except (EOFError, ConnectionError):
+        pass
