@@ -7,6 +7,7 @@ from robomamba_ros.errors import SimulationError
 
 pytest.importorskip('metaworld', reason='the simulation extra is not installed')
 
+from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.simulation.metaworld import DT_NS, STEP_M, MetaWorldSim, load_tasks
 
 
@@ -67,6 +68,15 @@ def test_points_are_found_where_they_are_seen(sim):
     assert near.sum() > 10
     seen = np.array([columns[near].mean(), rows[near].mean()])
     assert np.abs(seen - pixel).max() < 3
+
+
+def test_keeps_targets_in_the_box_of_the_contract_or_in_the_tasks_own(sim):
+    sim.reset('drawer-open', 0)
+    contract = load_arm('sawyer_sim').workspace
+    np.testing.assert_allclose(sim.workspace.lower, contract.lower, atol=1e-6)
+    np.testing.assert_allclose(sim.workspace.upper, contract.upper, atol=1e-6)
+    sim.reset('lever-pull', 0)
+    assert sim.workspace.lower[2] == pytest.approx(-0.15)
 
 
 def test_the_expert_opens_the_drawer(sim):

@@ -30,6 +30,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         '--set',
         nargs='+',
+        action='extend',
         default=[],
         metavar='KEY=VALUE',
         help='other settings of the file, for example stage1_steps=100',

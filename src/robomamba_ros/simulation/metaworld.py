@@ -18,6 +18,7 @@ import numpy as np
 
 from robomamba_ros.errors import SimulationError, unknown_name
 from robomamba_ros.resources import share_directory
+from robomamba_ros.robots.parts import Workspace
 from robomamba_ros.types import (
     NANOSECONDS,
     Float32Array,
@@ -114,6 +115,12 @@ class MetaWorldSim:
         self._env = env
         self._expert = self._experts[f'{name}-v3']()
         self.task = name
+
+    @property
+    def workspace(self) -> Workspace:
+        """The box in which the task keeps its targets, base axes [m]; nine tasks have their own."""
+        lower, upper = self._env.mocap_low, self._env.mocap_high
+        return Workspace(lower.astype(np.float64), upper.astype(np.float64))
 
     def step(self, target_position: Float64Array, gripper_opening: float) -> None:
         """Advance 12.5 ms towards a target.
