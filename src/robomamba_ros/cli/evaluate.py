@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from robomamba_ros.cli.load_options import add_load_options, load_options
@@ -108,6 +110,19 @@ def _through_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Ou
     if not jobs:
         return
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    from robomamba_ros.simulation.task_contract import task_contract
+
+    with TemporaryDirectory() as folder:
+        by_contract: dict[str, list[Job]] = {}
+        contracts = {task: task_contract(config.arm, task, Path(folder)) for task in config.tasks}
+        for job in jobs:
+            by_contract.setdefault(contracts[job[0]], []).append(job)
+        for contract, alike in by_contract.items():
+            yield from _run_graph(replace(config, arm=contract), alike)
+
+
+def _run_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    """Yield the outcome of each of `jobs`, which all have the contract of the configuration."""
     from robomamba_ros.bringup import PolicyOptions, SimOptions, sim_graph
     from robomamba_ros.evaluation.metaworld import Outcome
     from robomamba_ros.evaluation.rollout import Episode
