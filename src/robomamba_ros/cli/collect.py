@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robomamba_ros.cli.tasks import add_task_option, choose_tasks
+from robomamba_ros.errors import ConfigError
+
+if TYPE_CHECKING:
+    from robomamba_ros.data.collect import CollectConfig, Collected
+
+IMAGE_SHARE = 0.2
 
 
 def add_parser(subparsers: Any) -> None:
@@ -22,14 +28,26 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument('folder', type=Path, help='where the data set is written')
     add_task_option(parser)
     parser.add_argument('--episodes', type=int, default=600, help='per task (default: 600)')
-    parser.add_argument('--shard', type=int, default=25, help='episodes per file (default: 25)')
+    parser.add_argument(
+        '--shard',
+        type=int,
+        default=25,
+        help='episodes of a task before those of the next, which a file holds (default: 25)',
+    )
     parser.add_argument('--clean', action='store_true', help='disturb no episode')
     parser.add_argument(
         '--image-share',
         type=float,
-        default=0.2,
         metavar='SHARE',
-        help='of the frames that are kept, drawn at random (default: 0.2)',
+        help=f'of the frames that are kept, drawn at random (default: {IMAGE_SHARE})',
+    )
+    parser.add_argument(
+        '--lerobot',
+        action='store_true',
+        help='write a LeRobot data set (v3.0) of every frame, instead of a store for training',
+    )
+    parser.add_argument(
+        '--video', action='store_true', help='its images as H.264: smaller, with loss'
     )
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1)
     parser.set_defaults(run=run)
@@ -37,26 +55,72 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Collect, with a progress bar and a summary."""
+    from robomamba_ros.data.collect import CollectConfig
+
+    if args.lerobot and args.image_share is not None:
+        raise ConfigError('--image-share is of stores; a LeRobot data set has every frame')
+    if args.video and not args.lerobot:
+        raise ConfigError('--video is of LeRobot data sets; give --lerobot too')
+    config = CollectConfig(
+        choose_tasks(args.tasks),
+        args.episodes,
+        args.shard,
+        clean_share=1.0 if args.clean else CollectConfig.clean_share,
+        image_share=IMAGE_SHARE if args.image_share is None else args.image_share,
+    )
+    if args.lerobot:
+        _collect_lerobot(args.folder, config, args.video, args.workers)
+    else:
+        _collect_store(args.folder, config, args.workers)
+    return 0
+
+
+def _collect_store(folder: Path, config: CollectConfig, workers: int) -> None:
     from tqdm import tqdm
 
-    from robomamba_ros.data.collect import CollectConfig, collect
+    from robomamba_ros.data.collect import collect, missing_shards, summarize
     from robomamba_ros.simulation.metaworld import load_tasks
 
     known = load_tasks()
-    tasks = choose_tasks(args.tasks)
-    config = CollectConfig(tasks, args.episodes, args.shard, image_share=args.image_share)
-    if args.clean:
-        config = replace(config, clean_share=1.0)
     instructions = {task: known[task].instruction for task in config.tasks}
     total = len(config.tasks) * config.episodes_per_task // config.episodes_per_shard
-    samples = failed = finished = 0
-    with tqdm(total=total, unit='shard') as bar:
-        for _, count, failures in collect(args.folder, config, instructions, args.workers):
-            samples, failed, finished = samples + count, failed + failures, finished + 1
-            bar.update()
+    samples = 0
+    there = total - len(missing_shards(folder, config))
+    with tqdm(total=total, initial=there, unit='shard') as bar:
+        for _, count, _ in collect(folder, config, instructions, workers):
+            samples += count
             bar.set_postfix(samples=samples)
+            bar.update()
+    _print_summary(folder, summarize(folder, config), 'samples')
+
+
+def _collect_lerobot(folder: Path, config: CollectConfig, video: bool, workers: int) -> None:
+    from tqdm import tqdm
+
+    from robomamba_ros.data.collect_lerobot import FPS, LeRobotCollection
+
+    total = len(config.tasks) * config.episodes_per_task
+    frames = 0
+    with LeRobotCollection(folder, config, video=video) as collection:
+        there = total - len(collection.missing)
+        with tqdm(total=total, initial=there, unit='episode') as bar:
+            for count in collection.run(workers):
+                frames += count
+                bar.set_postfix(frames=frames)
+                bar.update()
+        parts = collection.summarize()
+    _print_summary(folder, parts, 'frames')
+    print(f'{sum(part.frames for part in parts) / FPS / 60:.1f} minutes at {FPS} frames a second')
+
+
+def _print_summary(folder: Path, parts: Sequence[Collected], unit: str) -> None:
+    print(f'{"task":28}{"episodes":>10}{unit:>10}{"expert failed":>15}')
+    episodes = frames = failed = 0
+    for part in parts:
+        print(f'{part.task:28}{part.episodes:10}{part.frames:10}{part.failed:15}')
+        episodes, frames = episodes + part.episodes, frames + part.frames
+        failed += part.failed
     print(
-        f'{finished} shards, {samples} samples written to {args.folder}; '
-        f'{failed} episodes in which the expert failed were left out'
+        f'{episodes} episodes, {frames} {unit} in {folder}; {failed} episodes in which the expert '
+        'failed are left out'
     )
-    return 0

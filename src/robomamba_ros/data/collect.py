@@ -1,16 +1,13 @@
-"""Demonstrations from Meta-World's scripted experts, disturbed in execution.
+"""Demonstrations from Meta-World's scripted experts, as a store of samples.
 
-The expert's clean action is what is recorded; what is executed is, now and then, a burst of
-noise. The samples after a burst show how to recover, which clean episodes never show (DART,
-Laskey et al. 2017). A chunk is valid up to the next burst: beyond it the recorded actions no
-longer follow from what the image shows.
+The experts are disturbed in execution (disturbance.py); a chunk is valid up to the next burst.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robomamba_ros.data.demonstrations import DatasetMeta, sample_dtype, shard_path, write_shard
+from robomamba_ros.data.disturbance import plan_noise, valid_actions
 from robomamba_ros.errors import ConfigError
+from robomamba_ros.processes import run_jobs
 from robomamba_ros.simulation.metaworld import CAMERA, DT_NS, MAX_STEPS, STEP_M, MetaWorldSim
-from robomamba_ros.types import ActionSpace, Float64Array
+from robomamba_ros.types import ActionSpace, Float64Array, RobotState
 from robomamba_ros.vision.preprocess import CropResize
 
 STATE_NAMES = ('ee_x', 'ee_y', 'ee_z', 'gripper')
@@ -52,6 +51,35 @@ class CollectConfig:
                 f'episodes_per_task ({self.episodes_per_task}) must be a multiple of '
                 f'episodes_per_shard ({self.episodes_per_shard})'
             )
+        if self.seed < 0 or self.seed + self.episodes_per_task > FIRST_SEED:
+            raise ConfigError(
+                f'seed {self.seed} and {self.episodes_per_task} episodes a task: the seeds 0 to '
+                f'{FIRST_SEED - 1} can be given'
+            )
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What there is of a task; failed: episodes that are left out because the expert failed."""
+
+    task: str
+    episodes: int = 0
+    frames: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of an expert: what it measures before, and its clean action.
+
+    action: (4,), physical: displacement in base axes [m], opening 0..1. disturbed: whether noise
+    is executed instead.
+    """
+
+    number: int
+    state: RobotState
+    action: Float64Array
+    disturbed: bool
 
 
 @dataclass(frozen=True)
@@ -88,9 +116,34 @@ def collect(
     """
     meta = metadata(tuple(instructions[task] for task in config.tasks))
     meta.save(folder)
-    jobs = [shard for shard in _shards(config) if not shard_path(folder, shard.name).is_file()]
-    with get_context('spawn').Pool(workers) as pool:
-        yield from pool.imap_unordered(_run, [(folder, config, meta, shard) for shard in jobs])
+    # Each a group of its own, so that they are taken in their order.
+    jobs = [(shard, folder) for shard in missing_shards(folder, config)]
+    for shard, _, (samples, failed) in run_jobs(partial(_Collector, config, meta), jobs, workers):
+        yield shard.name, samples, failed
+
+
+def missing_shards(folder: Path, config: CollectConfig) -> list[Shard]:
+    """Return the shards that are not there yet."""
+    return [each for each in _shards(config) if not shard_path(folder, each.name).is_file()]
+
+
+def summarize(folder: Path, config: CollectConfig) -> list[Collected]:
+    """Return what the shards that are there hold of each task."""
+    found = {task: Collected(task) for task in config.tasks}
+    missing = set(missing_shards(folder, config))
+    for shard in _shards(config):
+        if shard in missing:
+            continue
+        samples = np.load(shard_path(folder, shard.name), mmap_mode='r')
+        episodes = len(np.unique(samples['episode']))
+        before = found[shard.task]
+        found[shard.task] = Collected(
+            shard.task,
+            before.episodes + episodes,
+            before.frames + len(samples),
+            before.failed + config.episodes_per_shard - episodes,
+        )
+    return list(found.values())
 
 
 def _shards(config: CollectConfig) -> Iterator[Shard]:
@@ -101,21 +154,41 @@ def _shards(config: CollectConfig) -> Iterator[Shard]:
             yield Shard(f'{task}-{part:04d}', task, number, first)
 
 
-def _run(job: tuple[Path, CollectConfig, DatasetMeta, Shard]) -> tuple[str, int, int]:
-    folder, config, meta, shard = job
-    sim = MetaWorldSim(shard.task, 0, camera_size=CROP.height)
-    recorded = []
-    failed = 0
-    for seed in range(shard.first_seed, shard.first_seed + config.episodes_per_shard):
-        samples = record_episode(sim, seed, config, meta, shard.instruction)
-        if len(samples):
-            recorded.append(samples)
-        else:
-            failed += 1
-    sim.close()
-    samples = np.concatenate(recorded) if recorded else np.empty(0, sample_dtype(meta))
-    write_shard(folder, shard.name, samples)
-    return shard.name, len(samples), failed
+class _Collector:
+    """Makes shards, with one simulation for those of a task."""
+
+    def __init__(self, config: CollectConfig, meta: DatasetMeta) -> None:
+        self._config, self._meta = config, meta
+
+    def __call__(self, shard: Shard, folder: Path) -> tuple[int, int]:
+        sim = MetaWorldSim(shard.task, 0, camera_size=CROP.height)
+        seeds = range(shard.first_seed, shard.first_seed + self._config.episodes_per_shard)
+        episodes = [
+            record_episode(sim, seed, self._config, self._meta, shard.instruction) for seed in seeds
+        ]
+        sim.close()
+        samples = np.concatenate(episodes)
+        write_shard(folder, shard.name, samples)
+        return len(samples), sum(len(each) == 0 for each in episodes)
+
+
+def demonstrate(sim: MetaWorldSim, seed: int, noise: dict[int, Float64Array]) -> Iterator[Step]:
+    """Run an episode of the simulation's task from a seed, disturbed by `noise` (plan_noise).
+
+    The simulation stands at a step, and can be rendered, until the next one is taken. When they
+    end, `sim.success` says whether the expert did the task.
+    """
+    sim.reset(None, seed)
+    last_step = MAX_STEPS
+    while sim.steps < last_step:
+        clean = sim.expert_action()
+        executed = noise.get(sim.steps, clean)
+        action = np.array([*(clean[:3] * STEP_M), 0.5 * (1.0 - clean[3])])
+        state = sim.state(sim.steps * DT_NS)
+        yield Step(sim.steps, state, action, sim.steps in noise)
+        sim.step_action(executed)
+        if sim.success and last_step == MAX_STEPS:
+            last_step = min(sim.steps + STEPS_AFTER_SUCCESS, MAX_STEPS)
 
 
 def record_episode(
@@ -123,68 +196,35 @@ def record_episode(
 ) -> NDArray[Any]:
     """Run one disturbed expert episode; returns its samples, none where the expert failed."""
     rng = np.random.default_rng(seed)
-    sim.reset(None, seed)
-    noise = _plan_noise(rng, config.clean_share)
     samples: list[NDArray[Any]] = []
-    clean: list[Float64Array] = []
-    disturbed: list[bool] = []
-    state = sim.state(0)
-    last_step = MAX_STEPS
-    step = 0
-    while step < last_step:
-        previous, state = state, sim.state(step * DT_NS)
-        if step == 0 or rng.random() < config.image_share:
-            sample = np.zeros((), sample_dtype(meta))
-            sample['images'] = CROP(sim.render())[None]
-            sample['state'] = state.vector(meta.state_names)
-            sample['previous_state'] = previous.vector(meta.state_names)
-            points = np.vstack([sim.object_positions.reshape(2, 3), state.pose.position[None]])
-            sample['points'] = points
-            sample['pixels'] = CROP.normalized(sim.project(points))
-            sample['instruction'], sample['episode'], sample['step'] = instruction, seed, step
-            samples.append(sample)
-        action = sim.expert_action()
-        clean.append(action)
-        burst = noise.get(step)
-        disturbed.append(burst is not None)
-        sim.step_action(action if burst is None else burst)
-        step += 1
-        if sim.success and last_step == MAX_STEPS:
-            last_step = min(step + STEPS_AFTER_SUCCESS, MAX_STEPS)
+    steps: list[Step] = []
+    for step in demonstrate(sim, seed, plan_noise(rng, config.clean_share)):
+        steps.append(step)
+        if step.number > 0 and rng.random() >= config.image_share:
+            continue
+        sample = np.zeros((), sample_dtype(meta))
+        sample['images'] = CROP(sim.render())[None]
+        sample['state'] = step.state.vector(meta.state_names)
+        sample['previous_state'] = steps[-2:][0].state.vector(meta.state_names)
+        points = np.vstack([sim.object_positions.reshape(2, 3), step.state.pose.position[None]])
+        sample['points'] = points
+        sample['pixels'] = CROP.normalized(sim.project(points))
+        sample['instruction'], sample['episode'] = instruction, seed
+        sample['step'] = step.number
+        samples.append(sample)
     if not sim.success:
         return np.empty(0, sample_dtype(meta))
-    return _label(np.array(samples), np.array(clean), np.array(disturbed), meta.horizon)
+    return _label(np.array(samples), steps, meta.horizon)
 
 
-def _plan_noise(rng: np.random.Generator, clean_share: float) -> dict[int, Float64Array]:
-    """Return the disturbance by step: up to three bursts of a constant push with jitter."""
-    if rng.random() < clean_share:
-        return {}
-    noise: dict[int, Float64Array] = {}
-    for _ in range(rng.integers(1, 4)):
-        start = int(rng.integers(0, 90))
-        push = rng.uniform(-1.0, 1.0, 3) * rng.uniform(0.3, 1.0)
-        grip = rng.uniform(-1.0, 1.0)
-        for step in range(start, start + int(rng.integers(4, 20))):
-            noise[step] = np.array([*(push + rng.normal(0.0, 0.3, 3)), grip]).clip(-1.0, 1.0)
-    return noise
-
-
-def _label(
-    samples: NDArray[Any], clean: Float64Array, disturbed: NDArray[np.bool_], horizon: int
-) -> NDArray[Any]:
-    """Fill each sample's chunk: the clean actions that follow it, valid up to the next burst.
-
-    The action chosen at the first disturbed step still follows from clean motion, so it counts.
-    """
-    physical = np.empty_like(clean)
-    physical[:, :3] = clean[:, :3] * STEP_M
-    physical[:, 3] = 0.5 * (1.0 - clean[:, 3])
+def _label(samples: NDArray[Any], steps: list[Step], horizon: int) -> NDArray[Any]:
+    """Fill each sample's chunk: the clean actions that follow it, as far as they are valid."""
+    actions = np.array([step.action for step in steps])
+    disturbed = np.array([step.disturbed for step in steps])
     for sample in samples:
         first = int(sample['step'])
-        window = slice(first, min(first + horizon, len(clean)))
+        window = slice(first, min(first + horizon, len(steps)))
         count = window.stop - window.start
-        sample['actions'][:count] = physical[window]
-        broken: NDArray[np.int64] = np.cumsum(disturbed[window]) - disturbed[window]
-        sample['valid'][:count] = broken == 0
+        sample['actions'][:count] = actions[window]
+        sample['valid'][:count] = valid_actions(disturbed[window])
     return samples

@@ -102,7 +102,7 @@ def _read_episode(
     samples['state'] = states[steps]
     samples['previous_state'] = states[(steps - 1).clip(min=0)]
     samples['actions'] = actions[due.clip(max=episode.length - 1)]
-    samples['valid'] = due < episode.length
+    samples['valid'] = dataset.valid(episode, due)
     samples['points'] = samples['pixels'] = np.nan
     samples['instruction'] = dataset.values('task_index')[episode.first + steps].reshape(-1)
     samples['episode'], samples['step'] = episode.index, steps

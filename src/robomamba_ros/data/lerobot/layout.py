@@ -31,6 +31,8 @@ DATA_FILE_MB = 32
 VIDEO_FILE_MB = 64
 
 STATE, ACTION, CAMERA_PREFIX = 'observation.state', 'action', 'observation.images.'
+# Of demonstrations that were disturbed: whether something else than the frame's action was done.
+DISTURBED = 'disturbed'
 
 
 @dataclass(frozen=True)

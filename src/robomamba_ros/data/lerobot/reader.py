@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robomamba_ros.data.lerobot.layout import ACTION, CAMERA_PREFIX, STATE, read_info
+from robomamba_ros.data.disturbance import valid_actions
+from robomamba_ros.data.lerobot.layout import ACTION, CAMERA_PREFIX, DISTURBED, STATE, read_info
 from robomamba_ros.data.lerobot.metadata import Episode, read_episodes, read_tasks
 from robomamba_ros.data.lerobot.tables import FrameTables
 from robomamba_ros.errors import DataError, unknown_name
@@ -36,8 +37,8 @@ class Window:
 
     images: by camera name, RGB (h, w, 3) uint8. state, previous_state: (d_s,) at the frame and at
     the one before it (the same at the beginning of an episode). actions: (H, d_a); valid: (H,),
-    False past the end of the episode, where the last action is repeated. task: in words. episode,
-    step: numbers, from 0.
+    False past the end of the episode, where the last action is repeated, and past where it was
+    disturbed. task: in words. episode, step: numbers, from 0.
     """
 
     images: Mapping[str, UInt8Array]
@@ -149,11 +150,23 @@ class LeRobotDataset:
             state=states[index],
             previous_state=states[max(index - 1, episode.first)],
             actions=actions[np.minimum(steps, episode.stop - 1)],
-            valid=steps < episode.stop,
+            valid=self.valid(episode, steps - episode.first),
             task=self.task(index),
             episode=episode.index,
             step=index - episode.first,
         )
+
+    def valid(self, episode: Episode, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which actions of chunks follow from what is seen at their first.
+
+        steps: (..., H) of an episode, in order; those past its end do not follow. Where the feature
+        `disturbed` is there, neither do those after a step at which it is true.
+        """
+        within: NDArray[np.bool_] = steps < episode.length
+        if DISTURBED not in self.info.features:
+            return within
+        disturbed = self.values(DISTURBED)[episode.first : episode.stop]
+        return within & valid_actions(disturbed[steps.clip(max=episode.length - 1)])
 
     def _known(self, key: str) -> str:
         if key not in self.info.features:
