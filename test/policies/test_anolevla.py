@@ -278,7 +278,7 @@ def test_a_policy_sees_in_one_way(tmp_path, documents, vision):
 
 CONFIGS = [
     *sorted((share_directory() / 'config/policies').glob('anolevla*.yaml')),
-    share_directory() / 'models/anolevla-mt10/config.yaml',
+    *sorted((share_directory() / 'models').glob('anolevla*/config.yaml')),
 ]
 
 
