@@ -50,8 +50,9 @@ def test_the_command_goes_on_where_it_ended(tmp_path, capsys, outcomes):
     # What is there is not run again: this outcome would come out otherwise.
     kept = replace(outcomes[2], steps=7)
     Results(path, CONFIG, through_graph=False).add(kept)
-    command = ['evaluate', POLICY, '--tasks', kept.task, '--episodes', '2', '--workers', '1']
-    assert main([*command, '--output', str(path)]) == 0
+    command = ['evaluate', POLICY, '--tasks', kept.task, '--workers', '1', '--output', str(path)]
+    assert main([*command, '--episodes', '1', '--first-seed', str(outcomes[3].seed)]) == 0
+    assert main([*command, '--episodes', '2']) == 0
     assert '10 actions executed per inference' in capsys.readouterr().out
     document = json.loads(path.read_text())
     assert [Outcome(**each) for each in document['episodes']] == [kept, outcomes[3]]
@@ -125,8 +126,9 @@ def test_tasks_are_named_one_by_one_or_by_group():
 def test_seeds_of_training_and_numbers_that_make_no_sense_are_refused():
     last = replace(CONFIG, first_seed=FIRST_SEED - 2)
     assert max(seed for _, seed in last.jobs) == FIRST_SEED - 1
-    with pytest.raises(ConfigError, match='must stay below 1000000'):
-        replace(CONFIG, first_seed=FIRST_SEED - 1)
+    for seed in (-1, FIRST_SEED - 1):
+        with pytest.raises(ConfigError, match='begin at 0 and stay below 1000000'):
+            replace(CONFIG, first_seed=seed)
     with pytest.raises(ConfigError, match='0 episodes a task'):
         replace(CONFIG, episodes=0)
 

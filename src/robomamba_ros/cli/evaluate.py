@@ -37,6 +37,14 @@ def add_parser(subparsers: Any) -> None:
     add_task_option(parser)
     parser.add_argument('--episodes', type=int, default=20, help='per task (default: 20)')
     parser.add_argument(
+        '--first-seed',
+        type=int,
+        default=5000,
+        metavar='N',
+        help="of a task's episodes (default: 5000); take others to judge a policy that was "
+        'chosen by its results on these',
+    )
+    parser.add_argument(
         '--execute-steps',
         type=int,
         metavar='N',
@@ -81,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         execute_steps=describe_policy(policy).spec.execute_steps if steps is None else steps,
         episodes=args.episodes,
         latency_steps=args.latency_steps,
+        first_seed=args.first_seed,
         load=load_options(args),
     )
     results = Results(args.output, config, args.graph)

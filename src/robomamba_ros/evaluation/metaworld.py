@@ -47,10 +47,10 @@ class EvaluationConfig:
                 f'a latency of {self.latency_steps} control periods: the first two must be 1 or '
                 'more, the last 0 or more'
             )
-        if self.first_seed + self.episodes > FIRST_SEED:
+        if self.first_seed < 0 or self.first_seed + self.episodes > FIRST_SEED:
             raise ConfigError(
-                f'evaluation seeds must stay below {FIRST_SEED}, where the seeds of training data '
-                f'begin; got {self.first_seed} .. {self.first_seed + self.episodes}'
+                f'evaluation seeds begin at 0 and stay below {FIRST_SEED}, where the seeds of '
+                f'training data begin; got {self.first_seed} .. {self.first_seed + self.episodes}'
             )
 
     @property
