@@ -6,9 +6,9 @@ interrupted collection goes on with the shards that are missing. Knows nothing a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from robomamba_ros.data.poses import (
     write_whole,
 )
 from robomamba_ros.errors import ConfigError
+from robomamba_ros.processes import run_jobs
 from robomamba_ros.simulation.handles import HANDLES, Handle, HandleSim, Scene
 
 # Evaluation uses seeds below this number, training from it on.
@@ -64,13 +65,9 @@ def collect_poses(
     folder: Path, config: PoseCollection, workers: int
 ) -> Iterator[tuple[str, int, int]]:
     """Fill `folder`; yields (shard, samples, scenes whose contact is out of sight) as they end."""
-    jobs = [
-        (folder, config, task, start)
-        for task, start in config.shards
-        if not _shard_file(folder, task, start).is_file()
-    ]
-    with get_context('spawn').Pool(workers) as pool:
-        yield from pool.imap_unordered(_run, jobs)
+    jobs = [job for job in config.shards if not _shard_file(folder, *job).is_file()]
+    for _, _, found in run_jobs(partial(_collector, folder, config), jobs, workers):
+        yield found
 
 
 def questions(
@@ -103,8 +100,13 @@ def _shard_file(folder: Path, task: str, start: int) -> Path:
     return folder / POSES / f'{task}-{start:07d}.jsonl'
 
 
-def _run(job: tuple[Path, PoseCollection, str, int]) -> tuple[str, int, int]:
-    folder, config, task, start = job
+def _collector(folder: Path, config: PoseCollection) -> Callable[[str, int], tuple[str, int, int]]:
+    return partial(_collect_shard, folder, config)
+
+
+def _collect_shard(
+    folder: Path, config: PoseCollection, task: str, start: int
+) -> tuple[str, int, int]:
     seeds = range(start, start + config.shard)
     sim = HandleSim(task, start, camera_size=config.size)
     samples: list[PoseSample] = []
