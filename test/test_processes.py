@@ -49,3 +49,8 @@ def test_no_worker_runs_far_ahead_of_who_takes_the_results(tmp_path: Path) -> No
 
 def test_no_jobs_need_no_process() -> None:
     assert list(run_jobs(Deadly, [], 4)) == []
+
+
+def test_no_workers_are_refused() -> None:
+    with pytest.raises(ConfigError, match='0 workers'):
+        list(run_jobs(Worker, JOBS, 0))

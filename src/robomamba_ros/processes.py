@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
-from robomamba_ros.errors import RoboMambaError
+from robomamba_ros.errors import ConfigError, RoboMambaError
 
 Group = TypeVar('Group', bound=Hashable)
 Item = TypeVar('Item')
@@ -29,9 +29,11 @@ def run_jobs(
 
     make: called once in each worker, gives the function that does its jobs. jobs: (group, item);
     a worker stays with a group as long as it can, for what is expensive to change. One worker
-    takes them in order, group by group. Raises RoboMambaErrors of the workers, and one where a
-    worker dies.
+    takes them in order, group by group. Raises RoboMambaErrors of the workers, one where a worker
+    dies, and ConfigError for less than one worker.
     """
+    if workers < 1:
+        raise ConfigError(f'{workers} workers do no work; give 1 or more')
     waiting: dict[Group, deque[Item]] = {}
     for group, item in jobs:
         waiting.setdefault(group, deque()).append(item)
