@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,44 +98,50 @@ def six(tmp_path_factory):
 
 def knots(bench):
     """Return the points that the setpoints of the loop amount to, by time."""
-    half_ns = bench.arm.period_ns // 2
-    return {
-        stamp_ns + bench.arm.period_ns - half_ns: (joints - velocity * (half_ns / 1e9), velocity)
-        for stamp_ns, (joints, velocity) in bench.setpoints.items()
-    }
+    found, period_s = {}, bench.arm.period_ns / NANOSECONDS
+    for stamp_ns, (joints, before) in bench.setpoints.items():
+        time_ns = stamp_ns + bench.arm.period_ns
+        if time_ns in bench.setpoints:
+            after = bench.setpoints[time_ns][1]
+            position = joints + (after - before) * (period_s / 6.0)
+            found[time_ns] = (position, (before + after) / 2.0, (after - before) / period_s)
+    return found
 
 
-def spline(trajectory, times):
-    """Return position, velocity and acceleration of the cubics through the points, as JTC does."""
-    knots = np.array(trajectory.times_ns) / NANOSECONDS
-    i = np.clip(np.searchsorted(knots, times, side='right') - 1, 0, len(knots) - 2)
-    length = (knots[i + 1] - knots[i])[:, None]
-    s = (times[:, None] - knots[i][:, None]) / length
-    p0, p1 = trajectory.positions[i], trajectory.positions[i + 1]
-    v0, v1 = trajectory.velocities[i] * length, trajectory.velocities[i + 1] * length
-    a, b = 2 * (p0 - p1) + v0 + v1, 3 * (p1 - p0) - 2 * v0 - v1
-    position = p0 + s * (v0 + s * (b + s * a))
-    return position, (v0 + s * (2 * b + 3 * s * a)) / length, (2 * b + 6 * s * a) / length**2
+def quintics(trajectory, shares):
+    """Return position, velocity, acceleration and jerk (4, k, n) of the quintics between points.
+
+    They solve for the coefficients, as JTC does; `shares` of each way are looked at.
+    """
+    t = np.diff(trajectory.times_ns)[0] / NANOSECONDS
+    powers, rows = np.arange(6), []
+    for time in (0.0, t):
+        for order in range(3):
+            factors = [np.prod(k - np.arange(order)) for k in powers]
+            rows.append(factors * time ** np.maximum(powers - order, 0))
+    ends = (trajectory.positions, trajectory.velocities, trajectory.accelerations)
+    given = np.array([each[:-1] for each in ends] + [each[1:] for each in ends])
+    coefficients = np.einsum('ij,jkn->ikn', np.linalg.inv(np.array(rows)), given)
+    found = []
+    for order in range(4):
+        factors = np.array([np.prod(k - np.arange(order)) for k in powers])
+        basis = factors * (shares[:, None] * t) ** np.maximum(powers - order, 0)
+        found.append(np.einsum('sj,jkn->skn', basis, coefficients).reshape(-1, given.shape[2]))
+    return found
 
 
 def excess(arm, trajectory):
-    """Return by how much a trajectory, as a controller executes it, exceeds limits at most."""
+    """Return by which share of a limit a trajectory, as a controller executes it, exceeds it."""
     # A point is interpolated from the one before, so the first one alone says nothing.
     if len(trajectory.times_ns) < 2:
         return 0.0
-    first, last = (t / NANOSECONDS for t in (trajectory.times_ns[0], trajectory.times_ns[-1]))
-    position, velocity, acceleration = spline(trajectory, np.linspace(first, last, 4001))
+    position, *derivatives = quintics(trajectory, np.linspace(0.0, 1.0, 11))
     lower, upper = np.array([joint.position for joint in arm.joints]).T
     most = np.array([(j.velocity, j.acceleration, j.jerk or np.inf) for j in arm.joints]).T
-    period = arm.period_ns / NANOSECONDS
-    jerk = np.diff(trajectory.velocities, n=2, axis=0) / period**2
     return max(
         float((lower - position).max()),
         float((position - upper).max()),
-        float((np.abs(velocity) - most[0]).max()),
-        # The parabolas are exact but for the rounding of times to nanoseconds.
-        float((np.abs(acceleration) - most[1]).max()) - 1e-4,
-        float((np.abs(jerk) - most[2]).max(initial=0.0)) - 1e-4,
+        *(float((np.abs(d) / m).max()) - 1.0 for d, m in zip(derivatives, most, strict=True)),
     )
 
 
@@ -147,17 +154,18 @@ def test_a_forecast_is_what_the_loop_commands_afterwards_to_the_bit(actions):
     bench.tick()
     bench.add(actions(UR_HOME))
     bench.tick_until(LoopState.HOLDING)
-    commanded = knots(bench)
     _, whole = bench.sent[-1]
     assert len(whole.times_ns) > 100
-    for time_ns, position, velocity in zip(
-        whole.times_ns, whole.positions, whole.velocities, strict=True
+    bench.tick(2)
+    commanded = knots(bench)
+    for time_ns, *point in zip(
+        whole.times_ns, whole.positions, whole.velocities, whole.accelerations, strict=True
     ):
-        assert np.array_equal(position, commanded[time_ns][0])
-        assert np.array_equal(velocity, commanded[time_ns][1])
+        assert np.array_equal(point, commanded[time_ns])
     # The last point is where the loop came to rest, and nothing was left to send after it.
-    assert whole.times_ns[-1] == max(t for t, (_, v) in commanded.items() if v.any()) + 10_000_000
+    assert whole.times_ns[-1] == max(t for t, p in commanded.items() if p[1].any()) + 10_000_000
     assert not whole.velocities[-1].any()
+    assert not whole.accelerations[-1].any()
 
 
 def test_end_effector_actions_are_forecast_to_the_bit_and_so_is_trouble(six):
@@ -169,6 +177,7 @@ def test_end_effector_actions_are_forecast_to_the_bit_and_so_is_trouble(six):
     bench.tick_until(LoopState.STOPPING)
     assert bench.loop.status.reason.startswith('the joints cannot follow the end effector')
     bench.tick_until(LoopState.HOLDING)
+    bench.tick(2)
     commanded = knots(bench)
     _, whole = bench.sent[-1]
     for time_ns, position in zip(whole.times_ns, whole.positions, strict=True):
@@ -248,6 +257,66 @@ def test_what_ends_at_rest_is_not_sent_again_when_it_does():
     assert bench.loop.status.reason.startswith('action_chunk ran out')
     bench.tick_until(LoopState.HOLDING)
     assert len(bench.sent) == sent
+
+
+def test_to_be_disabled_before_it_moves_calls_back_what_was_sent():
+    bench = Bench()
+    bench.tick()
+    still = np.tile(UR_HOME, (20, 1))
+    bench.add(np.vstack([still, swing(UR_HOME)]))
+    bench.tick(80)
+    sent_ns, way = bench.sent[-1]
+    assert np.abs(way.velocities).max() > 0.1
+    bench.loop.enable(False)
+    bench.tick_until(LoopState.DISABLED)
+    after_ns, hold = bench.sent[-1]
+    assert after_ns > sent_ns
+    assert not hold.velocities.any()
+    np.testing.assert_allclose(hold.positions[-1], UR_HOME, atol=1e-9)
+
+
+@pytest.mark.parametrize('stop', ['disabled', 'another chunk'])
+def test_a_change_of_course_leaves_what_was_sent_for_the_time_of_the_lead(stop):
+    bench = Bench()
+    bench.tick()
+    bench.add(swing(UR_HOME, 60))
+    bench.tick(80)
+    _, known = bench.sent[-1]
+    changed_ns = bench.now_ns
+    if stop == 'disabled':
+        bench.loop.enable(False)
+    else:
+        bench.add(zigzag(UR_HOME))
+    bench.tick()
+    _, after = bench.sent[-1]
+    before = dict(zip(known.times_ns, known.positions, strict=True))
+    delay_ns = 30_000_000
+    for time_ns, position in zip(after.times_ns, after.positions, strict=True):
+        if time_ns > changed_ns + delay_ns + bench.arm.period_ns:
+            break
+        # A point depends on the command after it as well.
+        same = time_ns < changed_ns + delay_ns
+        assert np.array_equal(before[time_ns], position) == same
+    assert after.times_ns[0] < changed_ns + delay_ns
+
+
+def test_a_reset_while_the_arm_moves_brakes_it_and_starts_from_where_it_is_then():
+    bench = Bench()
+    bench.tick()
+    bench.add(swing(UR_HOME, 60))
+    bench.tick(80)
+    bench.loop.reset()
+    sent = len(bench.sent)
+    bench.tick()
+    _, braking = bench.sent[sent]
+    assert excess(bench.arm, braking) <= 1e-6
+    assert np.abs(braking.velocities[0]).max() > 0.2
+    bench.home = braking.positions[-1]
+    bench.tick_until(LoopState.WAITING)
+    bench.tick(2)
+    (_, hold) = bench.sent[-1]
+    assert len(bench.sent) == sent + 2
+    assert np.array_equal(hold.positions, [bench.home])
 
 
 def test_a_reset_sends_a_hold_where_the_arm_is():
@@ -416,7 +485,7 @@ def test_commands_taken_for_points_would_exceed_the_limits():
     bench.tick_until(LoopState.HOLDING)
     _, whole = bench.sent[-1]
     assert excess(bench.arm, whole) <= 1e-6
-    moved = type(whole)(
-        whole.times_ns, whole.positions + 0.005 * whole.velocities, whole.velocities
-    )
+    # Of the point (b + 4 c + a) / 6 of three commands, which is c and their second difference.
+    commands = whole.positions - whole.accelerations * (0.01**2 / 6.0)
+    moved = replace(whole, positions=commands)
     assert excess(bench.arm, moved) > 0.1

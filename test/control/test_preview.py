@@ -63,7 +63,7 @@ def test_what_had_passed_and_what_was_replaced_is_discarded_and_forgotten_at_a_r
     discarded = along_x(loop.preview(START_NS + 10 * DT).discarded)
     assert discarded[:4] == pytest.approx([0.007, 0.009, 0.011, 0.013], abs=1e-9)
     assert discarded[4:] == pytest.approx(0.001 * np.arange(10, 21), abs=1e-9)
-    loop.reset()
+    loop.reset(at_once=True)
     assert loop.preview(START_NS + 10 * DT) == Preview()
 
 

@@ -446,11 +446,31 @@ def test_enable_again_changes_nothing_while_it_tracks():
     assert positions(bench.tick(1))[0, 0] == pytest.approx(0.004, abs=1e-8)
 
 
-def test_after_a_reset_the_next_command_starts_from_the_measured_pose():
+def test_a_reset_of_a_moving_arm_waits_for_it_to_come_to_rest():
+    bench = Bench()
+    bench.loop.add_chunk(steady(bench.now_ns), bench.now_ns)
+    path = positions(bench.tick(10))
+    bench.loop.reset()
+    assert bench.loop.counts.limited == 0
+    with pytest.raises(ActionError, match='stopping for a reset'):
+        bench.loop.add_chunk(steady(bench.now_ns), bench.now_ns)
+    path = np.vstack([path, positions(bench.tick_until(LoopState.WAITING)[:-1])])
+    speeds = np.linalg.norm(np.diff(path, axis=0), axis=1) * ARM.control_rate_hz
+    assert np.abs(np.diff(speeds)).max() * ARM.control_rate_hz <= 4.0 + 1e-6
+    assert speeds[-1] <= 4.0 / ARM.control_rate_hz
+    # What was known before is not trusted any more: it begins with what is measured next.
+    elsewhere = HOME + np.array([0.1, 0.2, 0.0])
+    assert bench.loop.tick(bench.now_ns) is None
+    bench.loop.update_state(state(bench.now_ns, elsewhere))
+    (setpoint,) = [bench.loop.tick(bench.now_ns + ARM.period_ns)]
+    assert setpoint.pose.position == pytest.approx(elsewhere, abs=1e-12)
+
+
+def test_after_a_reset_at_once_the_next_command_starts_from_the_measured_pose():
     bench = Bench()
     bench.loop.add_chunk(steady(bench.now_ns), bench.now_ns)
     bench.tick(10)
-    bench.loop.reset()
+    bench.loop.reset(at_once=True)
     assert bench.loop.status.state is LoopState.WAITING
     elsewhere = HOME + np.array([0.1, 0.2, 0.0])
     bench.loop.update_state(state(bench.now_ns, elsewhere))
@@ -479,6 +499,9 @@ def test_no_sequence_of_events_makes_the_command_leave_its_limits(events, seed, 
     for event, ticks in events:
         bench.fresh = event != 'blackout'
         if event in ('disable', 'enable'):
+            if bench.loop.status.state is LoopState.DISABLED:
+                # What comes next starts anew, from the measured pose.
+                path = []
             bench.loop.enable(event == 'enable')
         elif event.endswith('chunk') and bench.loop.status.state is LoopState.TRACKING:
             scale = 0.3 if event == 'wild chunk' else 0.006

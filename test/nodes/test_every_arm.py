@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import yaml
 from rosgraph_msgs.msg import Clock
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from robomamba_ros.bringup import NodeSpec, PolicyOptions, fake_graph
@@ -30,6 +30,7 @@ from robomamba_ros.resources import share_directory
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.simulation.fake_arm import FakeArm
+from robomamba_ros.simulation.limit_record import ROUNDING
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
 from robomamba_ros.types import NANOSECONDS, ActionChunk, ActionSpace
 
@@ -42,6 +43,8 @@ STEP_NS = 20_000_000
 RESEND_S = 0.5
 # In simulated time, for the slowest of the arms.
 REST_S = 8.0
+# Of the heading of a base between two measurements, in the frame of which its limits hold.
+HEADING = 0.005
 
 
 class Rig:
@@ -76,8 +79,8 @@ class Rig:
     @property
     def sent(self) -> dict[str, int]:
         """The commands that the controller has sent, by part."""
-        counts = self._made['controller_node']._outputs.counts
-        return {output.part: counts[output.name] for output in self.arm.outputs}
+        values = self._made['controller_node'].report().values
+        return {output.part: values[f'{output.name}_count'] for output in self.arm.outputs}
 
     @property
     def settled(self) -> bool:
@@ -113,8 +116,11 @@ class Rig:
         self._tick()
         return self.periods > 0
 
-    def _tick(self) -> None:
-        """Advance by a period, and wait until it is commanded and the command has arrived."""
+    def _tick(self, over: Callable[[], bool] = lambda: False) -> None:
+        """Advance by a period, and wait until it is commanded and the command has arrived.
+
+        over: whether the controller has stopped commanding instead.
+        """
         before = self.periods if self._commanded else 0
         self._now_ns += self.arm.period_ns
         sent_s = 0.0
@@ -124,8 +130,9 @@ class Rig:
             if time.monotonic() > sent_s + RESEND_S:
                 sent_s = time.monotonic()
                 self._clock.publish(Clock(clock=time_message(self._now_ns)))
-            reached = self.fake.now_ns == self._now_ns
-            return reached and (not self._commanded or (self.periods > before and self.settled))
+            if self.fake.now_ns != self._now_ns or not self._commanded:
+                return self.fake.now_ns == self._now_ns
+            return over() or (self.periods > before and self.settled)
 
         self._peer.wait_for(done, 'the command of a period', every_s=1e-3)
 
@@ -146,6 +153,22 @@ class Rig:
             self._tick()
             reach = np.maximum(reach, np.abs(list(self.fake.positions.values()) - start))
         return dict(zip(self.fake.positions, reach, strict=True))
+
+    def reset(self) -> None:
+        """Reset the controller; go on until the arm is at rest and it has started again."""
+        assert self._peer.call(Trigger, 'controller_node/reset', Trigger.Request()).success
+
+        def over() -> bool:
+            return self._made['controller_node'].report().message != 'stopping: reset'
+
+        assert not over()
+        while not over():
+            self._tick(over)
+        self._commanded = False
+        before = self.periods
+        while self.periods == before:
+            self._tick()
+        self._commanded = True
 
     def run_to_rest(self) -> None:
         """Run until every joint stands still for ten periods."""
@@ -169,7 +192,7 @@ class Rig:
             (part, quantity): peak
             for part, peaks in self.fake.peaks.items()
             for quantity, peak in peaks.items()
-            if peak.exceeded
+            if peak.share > 1.0 + (HEADING if part == 'base' else ROUNDING)
         }
         assert exceeded == {}
         assert self._made['fake_arm_node'].inputs.refusal == {}
@@ -291,13 +314,18 @@ def test_a_stream_keeps_the_limits_whatever_is_asked(rig, tmp_path) -> None:
     assert driven.fake.peaks['arm']['jerk'].share > 0.99
 
 
-@pytest.mark.parametrize('name', ['franka_fr3', 'ur5e'])
-def test_a_trajectory_controller_comes_onto_a_new_way_by_a_cubic(rig, name) -> None:
+@pytest.mark.parametrize('name', ARMS)
+def test_ways_that_replace_one_another_keep_every_limit(rig, name) -> None:
     driven = rig(name)
-    drive(driven, reverse(driven.arm))
-    peaks = driven.fake.peaks['arm']
-    assert not peaks['position'].exceeded
-    assert peaks['velocity'].share < 1.02
-    # For lead_s it comes by a cubic that has the place and the velocity of the way at both ends.
-    # Where the way brakes and speeds up again in between, that takes up to 5/3 of its acceleration.
-    assert 0.9 < peaks['acceleration'].share < 5 / 3
+    names = tuple(joint.name for joint in driven.arm.joints)
+    for sign in (1.0, -1.0, 1.0):
+        driven.send(sign * reverse(driven.arm), names, ActionSpace.JOINT_DELTA)
+        driven.run(0.3)
+    moving = np.abs(list(driven.fake.velocities.values())).max()
+    assert moving > 0.05
+    # A reset comes to rest on the way, and what it starts from is where that is.
+    driven.reset()
+    driven.run_to_rest()
+    driven.check()
+    assert driven.sent['arm'] >= 5
+    assert driven.fake.peaks['arm']['acceleration'].share > 0.9

@@ -134,6 +134,13 @@ def test_without_the_desired_state_it_begins_where_the_joints_are_measured():
     assert at(controller, 0.5)[0].tolist() == [0.8, -0.2]
 
 
+def test_what_is_measured_without_acceleration_is_left_by_a_quintic_too():
+    controller = TrajectoryController(NAMES, START, NOW, from_desired=False)
+    send(controller, trajectory(point(1.0, [1.5, 0.5], [0, 0], [0, 0])))
+    # From rest to rest: 10 t^3 - 15 t^4 + 6 t^5, where a cubic is at 3 t^2 - 2 t^3.
+    assert at(controller, 0.25)[0, 0] == pytest.approx(0.5 + 0.103515625)
+
+
 # What is rejected
 
 ENDS = [

@@ -20,7 +20,7 @@ from copy import copy
 
 import numpy as np
 
-from robomamba_ros.actions.pursuit import ROUNDING, Pursuit, braking_speed, norm
+from robomamba_ros.actions.pursuit import NO_WALLS, ROUNDING, Pursuit, braking_speed, norm
 from robomamba_ros.actions.smoothing import MovingAverage, smoothing_periods
 from robomamba_ros.robots.parts import CartesianLimits, Workspace
 from robomamba_ros.spatial.transforms import move_in_base, turn_between
@@ -28,7 +28,6 @@ from robomamba_ros.types import Float64Array, Pose
 
 # A turn that is but rounding [rad]: orientations are known to some 1e-16.
 _STILL = 1e-13
-_NO_WALLS = np.full(3, -np.inf), np.full(3, np.inf)
 
 
 def pose_smoothing_periods(limits: CartesianLimits, period_s: float) -> int:
@@ -104,7 +103,7 @@ class PoseLimiter:
             speed=limits.rotation_velocity,
             acceleration=limits.rotation_acceleration,
             period=period,
-            walls=_NO_WALLS,
+            walls=NO_WALLS,
         )
         bites, turning_bites = linear.bites(), angular.bites()
         self.bites = (*bites, *(f'rotation_{name}' for name in turning_bites))

@@ -16,6 +16,8 @@ from robomamba_ros.types import Float64Array
 ROUNDING = 1e-9
 # Further than any arm goes [rad or m]: the distance to the end of a joint that has none.
 _ENDLESS = 1e9
+# Velocities that nothing stands in the way of.
+NO_WALLS = np.full(3, -np.inf), np.full(3, np.inf)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from robomamba_ros.actions.blending import Blending, Hold
 from robomamba_ros.actions.timeline import Point, Timeline, check_times, executed_steps, gap
-from robomamba_ros.control.course import Course, advance
+from robomamba_ros.control.course import Course, Plan, advance
 from robomamba_ros.control.foresight import Foresight, Trajectory
 from robomamba_ros.control.history import History, StateHistory
 from robomamba_ros.control.joint_motion import (
@@ -50,13 +50,16 @@ class Commander:
         self._motion: Motion | None = None
         self._gripper = 0.0
         self._timeline: Timeline | None = None
+        # What is wanted, and what is done: the same, but for the delay in which controllers of
+        # trajectories come onto another way. changed: it is wanted since the last step.
         self._course: Course | None = None
+        self._plan, self._changed = Plan(), False
         self._discarded: tuple[Stretch, ...] = ()
         # Stamped with the end of the control period in which each command is to be reached.
         self._commanded = History(mixed_anchor)
         self._tick_ns = 0
-        self._foresight = Foresight(arm.period_ns) if foresight else None
-        self._foreseen = True
+        self._foresight = Foresight(arm) if foresight else None
+        self._told = True
         self.bites: tuple[str, ...] = ()
         self.trouble = ''
 
@@ -67,8 +70,12 @@ class Commander:
 
     @property
     def at_rest(self) -> bool:
-        """Whether the command stands still."""
-        return self._motion is None or self._motion.at_rest
+        """Whether the command stands still for good, and controllers of trajectories know it."""
+        still = self._motion is None or self._motion.at_rest
+        if self._motion is None or self._foresight is None:
+            return still
+        told = self._told and not self._changed
+        return still and told and self._plan.is_over(self._tick_ns)
 
     @property
     def end_ns(self) -> int | None:
@@ -79,10 +86,10 @@ class Commander:
         """Stand where the arm is; raises ObservationError where that is not known."""
         self._motion = self._from_rest(state)
         self._gripper = self._gripper if state is None else state.gripper
-        self._foreseen = False
+        self._told = False
 
     def take(self, chunk: ActionChunk, now_ns: int, measured: StateHistory) -> ChunkReceipt:
-        """Follow `chunk` from now on.
+        """Follow `chunk` from now on, or as soon as controllers of trajectories can.
 
         Raises ActionError or ObservationError where it cannot be followed, and changes nothing.
         """
@@ -99,7 +106,7 @@ class Commander:
         path = self._blending.join(path, timeline, now_ns)
         self._discarded = discarded_at_seam(self._timeline, timeline, now_ns)
         self._course, self._timeline = Course(path, chunk.end_ns, lag_ns), timeline
-        self._foreseen = False
+        self._changed = True
         return ChunkReceipt(executed_steps(chunk, now_ns), *gap(here, start))
 
     def _anchor(self, stamp_ns: int, lag_ns: int, measured: StateHistory) -> Anchor:
@@ -117,37 +124,51 @@ class Commander:
 
     def step(self, tick_ns: int) -> Setpoint:
         """Return the command of the period that begins at tick_ns, which must be started."""
-        motion, course, period_ns = self._motion, self._course, self._arm.period_ns
+        motion, period_ns = self._motion, self._arm.period_ns
         assert motion is not None
-        followed = advance(motion, course, tick_ns, period_ns)
+        if self._changed:
+            delay_ns = 0 if self._foresight is None else self._foresight.delay_ns
+            self._plan = Plan(self._course, tick_ns + delay_ns, self._plan).since(tick_ns)
+            self._changed = self._told = False
+        followed = advance(motion, self._plan, tick_ns, period_ns)
         self.bites = motion.bites if followed else ()
         self.trouble = motion.trouble if followed else ''
-        if followed and course is not None:
-            opening = course.path.gripper_at(tick_ns)
+        if followed is not None:
+            opening = followed.path.gripper_at(tick_ns)
             self._gripper = self._gripper if opening is None else opening
         self._commanded.put(tick_ns + period_ns, motion.anchor)
         self._tick_ns = tick_ns
         return motion.setpoint(tick_ns, self._gripper)
 
-    def drop_course(self, *, foreseen: bool = False) -> None:
-        """Brake from here on. foreseen: the trajectories that were sent do the same."""
-        if self._course is not None:
-            self._foreseen = self._foreseen and foreseen
-        if self._foresight is not None and foreseen:
-            self._foresight.drop_course()
+    def drop_course(self) -> None:
+        """Brake from now on, or as soon as controllers of trajectories can."""
+        self._changed = self._changed or self._course is not None
         self._timeline = self._course = None
+
+    def run_out(self) -> None:
+        """Take note that the course is over; what is done ends by itself."""
+        self._timeline = self._course = None
+
+    def give_up(self) -> None:
+        """Brake at once, as controllers of trajectories have been told to do here."""
+        self._timeline = self._course = None
+        self._plan, self._changed = Plan(), False
+        if self._foresight is not None:
+            self._foresight.give_up()
 
     def forget(self) -> None:
         """Command nothing any more, and forget what was commanded."""
-        self._timeline = self._course = self._motion = None
+        self._motion = None
         self._discarded = ()
         self.forget_times()
         if self._foresight is not None:
             self._foresight.clear()
 
     def forget_times(self) -> None:
-        """Forget when things were commanded; the command stays."""
+        """Forget when things were commanded or were to be: brake at once."""
         self._commanded.clear()
+        self.give_up()
+        self._told = False
 
     def catch_up(self, now_ns: int) -> tuple[int, str]:
         """Do the ticks that were missed, as controllers of trajectories did by themselves.
@@ -176,9 +197,9 @@ class Commander:
         """
         if self._foresight is None:
             return None
-        if not self._foreseen and isinstance(self._motion, JointMotion):
-            self._foresight.restart(self._motion, self._course, self._tick_ns)
-            self._foreseen = True
+        if not self._told and isinstance(self._motion, JointMotion):
+            self._foresight.restart(self._motion, self._plan, self._tick_ns)
+            self._told = True
         return self._foresight.due(self._tick_ns)
 
     def preview(self, now_ns: int) -> Preview:

@@ -8,12 +8,14 @@ messages.
 from __future__ import annotations
 
 from bisect import bisect_right
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 
-from robomamba_ros.control.course import Course, advance
+from robomamba_ros.control.course import Plan, advance
 from robomamba_ros.control.joint_motion import JointMotion
+from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import NANOSECONDS, Float64Array
 
 # A forecast takes longer than a control period. So a trajectory begins with this much of it [ns],
@@ -28,33 +30,33 @@ _FOR_EVER = 2**63
 class Trajectory:
     """Points of all joints in the contract's order, one a control period, the last at rest.
 
-    times_ns (k,) increase by the period; positions, velocities (k, n) [rad or m, per s].
+    times_ns (k,) increase by the period; positions, velocities, accelerations (k, n) [rad or m,
+    per s, per s^2].
 
-    A point lies midway between two commands, with the velocity between them. A cubic through such
-    points, which is what a joint_trajectory_controller computes, is then the parabola between
-    them: it has the velocities and accelerations of the commands and so exceeds no limit that they
-    keep. Commands taken for points would overshoot between themselves.
+    They are those of the cubic B-spline whose control points are the commands. A quintic through
+    them, which is what a joint_trajectory_controller computes, is that spline: its positions,
+    velocities, accelerations and jerks are means of the commands' own, and so exceed no limit, at
+    no time between them. The commands themselves taken for points would overshoot.
     """
 
     times_ns: tuple[int, ...]
     positions: Float64Array
     velocities: Float64Array
+    accelerations: Float64Array
 
 
 class Forecast:
-    """The commands after tick_ns: along the course, then to rest.
+    """The commands after tick_ns: along the plan, then to rest.
 
     motion: as it is after the tick; a copy of it is used. complete: whether all are computed.
     end_ns: the tick that was computed last.
     """
 
-    def __init__(
-        self, motion: JointMotion, course: Course | None, tick_ns: int, period_ns: int
-    ) -> None:
+    def __init__(self, motion: JointMotion, plan: Plan, tick_ns: int, period_ns: int) -> None:
         self._motion = motion.copy()
-        self._course = course
+        self._plan = plan
         self._period_ns = period_ns
-        self._points = _Points(period_ns)
+        self._points = _Points(period_ns, motion)
         self.end_ns = tick_ns
         self.complete = False
 
@@ -62,11 +64,11 @@ class Forecast:
         """Compute up to the tick at until_ns, or to rest."""
         while self.end_ns < until_ns and not self.complete:
             self.end_ns += self._period_ns
-            followed = advance(self._motion, self._course, self.end_ns, self._period_ns)
-            if not followed or self._motion.trouble:
-                self._course = None
+            followed = advance(self._motion, self._plan, self.end_ns, self._period_ns)
+            if followed and self._motion.trouble:
+                self._plan = Plan()
             self._points.add(self.end_ns, self._motion)
-            self.complete = self._course is None and self._motion.at_rest
+            self.complete = self._plan.is_over(self.end_ns) and self._motion.at_rest
 
     def trajectory(self, now_ns: int) -> Trajectory:
         """Return what lies ahead of what is computed so far, and a stop joint by joint from there.
@@ -76,7 +78,7 @@ class Forecast:
         points, end_ns = self._points.copy(), self.end_ns
         stop = self._motion.copy()
         stop.give_up_pose()
-        while not stop.at_rest:
+        while not (stop.at_rest and points.at_rest):
             stop.brake()
             end_ns += self._period_ns
             points.add(end_ns, stop)
@@ -89,29 +91,34 @@ class Foresight:
     A change of course is sent at once: a few tenths of a second, then a stop. What comes after is
     computed beside the control periods that follow, and sent before that stop begins, until the
     whole course is sent.
+
+    delay_ns: how long after a tick another course begins. Controllers come onto a trajectory
+    within that time, and by then have to be on the same way as before.
     """
 
-    def __init__(self, period_ns: int) -> None:
-        self._period_ns = period_ns
+    def __init__(self, arm: ArmContract) -> None:
+        self._period_ns = arm.period_ns
+        self.delay_ns = _delay_ns(arm)
         self._forecast: Forecast | None = None
-        self._course: Course | None = None
+        self._plan = Plan()
         self._covered_ns: int | None = None
         self._extended_ns = 0
 
-    def restart(self, motion: JointMotion, course: Course | None, tick_ns: int) -> None:
-        """Forecast another course from the command of the tick at tick_ns on."""
-        self._course = course
-        self._forecast = Forecast(motion, course, tick_ns, self._period_ns)
-        self._forecast.extend(tick_ns + max(_FIRST_NS, self._period_ns))
+    def restart(self, motion: JointMotion, plan: Plan, tick_ns: int) -> None:
+        """Forecast another plan from the command of the tick at tick_ns on."""
+        self._plan = plan
+        self._forecast = Forecast(motion, plan, tick_ns, self._period_ns)
+        self._forecast.extend(tick_ns + self.delay_ns + _FIRST_NS)
         self._covered_ns = None
 
-    def drop_course(self) -> None:
+    def give_up(self) -> None:
         """Take note that the controllers brake from here on, as was forecast."""
-        self._course = None
+        self._plan = Plan()
 
     def clear(self) -> None:
-        """Forget the course: nothing is commanded any more."""
-        self._forecast = self._course = self._covered_ns = None
+        """Forget the plan: nothing is commanded any more."""
+        self._plan = Plan()
+        self._forecast = self._covered_ns = None
 
     def due(self, now_ns: int) -> Trajectory | None:
         """Return the trajectory to send now, None while the last one still holds."""
@@ -121,7 +128,8 @@ class Foresight:
         if covered_ns is not None:
             forecast.extend(forecast.end_ns + _PACE * (now_ns - self._extended_ns))
         self._extended_ns = now_ns
-        if covered_ns is not None and not forecast.complete and covered_ns - now_ns > _RESERVE_NS:
+        reserve_ns = self.delay_ns + _RESERVE_NS
+        if covered_ns is not None and not forecast.complete and covered_ns - now_ns > reserve_ns:
             return None
         self._covered_ns = _FOR_EVER if forecast.complete else forecast.end_ns
         return forecast.trajectory(now_ns)
@@ -133,44 +141,62 @@ class Foresight:
         """
         problem = ''
         if self._covered_ns is not None and tick_ns > self._covered_ns:
-            self._forecast = self._course = None
+            self._forecast, self._plan = None, Plan()
             self._covered_ns = _FOR_EVER
             motion.give_up_pose()
             problem = 'the control loop stood still for longer than its controllers had been told'
-        if advance(motion, self._course, tick_ns, self._period_ns) and motion.trouble:
-            self._course = None
+        if advance(motion, self._plan, tick_ns, self._period_ns) and motion.trouble:
+            self._plan = Plan()
             problem = motion.trouble
         return problem
 
     def is_over(self, tick_ns: int) -> bool:
-        """Tell whether nothing is followed any more in the period that begins at tick_ns."""
-        return self._course is None or tick_ns >= self._course.end_ns
+        """Tell whether nothing is followed any more from the period that begins at tick_ns on."""
+        return self._plan.is_over(tick_ns)
+
+
+def _delay_ns(arm: ArmContract) -> int:
+    """Return the longest lead of a trajectory in whole periods, at least two.
+
+    What is between two points depends on the command after the second.
+    """
+    sent = (o for o in arm.outputs if o.kind == 'joint_trajectory' and o.part != 'gripper')
+    leads = [output.lead_s or 0.0 for output in sent]
+    return max(2, *(-(-round(s * NANOSECONDS) // arm.period_ns) for s in leads)) * arm.period_ns
 
 
 class _Points:
-    def __init__(self, period_ns: int) -> None:
+    """The points of commands, each as soon as the command after it is known."""
+
+    def __init__(self, period_ns: int, motion: JointMotion) -> None:
         self._period_ns = period_ns
+        self._last = motion.joints, motion.velocity
         self._times_ns: list[int] = []
-        self._positions: list[Float64Array] = []
-        self._velocities: list[Float64Array] = []
+        self._rows: list[tuple[Float64Array, Float64Array, Float64Array]] = []
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the last point stands still."""
+        return bool(self._rows) and not (self._rows[-1][1].any() or self._rows[-1][2].any())
 
     def add(self, tick_ns: int, motion: JointMotion) -> None:
-        """Take the point midway to the command that is reached a period after tick_ns."""
-        half_ns = self._period_ns // 2
-        self._times_ns.append(tick_ns + self._period_ns - half_ns)
-        self._positions.append(motion.joints - motion.velocity * (half_ns / NANOSECONDS))
-        self._velocities.append(motion.velocity)
+        """Take the command of the tick, and the point of the one before it, reached at tick_ns."""
+        period_s = self._period_ns / NANOSECONDS
+        joints, before = self._last
+        after = motion.velocity
+        change = after - before
+        self._times_ns.append(tick_ns)
+        self._rows.append(
+            (joints + change * (period_s / 6.0), (before + after) / 2.0, change / period_s)
+        )
+        self._last = motion.joints, after
 
     def copy(self) -> _Points:
-        other = _Points(self._period_ns)
-        other._times_ns = list(self._times_ns)
-        other._positions, other._velocities = list(self._positions), list(self._velocities)
+        other = copy(self)
+        other._times_ns, other._rows = list(self._times_ns), list(self._rows)
         return other
 
     def trajectory(self, now_ns: int) -> Trajectory:
         first = min(bisect_right(self._times_ns, now_ns), len(self._times_ns) - 1)
-        return Trajectory(
-            tuple(self._times_ns[first:]),
-            np.array(self._positions[first:]),
-            np.array(self._velocities[first:]),
-        )
+        positions, velocities, accelerations = np.array(self._rows[first:]).swapaxes(0, 1)
+        return Trajectory(tuple(self._times_ns[first:]), positions, velocities, accelerations)

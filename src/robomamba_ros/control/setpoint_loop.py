@@ -69,16 +69,19 @@ class SetpointLoop:
         self._commander.kinematics = kinematics
         self._missing = missing
 
-    def reset(self) -> None:
+    def reset(self, *, at_once: bool = False) -> None:
         """Forget chunk, inputs and commands; the next command starts from the measured pose.
 
-        For an arm at rest, or one that the simulator has put elsewhere: a moving arm would stop
-        abruptly. Whether it is enabled stays as it is.
+        An arm that moves comes to rest before. at_once: it does not, as a simulator has put it
+        elsewhere. Whether it is enabled stays as it is.
         """
-        self._forget_time()
-        self._tick_ns = None
         self.counts = MotionCounts()
-        self.let_go()
+        if at_once or self._commander.at_rest:
+            self._forget_time()
+            self._tick_ns = None
+            self.let_go()
+        else:
+            self._stop('reset', LoopState.WAITING)
 
     def let_go(self) -> None:
         """Forget chunk and commands; the next command starts from the measured pose.
@@ -137,7 +140,7 @@ class SetpointLoop:
         """
         now_ns, problem = self._commander.catch_up(now_ns)
         if problem:
-            self._stop(problem, LoopState.HOLDING, foreseen=True)
+            self._give_up(problem)
         if self._tick_ns is not None and now_ns <= self._tick_ns:
             if now_ns == self._tick_ns:
                 return self._setpoint
@@ -175,10 +178,12 @@ class SetpointLoop:
         setpoint = self._commander.step(now_ns)
         self.counts.add_setpoint(self._commander.bites)
         if self._commander.trouble:
-            self._stop(self._commander.trouble, LoopState.HOLDING, foreseen=True)
+            self._give_up(self._commander.trouble)
         if self._status.state is LoopState.STOPPING and self._commander.at_rest:
             self._come_to_rest()
-        return setpoint
+        # Nothing is commanded between a reset and the start from the measured pose.
+        waiting = self._status.state is LoopState.WAITING and not self._commander.started
+        return None if waiting else setpoint
 
     def _begin(self, problems: str) -> None:
         """Start from the measured pose, once the arm is enabled and its state can be trusted."""
@@ -202,17 +207,17 @@ class SetpointLoop:
             self._fault(problems)
         elif end_ns is not None and now_ns >= end_ns:
             late_s = (now_ns - end_ns) / NANOSECONDS
-            self._stop(
+            self._commander.run_out()
+            self._come_to_a_stop(
                 f'action_chunk ran out: its last action ended {late_s:.3f} s ago and no newer '
                 'chunk has come',
                 LoopState.HOLDING,
-                foreseen=True,
             )
 
     def _check_may_move(self, now_ns: int) -> None:
         if not self._enabled:
             raise ActionError(f'the arm is {self._status.state.value} ({self._status.reason})')
-        problems = self._problems(now_ns)
+        problems = self._problems(now_ns) or ('the arm is stopping for a reset' * self._resets)
         if problems:
             raise ActionError(problems)
 
@@ -226,13 +231,31 @@ class SetpointLoop:
         self._enabled = False
         self._stop(f'{reason}; enable to move again', LoopState.HOLDING)
 
-    def _stop(self, reason: str, state_at_rest: LoopState, *, foreseen: bool = False) -> None:
-        self._commander.drop_course(foreseen=foreseen)
+    def _stop(self, reason: str, state_at_rest: LoopState) -> None:
+        self._commander.drop_course()
+        self._come_to_a_stop(reason, state_at_rest)
+
+    def _give_up(self, reason: str) -> None:
+        """Stop at once, as was foreseen; a stop that is under way keeps its reason."""
+        self._commander.give_up()
+        if self._status.state is LoopState.TRACKING:
+            self._come_to_a_stop(reason, LoopState.HOLDING)
+
+    def _come_to_a_stop(self, reason: str, state_at_rest: LoopState) -> None:
         self.counts.add_stop(reason)
         self._state_at_rest = state_at_rest
         self._status = LoopStatus(LoopState.STOPPING, reason)
 
+    @property
+    def _resets(self) -> bool:
+        """Whether the arm comes to rest for a reset."""
+        stopping = self._status.state is LoopState.STOPPING
+        return stopping and self._state_at_rest is LoopState.WAITING
+
     def _come_to_rest(self) -> None:
+        if self._resets:
+            self.reset()
+            return
         self._status = LoopStatus(self._state_at_rest, self._status.reason)
         if self._state_at_rest is LoopState.DISABLED:
             self._commander.forget()

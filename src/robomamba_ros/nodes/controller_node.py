@@ -94,9 +94,10 @@ class ControllerNode(ManagedNode):
         self._step_in_lockstep()
 
     def reset(self) -> None:
-        """Forget chunk, inputs, commands and measurements."""
-        self._loop.reset()
-        self._outputs.stop()
+        """Forget chunk, inputs, commands and measurements, once an arm that moves is at rest."""
+        self._loop.reset(at_once=self._gate is not None)
+        if self.at_rest:
+            self._outputs.stop()
         if self._gate is not None:
             self._gate.reset()
         self._clear_measurements()
@@ -184,7 +185,7 @@ class ControllerNode(ManagedNode):
         bad = status.state in (LoopState.STOPPING, LoopState.HOLDING)
         values: dict[str, object] = {'state': status.state.value, 'reason': status.reason}
         for name, count in self._counts().items():
-            values[f'{name}_rate_hz'] = self._rates[name].read(count)
+            values |= {f'{name}_count': count, f'{name}_rate_hz': self._rates[name].read(count)}
         for stream, age_s in self._loop.ages_s(self._now_ns()).items():
             values[f'{stream}_age_s'] = age_s
         values |= self._loop.counts.values()

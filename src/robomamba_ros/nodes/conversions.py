@@ -52,23 +52,24 @@ def pose_to_stamped(pose: Pose, stamp_ns: int, frame: str) -> PoseStamped:
 def joint_trajectory(
     names: Sequence[str],
     times_ns: Sequence[int],
-    positions: Float64Array,
-    velocities: Float64Array,
+    points: Float64Array,
 ) -> JointTrajectory:
     """Return a trajectory of `names` (n,) that starts when it is received: its stamp is zero.
 
-    times_ns (k,): from the start; positions, velocities (k, n) [rad or m, per s].
+    times_ns (k,): from the start; points (k, 3, n): positions, velocities and accelerations [rad
+    or m, per s, per s^2].
     """
     # An array is taken as it is; a list would be checked number by number.
-    points = [
+    messages = [
         JointTrajectoryPoint(
             positions=array('d', position.tobytes()),
             velocities=array('d', velocity.tobytes()),
+            accelerations=array('d', acceleration.tobytes()),
             time_from_start=duration_message(time_ns),
         )
-        for time_ns, position, velocity in zip(times_ns, positions, velocities, strict=True)
+        for time_ns, (position, velocity, acceleration) in zip(times_ns, points, strict=True)
     ]
-    return JointTrajectory(joint_names=list(names), points=points)
+    return JointTrajectory(joint_names=list(names), points=messages)
 
 
 def twist_message(linear: Sequence[float], angular: Sequence[float]) -> Twist:

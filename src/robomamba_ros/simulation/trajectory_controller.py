@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -103,6 +103,9 @@ class TrajectoryController:
             )
             for point in trajectory.points
         ]
+        if before.accelerations is None and points[0].accelerations is not None:
+            # JTC takes what is not measured for 0, so that the way to the first point is quintic.
+            before = replace(before, accelerations=self._still)
         step = points[0].time_ns <= max(before.time_ns, received_ns)
         self._points = tuple(points) if step else (before, *points)
 

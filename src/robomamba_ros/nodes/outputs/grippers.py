@@ -63,10 +63,8 @@ class GripperTrajectory(_OnChange):
 
     def go_to(self, opening: float) -> bool:
         """Publish the trajectory."""
-        names, position = [self._arm.gripper.joint], [[gripper_position(opening, self._arm)]]
-        self._publisher.publish(
-            joint_trajectory(names, [self._lead_ns], np.array(position), np.zeros((1, 1)))
-        )
+        point = np.array([[[gripper_position(opening, self._arm)], [0.0], [0.0]]])
+        self._publisher.publish(joint_trajectory([self._arm.gripper.joint], [self._lead_ns], point))
         return True
 
     def destroy(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from robomamba_ros.nodes.conversions import gripper_command, gripper_position, p
 from robomamba_ros.nodes.outputs.command import Command
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
-from robomamba_ros.types import NANOSECONDS, Setpoint
+from robomamba_ros.types import NANOSECONDS, Float64Array, Setpoint
 
 
 class _Streamed:
@@ -36,8 +35,7 @@ class _Streamed:
         """Publish the message of the setpoint."""
         message = self.message(command.setpoint)
         if message is not None:
-            self._publisher.publish(message)
-            self.count += 1
+            self._publish(message)
 
     def stop(self) -> None:
         """Leave the controller where it is."""
@@ -45,6 +43,10 @@ class _Streamed:
     def destroy(self) -> None:
         """Stop publishing."""
         self._node.destroy_publisher(self._publisher)
+
+    def _publish(self, message: Any) -> None:
+        self._publisher.publish(message)
+        self.count += 1
 
 
 class TargetPose(_Streamed):
@@ -65,13 +67,13 @@ class ForwardPosition(_Streamed):
     """The positions of a part's joints, in the contract's order.
 
     catches_up: other parts have controllers of trajectories, so the loop catches up with late
-    ticks. These joints have not moved meanwhile; a limiter of their own keeps them from jumping.
+    ticks. These joints have not moved meanwhile; a limiter of their own keeps them from jumping,
+    and delays them by its average.
     """
 
     def __init__(self, node: Any, arm: ArmContract, output: Output, *, catches_up: bool) -> None:
         super().__init__(node, Float64MultiArray, output.name)
-        # The jerk is limited already; averaging once more would only delay.
-        self._joints = [replace(joint, jerk=None) for joint in arm.joints_of(output.part)]
+        self._joints = arm.joints_of(output.part)
         self._period_s = arm.period_ns / NANOSECONDS
         self._catches_up = catches_up
         self._limiter: JointLimiter | None = None
@@ -83,11 +85,16 @@ class ForwardPosition(_Streamed):
             if self._limiter is None:
                 self._limiter = JointLimiter(self._joints, self._period_s, joints)
             joints = self._limiter.follow(joints)
-        return Float64MultiArray(data=array('d', joints.tobytes()))
+        return _numbers(joints)
 
     def stop(self) -> None:
-        """Leave the controller where it is; the next command begins at rest."""
-        self._limiter = None
+        """Publish what is left to come to rest, then leave the controller where it is."""
+        if self._limiter is None:
+            return
+        if self._limiter.at_rest:
+            self._limiter = None
+        else:
+            self._publish(_numbers(self._limiter.brake()))
 
 
 class GripperState(_Streamed):
@@ -112,3 +119,7 @@ class GripperPosition(_Streamed):
     def message(self, setpoint: Setpoint) -> Float64MultiArray:
         """Return the position."""
         return Float64MultiArray(data=[gripper_position(setpoint.gripper, self._arm)])
+
+
+def _numbers(positions: Float64Array) -> Float64MultiArray:
+    return Float64MultiArray(data=array('d', positions.tobytes()))

@@ -6,11 +6,11 @@ one in the past. The last velocity is zero, so that it comes to rest if nothing 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import Any
 
 from trajectory_msgs.msg import JointTrajectory
 
+from robomamba_ros.control.handover import Handover
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.conversions import joint_trajectory
 from robomamba_ros.nodes.outputs.command import Command
@@ -20,37 +20,26 @@ from robomamba_ros.types import NANOSECONDS
 
 
 class TrajectoryOutput:
-    """The trajectory of a part's joints.
-
-    Points that would lie less than lead_s ahead are left out: until then the controller comes from
-    where it is onto the new way.
-    """
+    """The trajectory of a part's joints, from a point about lead_s ahead on (see Handover)."""
 
     def __init__(self, node: Any, arm: ArmContract, output: Output) -> None:
         self._node = node
         own = arm.joints_of(output.part)
         self._names = [joint.name for joint in own]
-        self._columns = [arm.joints.index(joint) for joint in own]
-        self._lead_ns = lead_ns(arm, output)
+        columns = [arm.joints.index(joint) for joint in own]
+        self._handover = Handover(own, columns, arm.period_ns, lead_ns(arm, output))
         self._publisher = node.create_publisher(JointTrajectory, output.name, qos.COMMAND)
         self.count = 0
 
     def send(self, command: Command) -> None:
         """Publish the trajectory where it is another one than before."""
-        way = command.trajectory
-        if way is None:
+        if command.trajectory is None:
             return
         # Computing it took time, in which the controller went on: what has passed is trimmed.
         now_ns = int(self._node.get_clock().now().nanoseconds)
-        # The last point is always there, if need be at the lead.
-        first = min(bisect_left(way.times_ns, now_ns + self._lead_ns), len(way.times_ns) - 1)
-        message = joint_trajectory(
-            self._names,
-            [max(time_ns - now_ns, self._lead_ns) for time_ns in way.times_ns[first:]],
-            way.positions[first:, self._columns],
-            way.velocities[first:, self._columns],
-        )
-        self._publisher.publish(message)
+        times_ns, points = self._handover.begin(command.trajectory, now_ns)
+        since_ns = [time_ns - now_ns for time_ns in times_ns]
+        self._publisher.publish(joint_trajectory(self._names, since_ns, points))
         self.count += 1
 
     def stop(self) -> None:

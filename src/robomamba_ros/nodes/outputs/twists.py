@@ -12,10 +12,11 @@ from robomamba_ros.nodes.conversions import twist_message
 from robomamba_ros.nodes.outputs.command import Command
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
+from robomamba_ros.types import Float64Array
 
 
 class TwistOutput:
-    """A twist in every control period, and one of zero when nothing is commanded any more.
+    """A twist in every control period, and zero once nothing is commanded any more.
 
     The arm's is that of the end effector in the base frame; the base's is that of its footprint,
     whose name no contract knows: a stamped one leaves the frame empty.
@@ -34,7 +35,24 @@ class TwistOutput:
 
     def send(self, command: Command) -> None:
         """Publish the velocity of this period, corrected while a chunk is followed."""
-        twist = self._servo.twist(command.setpoint, command.measured, correct=command.tracking)
+        self._send(self._servo.twist(command.setpoint, command.measured, correct=command.tracking))
+
+    def stop(self) -> None:
+        """Publish what is left to come to rest, and once zero."""
+        if not self._stopped:
+            twist = self._servo.brake()
+            self._send(twist)
+            self._stopped = not twist.any()
+            if self._stopped:
+                self._servo.reset()
+
+    def destroy(self) -> None:
+        """Publish a last zero twist and stop publishing."""
+        if not self._stopped:
+            self._publish(Twist())
+        self._node.destroy_publisher(self._publisher)
+
+    def _send(self, twist: Float64Array) -> None:
         numbers = twist.tolist()
         if self._base:
             ahead, left, turn = numbers
@@ -42,18 +60,6 @@ class TwistOutput:
         else:
             self._publish(twist_message(numbers[:3], numbers[3:]))
         self._stopped = False
-
-    def stop(self) -> None:
-        """Publish one zero twist."""
-        if not self._stopped:
-            self._publish(Twist())
-            self._servo.reset()
-            self._stopped = True
-
-    def destroy(self) -> None:
-        """Publish a last zero twist and stop publishing."""
-        self.stop()
-        self._node.destroy_publisher(self._publisher)
 
     def _publish(self, twist: Twist) -> None:
         message = twist

@@ -1,0 +1,129 @@
+"""How a joint_trajectory_controller comes from one trajectory onto the next within limits.
+
+Between two points it goes by a quintic, and from where it is on receipt to the first point too.
+Knows nothing about messages, or about where trajectories come from.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from robomamba_ros.control.foresight import Trajectory
+from robomamba_ros.robots.parts import Joint
+from robomamba_ros.types import NANOSECONDS, Float64Array
+
+# Room for rounding, as a share of a limit.
+_ROUNDING = 1e-6
+# A way to a single point takes at most this many times the lead, as a power of 2.
+_LONGEST = 8
+
+
+@dataclass(frozen=True)
+class Quintic:
+    """The motion (n,) that has positions, velocities and accelerations (3, n) at both ends.
+
+    It is kept as a Bezier curve: a derivative never leaves the hull of its control points.
+    """
+
+    start: Float64Array
+    end: Float64Array
+    duration_s: float
+
+    def derivatives(self) -> tuple[Float64Array, ...]:
+        """Return the control points of position (6, n), velocity (5, n), .. and jerk (3, n)."""
+        t = self.duration_s
+        (p0, v0, a0), (p1, v1, a1) = self.start, self.end
+        step, bend = t / 5.0, t * t / 20.0
+        before = [p0, p0 + step * v0, p0 + 2.0 * step * v0 + bend * a0]
+        after = [p1 - 2.0 * step * v1 + bend * a1, p1 - step * v1, p1]
+        points = np.array([*before, *after])
+        scales = 5.0 / t, 20.0 / t**2, 60.0 / t**3
+        return (points, *(s * np.diff(points, n=k + 1, axis=0) for k, s in enumerate(scales)))
+
+    def at(self, time_s: float) -> Float64Array:
+        """Return positions, velocities and accelerations (3, n) at a time of 0..duration_s."""
+        share = time_s / self.duration_s
+        return np.array([_on_bezier(points, share) for points in self.derivatives()[:3]])
+
+
+class Handover:
+    """Where the trajectories of some joints begin, one after the other.
+
+    lead_ns: how far ahead the first point is to lie. The further, the better a controller bears
+    that messages do not all travel equally long; the quintic to it, though, cuts what lies
+    between. So it is the point furthest within lead_ns to which that quintic exceeds no limit.
+    """
+
+    def __init__(
+        self, joints: Sequence[Joint], columns: Sequence[int], period_ns: int, lead_ns: int
+    ) -> None:
+        self._columns = list(columns)
+        self._period_ns, self._lead_ns = period_ns, lead_ns
+        self._lower, self._upper = np.array([joint.position for joint in joints]).T
+        limits = [(j.velocity, j.acceleration, j.jerk or np.inf) for j in joints]
+        self._most = np.array(limits).T
+        # What the controller follows: times (k,) and derivatives (k, 3, n), from when it was sent.
+        self._times_ns: list[int] = []
+        self._points = np.zeros((0, 3, len(joints)))
+
+    def begin(self, way: Trajectory, now_ns: int) -> tuple[list[int], Float64Array]:
+        """Return the times (k,) and derivatives (k, 3, n) to send of `way` now."""
+        all_points = np.stack([way.positions, way.velocities, way.accelerations], axis=1)
+        points = all_points[:, :, self._columns]
+        times_ns = list(way.times_ns)
+        # The first one begins where the joints are.
+        here = self._at(now_ns) if self._times_ns else points[0]
+        # Nearer than half a period a controller could not come onto it.
+        nearest = bisect_left(times_ns, now_ns + self._period_ns // 2)
+        furthest = bisect_right(times_ns, now_ns + self._lead_ns) - 1
+        if nearest >= len(times_ns) - 1:
+            first, times_ns[-1] = len(times_ns) - 1, self._arrival_ns(here, points[-1], now_ns)
+        else:
+            shares = {
+                i: self._share(Quintic(here, points[i], (times_ns[i] - now_ns) / NANOSECONDS))
+                for i in range(max(nearest, furthest), nearest - 1, -1)
+            }
+            kept = (i for i, share in shares.items() if share <= 1.0 + _ROUNDING)
+            first = next(kept, min(shares, key=lambda i: shares[i]))
+        self._times_ns = [now_ns, *times_ns[first:]]
+        self._points = np.concatenate([here[None], points[first:]])
+        return times_ns[first:], points[first:]
+
+    def _arrival_ns(self, here: Float64Array, point: Float64Array, now_ns: int) -> int:
+        """Return when to be at a point of rest: at the lead, or as late as limits ask for."""
+        lead_ns = self._lead_ns
+        for power in range(_LONGEST):
+            lead_ns = self._lead_ns << power
+            if self._share(Quintic(here, point, lead_ns / NANOSECONDS)) <= 1.0:
+                break
+        return now_ns + lead_ns
+
+    def _at(self, now_ns: int) -> Float64Array:
+        """Return where the controller is, positions, velocities and accelerations (3, n)."""
+        times_ns, points = self._times_ns, self._points
+        after = max(bisect_right(times_ns, now_ns), 1)
+        if after == len(times_ns):
+            return np.asarray(points[-1])
+        begin_ns = times_ns[after - 1]
+        duration_s = (times_ns[after] - begin_ns) / NANOSECONDS
+        way = Quintic(points[after - 1], points[after], duration_s)
+        return way.at(max(now_ns - begin_ns, 0) / NANOSECONDS)
+
+    def _share(self, way: Quintic) -> float:
+        """Return the largest share that a way takes of any limit; above 1 it exceeds one."""
+        positions, *derivatives = way.derivatives()
+        outside = np.maximum(self._lower - positions, positions - self._upper).max()
+        pairs = zip(derivatives, self._most, strict=True)
+        shares = [float((np.abs(values) / most).max()) for values, most in pairs]
+        return max(*shares, 1.0 + float(outside) if outside > _ROUNDING else 0.0)
+
+
+def _on_bezier(points: Float64Array, share: float) -> Float64Array:
+    """Return the point of a Bezier curve at a share 0..1, after de Casteljau."""
+    while len(points) > 1:
+        points = points[:-1] + share * np.diff(points, axis=0)
+    return np.asarray(points[0])
