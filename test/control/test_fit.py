@@ -41,7 +41,7 @@ def test_an_arm_that_has_everything_fits():
             "depth and intrinsics of the camera 'corner2'; give it depth_topic",
         ),
         ({'depth_topic': None, 'info_topic': None}, 'give it depth_topic and info_topic in the'),
-        ({'base_T_camera': None}, "give it base_T_camera, its place in 'base', or ee_T_camera"),
+        ({'base_T_camera': None}, "give it base_T_camera, its place in 'base', ee_T_camera, its"),
     ],
 )
 def test_what_the_camera_lacks_is_named_with_the_remedy(changes, said):
@@ -50,9 +50,10 @@ def test_what_the_camera_lacks_is_named_with_the_remedy(changes, said):
     assert "'sawyer_sim'" in problem
 
 
-def test_a_camera_on_the_end_effector_is_placed_too():
+def test_a_camera_that_moves_is_placed_too():
     pose = COMPLETE['base_T_camera']
     assert misfits(SPEC, arm_with(base_T_camera=None, ee_T_camera=pose)) == ()
+    assert misfits(SPEC, arm_with(base_T_camera=None, link='head_camera')) == ()
 
 
 def test_a_policy_of_chunks_needs_no_place_of_the_camera():

@@ -15,7 +15,7 @@ from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.chunk_messages import messages_to_chunk
 from robomamba_ros.nodes.policy_outputs import PolicyOutputs
 from robomamba_ros.robots.arm import load_arm
-from robomamba_ros.types import Pose, PoseTarget
+from robomamba_ros.types import Pose, PoseTarget, RobotState
 
 UPRIGHT = np.array([0.0, 0.0, 0.0, 1.0])
 # Half a turn about z: the camera's x and y point against those of the end effector.
@@ -30,6 +30,10 @@ def arm_with(**camera):
 
 def pose(x, y, z, quaternion=UPRIGHT):
     return Pose(np.array([x, y, z]), quaternion)
+
+
+def state(pose):
+    return RobotState(5, pose, 1.0)
 
 
 TARGET = PoseTarget(
@@ -49,7 +53,7 @@ def test_a_camera_on_the_end_effector_is_where_that_was_at_the_stamp(peer) -> No
     joints = peer.record(JointTrajectory, 'joint_chunk', qos.COMMAND)
     for topic in ('pose_target', 'action_chunk', 'joint_chunk'):
         peer.wait_for(lambda t=topic: peer.node.count_subscribers(t) == 1, topic)
-    then, now = pose(0.1, 0.6, 0.2), pose(0.3, 0.8, 0.4)
+    then, now = state(pose(0.1, 0.6, 0.2)), pose(0.3, 0.8, 0.4)
     outputs.publish(TARGET, then, now, 5)
     peer.wait_for(lambda: bool(found and chunks and joints), 'the target and its approach')
     np.testing.assert_allclose(pose_from_message(found[0].pose).position, [0.1, 0.55, 0.3])
@@ -63,6 +67,6 @@ def test_a_camera_on_the_end_effector_is_where_that_was_at_the_stamp(peer) -> No
 def test_a_frame_that_is_nowhere_is_refused(peer) -> None:
     outputs = PolicyOutputs(peer.node, arm_with(), follow_targets=True)
     with pytest.raises(ActionError, match="in the frame 'corner2': neither the base frame 'base'"):
-        outputs.publish(TARGET, pose(0.1, 0.6, 0.2), pose(0.1, 0.6, 0.2), 5)
+        outputs.publish(TARGET, state(pose(0.1, 0.6, 0.2)), pose(0.1, 0.6, 0.2), 5)
     assert (outputs.targets, outputs.chunks) == (0, 0)
     outputs.destroy()

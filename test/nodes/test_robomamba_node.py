@@ -26,6 +26,8 @@ from robomamba_ros.nodes.policy_node import PolicyNode
 from robomamba_ros.policies.registry import load_policy
 from robomamba_ros.resources import find_file
 from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.simulation.made_up_urdf import made_up_urdf
 from robomamba_ros.spatial.camera import express_in
 from robomamba_ros.spatial.transforms import turn_between
 from robomamba_ros.types import Observation, Pose
@@ -41,6 +43,7 @@ DEPTH_MM = np.full((48, 64), 900, np.uint16)
 DEPTH_MM[:, 40:] = 850
 DEPTH_MM[23:26, 31:34] = 0
 HERE = Pose(np.array([0.1, 0.6, 0.3]), np.array([0.0, 0.0, 0.0, 1.0]))
+ABOVE = Pose(np.array([0.0, 0.7, 1.0]), np.array([1.0, 0.0, 0.0, 0.0]))
 INSTRUCTION = 'Open a drawer'
 
 
@@ -84,7 +87,7 @@ class Robot:
 
     def __init__(self, peer, arm: str) -> None:
         self._peer = peer
-        self._arm = load_arm(arm)
+        self.arm = load_arm(arm)
         self.depth_frame, self.info_size = 'optical', (48, 64)
         self.stamps: list[int] = []
         node = peer.node
@@ -122,7 +125,7 @@ class Robot:
         info.header = depth.header
         info.header.frame_id = 'optical'
         self._info.publish(info)
-        joints = [joint.name for joint in self._arm.joints] + ['gripper']
+        joints = [joint.name for joint in self.arm.joints] + ['gripper']
         state = JointState(name=joints, position=[0.0] * len(joints))
         state.header.stamp = depth.header.stamp
         self._joints.publish(state)
@@ -185,7 +188,7 @@ def start(host, peer, checkpoint, write_arm) -> Callable[..., Robot]:
     return run
 
 
-def expected(checkpoint: Path, instruction: str = INSTRUCTION):
+def expected(checkpoint: Path, instruction: str = INSTRUCTION, place: Pose = ABOVE):
     """Return the target that the policy gives in this process for the scene, in the base frame."""
     policy = load_policy(checkpoint)
     empty = np.zeros(0, np.float32)
@@ -198,8 +201,7 @@ def expected(checkpoint: Path, instruction: str = INSTRUCTION):
         depth={'front': (DEPTH_MM * np.float32(0.001)).astype(np.float32)},
         intrinsics={'front': K},
     )
-    base_T_camera = Pose(np.array([0.0, 0.7, 1.0]), np.array([1.0, 0.0, 0.0, 0.0]))
-    return express_in(policy.infer(observation), 'base', base_T_camera)
+    return express_in(policy.infer(observation), 'base', place)
 
 
 def assert_same_pose(found: Pose, wanted: Pose, tolerance: float = 1e-9) -> None:
@@ -278,6 +280,20 @@ def test_a_camera_on_the_end_effector_sees_from_where_that_is(start, checkpoint)
     robot = start({'camera': camera}, instruction=INSTRUCTION)
     robot.start()
     assert_same_pose(robot.wait_for_target(1), expected(checkpoint).pose)
+
+
+def test_a_camera_on_a_link_sees_from_where_the_joints_put_it(start, peer, checkpoint) -> None:
+    changes = {'urdf': {'topic': 'robot_description'}, 'camera': {'base_T_camera': None}}
+    changes['camera']['link'] = 'eye'
+    robot = start(changes, instruction=INSTRUCTION)
+    robot.start()
+    robot.said('robot_description: nothing received yet')
+    urdf = made_up_urdf(robot.arm)
+    description = peer.node.create_publisher(String, 'robot_description', qos.LATCHED)
+    description.publish(String(data=urdf))
+    joints = {joint.name: 0.0 for joint in robot.arm.joints}
+    place = Kinematics(robot.arm, urdf).base_T_link('eye', joints)
+    assert_same_pose(robot.wait_for_target(1), expected(checkpoint, place=place).pose)
 
 
 def test_targets_need_not_be_followed(start, checkpoint) -> None:

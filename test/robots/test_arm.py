@@ -255,7 +255,11 @@ def test_a_wrong_value_is_refused(tmp_path, section, key, value, expected):
         ),
         (
             lambda d: d['cameras'][0].update(base_T_camera=PLACE, ee_T_camera=PLACE),
-            'ee_T_camera: found it beside base_T_camera, allowed: one: a camera moves, or does not',
+            'ee_T_camera: found it beside base_T_camera, allowed: one of base_T_camera, ee_T_',
+        ),
+        (
+            lambda d: d.pop('urdf'),
+            "urdf: found nothing, with a link for the camera 'head', allowed: `urdf`",
         ),
         (
             lambda d: d['cameras'][0].update(depth_topic='a b'),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from robomamba_ros.errors import ActionError, BackendError, ObservationError
+from robomamba_ros.errors import ActionError, BackendError, ConfigError, ObservationError
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.spatial.transforms import interpolate, move_in_base, rotation_matrix
 from robomamba_ros.types import Pose
@@ -250,6 +250,53 @@ def test_a_mobile_base_takes_the_hand_where_the_arm_cannot(made_arms, write_arm)
     for _ in range(300):
         joints = arm.step(joints, far, PERIOD).joints
     assert np.linalg.norm(joints[:2]) > 2.0
+
+
+def with_a_head(made, multiplier=0.5):
+    """Return a contract and a URDF with a camera on a neck that rises with joint1, and pans."""
+    document = made.document()
+    limits = {'part': 'head', 'position': [-2.0, 2.0], 'velocity': 1.0, 'acceleration': 5.0}
+    document['joints'].append({'name': 'pan', **limits})
+    head = {'part': 'head', 'kind': 'joint_trajectory', 'topic': 'head/joint_trajectory'}
+    document['outputs'].append(head)
+    document['cameras'][0]['link'] = 'eye'
+    parts = [
+        ('rise', 'prismatic', 'root', 'neck', '0.2 0 1', '0 0 1'),
+        ('pan', 'revolute', 'neck', 'face', '0 0 0.3', '0 0 1'),
+        ('eye_mount', 'fixed', 'face', 'eye', '0.1 0 0', '0 0 1'),
+    ]
+    mimic = f'<mimic joint="joint1" multiplier="{multiplier}" offset="0.05"/>'
+    head = ''.join(
+        f'<joint name="{name}" type="{kind}"><parent link="{parent}"/><child link="{child}"/>'
+        f'<origin xyz="{xyz}"/><axis xyz="{axis}"/>{mimic if name == "rise" else ""}'
+        f'<limit lower="-2" upper="2" velocity="1" effort="1"/></joint><link name="{child}"/>'
+        for name, kind, parent, child, xyz, axis in parts
+    )
+    return document, made.urdf().replace('</robot>', f'{head}</robot>')
+
+
+def test_a_camera_on_a_head_is_where_all_joints_before_it_put_it(made_arms, write_arm):
+    arm = Kinematics(write_arm(*with_a_head(made_arms['mobile'])))
+    joints = dict.fromkeys(arm.names, 0.0)
+    joints |= {'odom_x': 2.0, 'odom_y': 1.0, 'odom_t': np.pi / 2, 'joint1': 0.4, 'pan': np.pi / 2}
+    pose = arm.base_T_link('eye', joints)
+    # A quarter of a turn by the base and one by the neck; the neck is 0.2 ahead of the root and
+    # risen by half of joint1, the eye 0.1 ahead of the face.
+    np.testing.assert_allclose(pose.position, [1.9, 1.2, 1.3 + 0.05 + 0.2], atol=1e-12)
+    np.testing.assert_allclose(np.abs(pose.quaternion), [0.0, 0.0, 1.0, 0.0], atol=1e-12)
+    # It does not move with the arm.
+    assert distance(pose, arm.base_T_link('eye', {**joints, 'joint3': 1.0})) == (0.0, 0.0)
+
+
+def test_a_camera_whose_place_does_not_follow_is_refused(made_arms, write_arm):
+    document, urdf = with_a_head(made_arms['mobile'])
+    document['joints'].pop()
+    document['outputs'].pop()
+    with pytest.raises(ConfigError, match=r"link 'eye' is:.*\n.*joint 'pan' is not among the cont"):
+        Kinematics(write_arm(document, urdf))
+    document['cameras'][0]['link'] = 'eyes'
+    with pytest.raises(ConfigError, match=r"unknown link 'eyes'\. Did you mean 'eye'"):
+        Kinematics(write_arm(document, urdf))
 
 
 @pytest.mark.parametrize('joints', [np.zeros(6), np.array([0.0] * 6 + [np.nan])])

@@ -36,11 +36,12 @@ def _depth_misfits(
             f"it {' and '.join(missing)} in the contract of arm '{arm.name}', of depth that is "
             'registered to its images'
         )
-    placed = camera.base_T_camera is not None or camera.ee_T_camera is not None
+    placed = any((camera.base_T_camera, camera.ee_T_camera, camera.link))
     if spec.gives is Gives.TARGETS and not placed:
         found.append(
             f"policy '{spec.name}' gives poses in the frame of the camera '{needed.name}', and "
             f"nothing says where that is: give it base_T_camera, its place in '{arm.base_frame}', "
-            f"or ee_T_camera, its place on the end effector, in the contract of arm '{arm.name}'"
+            f'ee_T_camera, its place on the end effector, or link, its optical frame in the URDF, '
+            f"in the contract of arm '{arm.name}'"
         )
     return found

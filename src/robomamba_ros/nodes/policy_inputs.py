@@ -16,9 +16,11 @@ from robomamba_ros.control.policy_loop import ObservationBuffer
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.camera_input import CameraInput
 from robomamba_ros.nodes.depth_input import DepthInput
+from robomamba_ros.nodes.robot_description import RobotDescription
 from robomamba_ros.nodes.state_input import StateInput
-from robomamba_ros.policies.base import PolicySpec
+from robomamba_ros.policies.base import Gives, PolicySpec
 from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import RobotState, UInt8Array
 
 
@@ -61,7 +63,11 @@ class PolicyInputs:
                     node, name, mode, self.buffer, on_data, on_error
                 )
         self.topics = (*arm.inputs, *(camera.topic for camera in self._cameras.values()))
-        self._states = StateInput(node, arm, mode, self._on_state, on_error)
+        hung = {c.name for c in arm.cameras if c.link} if spec.gives is Gives.TARGETS else set()
+        self._description: RobotDescription | None = None
+        if 'ee_pose' not in arm.inputs or hung & set(wanted):
+            self._description = RobotDescription(node, arm)
+        self._states = StateInput(node, arm, mode, self._on_state, on_error, self._description)
         self._active = node.create_publisher(String, 'active_instruction', qos.LATCHED)
         self._subscriptions = [
             node.create_subscription(
@@ -71,6 +77,16 @@ class PolicyInputs:
                 String, 'question', lambda text: self.on_question(text.data), qos.LATCHED
             ),
         ]
+
+    @property
+    def kinematics(self) -> Kinematics | None:
+        """Those of the arm, where they are needed; there before the first state."""
+        return None if self._description is None else self._description.kinematics
+
+    @property
+    def problem(self) -> str:
+        """Why there is no state although its messages come; '' where nothing keeps it."""
+        return '' if self._description is None else self._description.problem
 
     @property
     def counts(self) -> dict[str, int]:
@@ -104,6 +120,8 @@ class PolicyInputs:
         for camera in self._cameras.values():
             camera.destroy()
         self._states.destroy()
+        if self._description is not None:
+            self._description.destroy()
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._node.destroy_publisher(self._active)

@@ -126,7 +126,8 @@ class PolicyNode(ManagedNode):
         then = None if inputs is None else inputs.buffer.state(given.stamp_ns)
         if inputs is None or outputs is None or inputs.state is None or then is None:
             return  # torn down or reset since this inference began
-        outputs.publish(given, then.pose, inputs.state.pose, self._now_ns())
+        now = inputs.state.pose
+        outputs.publish(given, then, now, self._now_ns(), inputs.kinematics)
         arrived_s = inputs.arrived_s(given.stamp_ns)
         if arrived_s is not None:
             self._latency.add(time.monotonic() - arrived_s)
@@ -143,9 +144,10 @@ class PolicyNode(ManagedNode):
         assert outputs is not None
         now_ns = self._now_ns()
         status = runner.status(now_ns)
+        reason = inputs.problem or status.reason
         values: dict[str, object] = {
             'state': status.state.value,
-            'reason': status.reason,
+            'reason': reason,
             'policy': self._policy.spec.name,
             'instruction': inputs.instruction,
             'question_problem': status.question_problem,
@@ -159,7 +161,7 @@ class PolicyNode(ManagedNode):
             values[f'{name}_age_s'] = age_s
         for name, latency in {**self._policy.latencies, 'image_to_chunk': self._latency}.items():
             values |= latency_values(name, latency)
-        message = ': '.join(filter(None, (status.state.value, status.reason)))
+        message = ': '.join(filter(None, (status.state.value, reason)))
         if status.question_problem:
             message = f'{message}; no answer: {status.question_problem}'
         bad = status.question_problem or status.state is RunnerState.WAITING

@@ -19,8 +19,9 @@ from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.chunk_messages import chunk_to_messages, predicted_path
 from robomamba_ros.nodes.conversions import pose_to_stamped
 from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.spatial.camera import express_in
-from robomamba_ros.types import ActionChunk, Pose, PoseTarget
+from robomamba_ros.types import ActionChunk, Pose, PoseTarget, RobotState
 
 
 class PolicyOutputs:
@@ -53,21 +54,29 @@ class PolicyOutputs:
         self._last = None
         self.chunks = self.targets = 0
 
-    def publish(self, given: Given, then: Pose, now: Pose, now_ns: int) -> None:
+    def publish(
+        self,
+        given: Given,
+        then: RobotState,
+        now: Pose,
+        now_ns: int,
+        kinematics: Kinematics | None = None,
+    ) -> None:
         """Publish what a policy has given at `now_ns`.
 
-        then, now: base_T_ee at its stamp, and the newest one. Raises ActionError where a pose
-        target cannot be followed; `pose_target` has it then.
+        then: the state at its stamp; now: the newest base_T_ee; kinematics: those of the arm,
+        for cameras on a link. Raises ActionError where a pose target cannot be followed;
+        `pose_target` has it then.
         """
         if isinstance(given, ActionChunk):
-            self._publish_chunk(given, then)
+            self._publish_chunk(given, then.pose)
             return
-        target = self._in_base(given, then)
+        target = self._in_base(given, then, kinematics)
         stamped = pose_to_stamped(target.pose, target.stamp_ns, target.frame)
         self._publishers['pose_target'].publish(stamped)
         self.targets += 1
         if self._follow_targets:
-            self._publish_chunk(approach_chunk(target, now, self._arm, now_ns), then)
+            self._publish_chunk(approach_chunk(target, now, self._arm, now_ns), then.pose)
 
     def repeat(self, stamp_ns: int) -> bool:
         """Send the chunk of `stamp_ns` once more; return whether it is the last one sent."""
@@ -98,15 +107,20 @@ class PolicyOutputs:
         self._publishers['action_chunk'].publish(targets)
         self._publishers['joint_chunk'].publish(joints)
 
-    def _in_base(self, target: PoseTarget, base_T_ee: Pose) -> PoseTarget:
+    def _in_base(
+        self, target: PoseTarget, then: RobotState, kinematics: Kinematics | None
+    ) -> PoseTarget:
         if target.frame == self._arm.base_frame:
             return target
-        camera = self._cameras.get(target.frame)
-        base_T_camera = camera.base_T_optical(base_T_ee) if camera is not None else None
+        base_T_camera, camera = None, self._cameras.get(target.frame)
+        if camera is not None and camera.link is not None and kinematics is not None:
+            base_T_camera = kinematics.base_T_link(camera.link, then.joints)
+        elif camera is not None:
+            base_T_camera = camera.base_T_optical(then.pose)
         if base_T_camera is None:
             raise ActionError(
                 f"the pose target is in the frame '{target.frame}': neither the base frame "
-                f"'{self._arm.base_frame}' nor a camera with a base_T_camera or ee_T_camera in the "
-                'arm contract'
+                f"'{self._arm.base_frame}' nor a camera with a base_T_camera, ee_T_camera or link "
+                'in the arm contract'
             )
         return express_in(target, self._arm.base_frame, base_T_camera)

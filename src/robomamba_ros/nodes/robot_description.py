@@ -55,6 +55,11 @@ class RobotDescription:
             raise ObservationError(self._problem)
         return self._kinematics
 
+    @property
+    def problem(self) -> str:
+        """Why there are no kinematics; '' where there are."""
+        return self._problem
+
     def _read(self, message: String) -> None:
         if self._kinematics is not None:
             return

@@ -27,7 +27,8 @@ class StateInput:
     of the others beside it. lockstep: once all of one stamp are there. A message that cannot be
     used is reported and dropped, so that the stream goes stale instead of wrong.
 
-    description: where the URDF comes from, if somebody else wants it too.
+    description: where the kinematics come from, if the pose is computed or somebody else wants
+    them; without them there is no state.
     """
 
     def __init__(
@@ -44,9 +45,6 @@ class StateInput:
         self._on_error = on_error
         self.count = 0
         self._joiner = StateJoiner(arm, same_stamp=mode == 'lockstep')
-        self._own: RobotDescription | None = None
-        if description is None and 'ee_pose' not in arm.inputs:
-            description = self._own = RobotDescription(node, arm)
         self._description = description
         self._subscriptions = [
             node.create_subscription(
@@ -70,5 +68,3 @@ class StateInput:
         """Unsubscribe."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
-        if self._own is not None:
-            self._own.destroy()

@@ -142,6 +142,10 @@ def _check_together(arm: ArmContract, root: Section) -> None:
     if bool(base) != ('odometry' in arm.inputs):
         found = 'nothing, with joints' if base else 'a topic, without a joint'
         root.error('inputs.odometry', f'{found} of the part base', 'a topic for a mobile base')
+    for camera in arm.cameras if arm.urdf is None else ():
+        if camera.link is not None:
+            allowed = '`urdf`, which has the link'
+            root.error('urdf', f"nothing, with a link for the camera '{camera.name}'", allowed)
     if 'ee_pose' not in arm.inputs and arm.urdf is None:
         allowed = 'a topic, or else `urdf`, from which the pose is computed'
         root.error('inputs.ee_pose', 'nothing', allowed)
@@ -196,9 +200,10 @@ def _read_gripper(section: Section) -> Gripper:
     return gripper
 
 
+_PLACES = ('base_T_camera', 'ee_T_camera', 'link')
 _CAMERA_KEYS = (
     ('name', 'topic', 'encoding', 'budget_s', 'required'),
-    ('transport', 'depth_topic', 'info_topic', 'base_T_camera', 'ee_T_camera'),
+    ('transport', 'depth_topic', 'info_topic', *_PLACES),
 )
 
 
@@ -206,8 +211,9 @@ def _read_camera(camera: Section) -> Camera:
     def topic(key: str) -> str | None:
         return camera.text(key, *_TOPIC) if camera.has(key) else None
 
-    if camera.has('base_T_camera') and camera.has('ee_T_camera'):
-        camera.error('ee_T_camera', 'it beside base_T_camera', 'one: a camera moves, or does not')
+    first, *others = [key for key in _PLACES if camera.has(key)] or ['']
+    for other in others:
+        camera.error(other, f'it beside {first}', f'one of {", ".join(_PLACES)}')
     return Camera(
         camera.text('name', *_NAME),
         camera.text('topic', *_TOPIC),
@@ -219,6 +225,7 @@ def _read_camera(camera: Section) -> Camera:
         topic('info_topic'),
         _read_pose(camera, 'base_T_camera'),
         _read_pose(camera, 'ee_T_camera'),
+        camera.text('link', *_FRAME) if camera.has('link') else None,
     )
 
 

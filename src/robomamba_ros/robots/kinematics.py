@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from robomamba_ros.errors import ActionError, BackendError, ObservationError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.bounded import bounded_minimum
-from robomamba_ros.robots.urdf import chain_urdf, read_urdf
+from robomamba_ros.robots.urdf import branch_urdf, chain_urdf, read_urdf
 from robomamba_ros.types import Float64Array, Pose
 
 # What a turn weighs beside a way, where both cannot be had [m/rad].
@@ -66,7 +67,9 @@ class Kinematics:
     def __init__(self, arm: ArmContract, urdf: str | None = None) -> None:
         self._pin = import_pinocchio()
         self._name, self._base_frame = arm.name, arm.base_frame
-        chain = chain_urdf(arm, read_urdf(arm) if urdf is None else urdf)
+        urdf = read_urdf(arm) if urdf is None else urdf
+        chain = chain_urdf(arm, urdf)
+        self._branches = {c.link: _Branch(arm, urdf, c.link) for c in arm.cameras if c.link}
         self._model = self._pin.buildModelFromXML(chain)
         self._data = self._model.createData()
         self.names: tuple[str, ...] = tuple(self._model.names)[1:]
@@ -90,6 +93,10 @@ class Kinematics:
         self._pin.framesForwardKinematics(self._model, self._data, self._checked(joints))
         vector = self._pin.SE3ToXYZQUAT(self._base_T_root * self._data.oMf[self._tip])
         return Pose(vector[:3], vector[3:])
+
+    def base_T_link(self, link: str, joints: Mapping[str, float]) -> Pose:  # noqa: N802
+        """Return where the link of a camera is, with the joints of all parts at `joints`."""
+        return self._branches[link].pose(joints)
 
     def jacobian(self, joints: Float64Array) -> Float64Array:
         """Return (6, n): end-effector velocity per joint velocity, linear above angular, base axes.
@@ -215,6 +222,26 @@ class Kinematics:
                 f'positions ({", ".join(self.names)}), got {joints.tolist()}'
             )
         return joints
+
+
+class _Branch:
+    """The joints between the base frame and a link, of whatever parts."""
+
+    def __init__(self, arm: ArmContract, urdf: str, link: str) -> None:
+        self._pin = import_pinocchio()
+        text, followed = branch_urdf(arm, urdf, link)
+        self._model = self._pin.buildModelFromXML(text)
+        self._data = self._model.createData()
+        body = self._pin.FrameType.BODY
+        self._ends = [self._model.getFrameId(frame, body) for frame in (arm.base_frame, link)]
+        self._followed = [followed[name] for name in tuple(self._model.names)[1:]]
+
+    def pose(self, joints: Mapping[str, float]) -> Pose:
+        positions = [each.offset + each.multiplier * joints[each.joint] for each in self._followed]
+        self._pin.framesForwardKinematics(self._model, self._data, np.array(positions))
+        base, link = (self._data.oMf[end] for end in self._ends)
+        vector = self._pin.SE3ToXYZQUAT(base.inverse() * link)
+        return Pose(vector[:3], vector[3:])
 
 
 def _damped_solution(

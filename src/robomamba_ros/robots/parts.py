@@ -45,7 +45,8 @@ class Camera:
 
     depth_topic, info_topic: depth image registered to the colour image, and CameraInfo.
     base_T_camera: pose of the optical frame of a camera that never moves. ee_T_camera: of one that
-    moves with the end effector, in its frame.
+    moves with the end effector, in its frame. link: the optical frame in the URDF, of one that
+    moves otherwise, as on a head.
     """
 
     name: str
@@ -58,9 +59,13 @@ class Camera:
     info_topic: str | None = None
     base_T_camera: Pose | None = None  # noqa: N815
     ee_T_camera: Pose | None = None  # noqa: N815
+    link: str | None = None
 
     def base_T_optical(self, base_T_ee: Pose) -> Pose | None:  # noqa: N802
-        """Return where the optical frame is with the end effector at a pose; None if not known."""
+        """Return where the optical frame is with the end effector at a pose.
+
+        None where that does not follow from the pose, or is not known.
+        """
         return compose(base_T_ee, self.ee_T_camera) if self.ee_T_camera else self.base_T_camera
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -73,10 +74,7 @@ def chain_urdf(arm: ArmContract, urdf: str) -> str:
     out is added as three joints between the base frame and the URDF's root. Raises ConfigError
     with every difference between the contract and the URDF at once.
     """
-    tree = _Tree(urdf, arm.name)
-    base = [joint.name for joint in arm.joints_of('base')]
-    if base and arm.base_frame not in tree.links and not any(b in tree.joints for b in base):
-        tree.add_planar_base(arm.base_frame, base)
+    tree = _read_tree(arm, urdf)
     errors = [
         f'{key}: {unknown_name("link", frame, tree.links)}'
         for key, frame in (('frames.base', arm.base_frame), ('frames.end_effector', arm.ee_frame))
@@ -92,6 +90,54 @@ def chain_urdf(arm: ArmContract, urdf: str) -> str:
         chain, errors = _check_chain(arm, tree)
     refuse(f"arm '{arm.name}' does not fit its URDF: it", errors)
     return _written(chain)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """The joint that tells where one is, itself or the one it mimics: offset + multiplier * it."""
+
+    joint: str
+    multiplier: float = 1.0
+    offset: float = 0.0
+
+
+def branch_urdf(arm: ArmContract, urdf: str, link: str) -> tuple[str, dict[str, Followed]]:
+    """Return a URDF of what lies between the arm's base frame and `link`, and no more.
+
+    With it, by movable joint, the joint of the contract that it follows. Raises ConfigError where
+    the link is not there, or moves by joints that the contract does not have.
+    """
+    tree = _read_tree(arm, urdf)
+    frames = (arm.base_frame, link)
+    missing = [frame for frame in frames if frame not in tree.links]
+    errors = [unknown_name('link', frame, tree.links) for frame in missing]
+    branch = [] if missing else [joint for way in tree.between(*frames) for joint in way]
+    followed = {str(joint.get('name')): _followed(joint) for joint in branch if _moves(joint)}
+    known = [joint.name for joint in arm.joints]
+    errors += [
+        f"joint '{each.joint}' is not among the contract's joints; add it, with the part head if "
+        'it does not move the end effector'
+        for each in followed.values()
+        if each.joint not in known
+    ]
+    refuse(f"the URDF of arm '{arm.name}' does not say where the link '{link}' is:", errors)
+    return _written(branch), followed
+
+
+def _followed(joint: Element) -> Followed:
+    mimic = joint.find('mimic')
+    if mimic is None:
+        return Followed(str(joint.get('name')))
+    multiplier, offset = (float(mimic.get(key, d)) for key, d in (('multiplier', 1), ('offset', 0)))
+    return Followed(str(mimic.get('joint')), multiplier, offset)
+
+
+def _read_tree(arm: ArmContract, urdf: str) -> _Tree:
+    tree = _Tree(urdf, arm.name)
+    base = [joint.name for joint in arm.joints_of('base')]
+    if base and arm.base_frame not in tree.links and not any(b in tree.joints for b in base):
+        tree.add_planar_base(arm.base_frame, base)
+    return tree
 
 
 class _Tree:
@@ -130,12 +176,17 @@ class _Tree:
             link = _link(joints[-1], 'parent')
         return joints[::-1]
 
+    def between(self, one: str, other: str) -> tuple[list[Element], list[Element]]:
+        """Return the joints on both ways down from where they part."""
+        ways = self.path(one), self.path(other)
+        while all(ways) and ways[0][0] is ways[1][0]:
+            del ways[0][0], ways[1][0]
+        return ways
+
 
 def _check_chain(arm: ArmContract, tree: _Tree) -> tuple[list[Element], list[str]]:
     """Return the joints on both ways down from where they part, and what is wrong with them."""
-    to_base, to_tip = tree.path(arm.base_frame), tree.path(arm.ee_frame)
-    while to_base and to_tip and to_base[0] is to_tip[0]:
-        del to_base[0], to_tip[0]
+    to_base, to_tip = tree.between(arm.base_frame, arm.ee_frame)
     known = {joint.name: joint for joint in arm.joints_of('base', 'arm')}
     moving = {str(joint.get('name')) for joint in (*to_base, *to_tip) if _moves(joint)}
     errors = [

@@ -27,6 +27,8 @@ _PLACES = (_SHOULDER, _SHOULDER, _ELBOW, _WRIST)
 # What joints that slide slide along.
 _RAILS = 'zxy'
 _AXES = {'x': (1.0, 0.0, 0.0), 'y': (0.0, 1.0, 0.0), 'z': (0.0, 0.0, 1.0)}
+# The turn of an optical frame, of which z looks along x of the link that carries it.
+_AHEAD = (-math.pi / 2.0, 0.0, -math.pi / 2.0)
 # Where a head stands, from the root, and how thick bones are drawn [m].
 _NECK = (0.0, 0.3, 1.0)
 _BONE = '0.03'
@@ -37,7 +39,7 @@ def made_up_urdf(arm: ArmContract) -> str:
 
     At rest every link has the axes of the base frame. The arm can reach across the workspace. A
     contract does not say which joints slide: see `slides`. A mobile base is left out, as in the
-    URDFs of makers; joints of the part head stand beside the arm.
+    URDFs of makers; joints of the part head stand beside the arm, and carry what has a link.
     """
     base = arm.joints_of('base')
     root = _link_after(base[-1]) if base else arm.base_frame
@@ -66,6 +68,10 @@ def made_up_urdf(arm: ArmContract) -> str:
     for joint, axis in zip(arm.joints_of('head'), itertools.cycle('zy'), strict=False):
         link = _add_joint(robot, joint, link, axis, offset)
         offset = np.zeros(3)
+    for camera in arm.cameras:
+        if camera.link is not None:
+            mount = f'{camera.link}_mount'
+            _add(robot, mount, 'fixed', link, camera.link, np.zeros(3), _AHEAD)
     ElementTree.indent(robot)
     return ElementTree.tostring(robot, encoding='unicode')
 
