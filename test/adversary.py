@@ -62,7 +62,8 @@ class Rig:
     ) -> None:
         self.arm, self.random = arm, np.random.default_rng(seed)
         self.kinematics = Kinematics(arm, made_up_urdf(arm)) if arm.has_kinematics else None
-        self.now_ns, self.measured = START_NS, None
+        self.now_ns = self.tick_ns = START_NS
+        self.measured = None
         self.fake = FakeArm(arm, self.kinematics, self.now_ns)
         kinds = {o.part: o.kind for o in arm.outputs if o.part != 'gripper'}
         self.kinds = kinds
@@ -124,12 +125,16 @@ class Rig:
             self.command()
 
     def pass_time(self) -> None:
-        """Let the arm go on by a control period by itself."""
-        for _ in range(self.arm.period_ns // FINE_NS):
-            self.now_ns += FINE_NS
-            for controller in self.fine.values():
-                controller.step(self.now_ns, np.zeros(0))
+        """Let the arm go on to the end of the control period by itself."""
+        self.tick_ns += self.arm.period_ns
+        self._go_on(self.tick_ns)
         self.fake.advance(self.now_ns)
+
+    def _go_on(self, until_ns: int) -> None:
+        for now_ns in range(self.now_ns + FINE_NS, until_ns + 1, FINE_NS):
+            for controller in self.fine.values():
+                controller.step(now_ns, np.zeros(0))
+        self.now_ns = until_ns
 
     def measure(self) -> None:
         joints = {name: self.fake.positions[name] for name in self.names}
@@ -140,6 +145,10 @@ class Rig:
 
     def command(self) -> None:
         setpoint, trajectory = self.loop.tick(self.now_ns), self.loop.trajectory()
+        if trajectory is not None:
+            # Computing it takes time, in which the controllers go on.
+            most = self.arm.period_ns // (2 * FINE_NS)
+            self._go_on(self.tick_ns + FINE_NS * int(self.random.integers(most + 1)))
         if setpoint is None:
             for part, servo in self.servos.items():
                 self._drive(part, servo.brake())

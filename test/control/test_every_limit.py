@@ -25,9 +25,6 @@ OTHER = {
 CASES = [*ARMS, *OTHER]
 # Differences of a millisecond, of positions that are known to some 1e-15.
 ROUNDING = 1e-4
-# The limits of a base hold in the frame of the odometry, and its twist is in its own: between two
-# measurements the heading is known as well as the base does what it is told.
-HEADING = 0.005
 
 
 def arm_of(case: str) -> ArmContract:
@@ -40,7 +37,7 @@ def exceeded(rig: Rig) -> dict[tuple[str, str], tuple[float, str]]:
         (part, quantity): (peak.share, peak.name)
         for part, peaks in rig.peaks.items()
         for quantity, peak in peaks.items()
-        if peak.share > 1.0 + (HEADING if part in rig.servos and part == 'base' else ROUNDING)
+        if peak.share > 1.0 + ROUNDING
     }
 
 
@@ -65,7 +62,7 @@ def test_without_the_limiters_they_are(name) -> None:
 @pytest.mark.parametrize(('name', 'quantity'), [('franka_fr3', 'acceleration'), ('ur5e', 'jerk')])
 def test_without_a_look_at_the_quintic_onto_the_new_way_they_are(name, quantity) -> None:
     arm = load_arm(name)
-    far = storm(Rig(arm, 2, blended=without_limits(arm)))
+    far = storm(Rig(arm, blended=without_limits(arm)))
     assert exceeded(far)['arm fine', quantity][0] > 1.1
 
 

@@ -101,6 +101,17 @@ def test_a_rest_elsewhere_is_taken_the_time_that_limits_ask_for(handover):
     assert 20 * 0.3 / lead_s**2 < 5.0 < 20 * 0.3 / (lead_s / 2) ** 2
 
 
+def test_a_controller_that_is_elsewhere_comes_onto_the_way_beyond_the_lead(handover):
+    handover.begin(spline([0.0]), NOW)
+    rest = spline([0.002] * 40)
+    moved = Trajectory((NOW,), *(each[:1] for each in (rest.positions, rest.velocities)), [[0.0]])
+    (arrival_ns,), _ = handover.begin(moved, NOW)
+    assert arrival_ns == NOW + 4 * LEAD_NS
+    # It is on its way there for 120 ms more, and in 40 ms could not do it.
+    times_ns, _ = handover.begin(rest, NOW + LEAD_NS)
+    assert NOW + 2 * LEAD_NS < times_ns[0] <= arrival_ns
+
+
 def test_what_has_passed_ends_at_its_rest(handover):
     way = spline(ramp(1.0, 10))
     handover.begin(way, NOW)

@@ -43,7 +43,7 @@ STEP_NS = 20_000_000
 RESEND_S = 0.5
 # In simulated time, for the slowest of the arms.
 REST_S = 8.0
-# Of the heading of a base between two measurements, in the frame of which its limits hold.
+# The limits of a base hold in the frame of the odometry, and it brakes by its last heading in it.
 HEADING = 0.005
 
 

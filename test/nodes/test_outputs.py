@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import Twist, TwistStamped
 from made_arms import MADE
-from made_robot import GRIPPER, HEAD, JOINTS, LEAD_S, TRAJECTORY
+from made_robot import GRIPPER, HEAD, JOINTS, LEAD_S, TRAJECTORY, contract
 from rclpy.action import ActionServer
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
@@ -19,12 +19,14 @@ from trajectory_msgs.msg import JointTrajectory
 
 from robomamba_ros.data.state_messages import nanoseconds
 from robomamba_ros.nodes import qos
+from robomamba_ros.nodes.outputs import Command, Outputs
 from robomamba_ros.spatial.transforms import move_in_base
 from robomamba_ros.types import (
     EE_DELTA_NAMES,
     NANOSECONDS,
     ActionSpace,
     Pose,
+    Setpoint,
 )
 
 
@@ -210,6 +212,35 @@ def test_a_base_is_driven_in_its_own_frame_beside_trajectories_and_positions(sta
     robot.wait_for('state', 'holding')
     robot.peer.wait_for(lambda: sent[-1] == Twist(), 'the base to stand')
     assert np.abs(np.diff([message.data[0] for message in head])).max() <= 1.0 * 0.01 + 1e-9
+
+
+def test_outputs_come_to_rest_after_the_command_does(peer, tmp_path) -> None:
+    made = MADE['mobile']
+    joints = made.document()['joints']
+    joints.append({**HEAD, 'acceleration': 5.0})
+    outputs = [
+        TRAJECTORY,
+        {'part': 'base', 'kind': 'twist', 'topic': 'cmd_vel', 'stamped': False},
+        {'part': 'head', 'kind': 'forward_position', 'topic': 'head'},
+        GRIPPER,
+    ]
+    arm = contract(tmp_path, outputs, made, joints=joints)
+    sending = Outputs(peer.node, arm, 'contract', print, dry_run=False)
+    assert sending.at_rest
+    for tick in range(1, 4):
+        positions = {joint.name: 0.001 * tick for joint in arm.joints}
+        velocities = dict.fromkeys(positions, 0.1)
+        setpoint = Setpoint(tick * arm.period_ns, None, 1.0, positions, velocities)
+        sending.send(Command(setpoint, None, False, None))
+    before, stops = dict(sending.counts), 0
+    assert not sending.at_rest
+    while not sending.at_rest:
+        sending.stop()
+        stops += 1
+    # The average of 20 periods that keeps the jerk runs out.
+    assert 20 <= stops < 40
+    assert sending.counts['head'] == before['head'] + stops
+    sending.destroy()
 
 
 # Grippers

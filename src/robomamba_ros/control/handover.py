@@ -1,6 +1,6 @@
 """How a joint_trajectory_controller comes from one trajectory onto the next within limits.
 
-Between two points it goes by a quintic, and from where it is on receipt to the first point too.
+Between two points it goes by a quintic, and from its desired state on receipt to the first point.
 Knows nothing about messages, or about where trajectories come from.
 """
 
@@ -18,8 +18,10 @@ from robomamba_ros.types import NANOSECONDS, Float64Array
 
 # Room for rounding, as a share of a limit.
 _ROUNDING = 1e-6
-# A way to a single point takes at most this many times the lead, as a power of 2.
-_LONGEST = 8
+# How often the lead is doubled, at most, for the way to a single point.
+_DOUBLINGS = 7
+# How many times the lead ahead the first point may lie where no nearer one can be reached.
+_FURTHEST = 4
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class Handover:
 
     lead_ns: how far ahead the first point is to lie. The further, the better a controller bears
     that messages do not all travel equally long; the quintic to it, though, cuts what lies
-    between. So it is the point furthest within lead_ns to which that quintic exceeds no limit.
+    between. So it is the point furthest within lead_ns to which that quintic exceeds no limit. A
+    controller that is elsewhere than on the way gets the nearest one beyond for which that holds.
     """
 
     def __init__(
@@ -79,16 +82,20 @@ class Handover:
         here = self._at(now_ns) if self._times_ns else points[0]
         # Nearer than half a period a controller could not come onto it.
         nearest = bisect_left(times_ns, now_ns + self._period_ns // 2)
-        furthest = bisect_right(times_ns, now_ns + self._lead_ns) - 1
+        within, beyond = (
+            bisect_right(times_ns, now_ns + many * self._lead_ns) for many in (1, _FURTHEST)
+        )
         if nearest >= len(times_ns) - 1:
             first, times_ns[-1] = len(times_ns) - 1, self._arrival_ns(here, points[-1], now_ns)
         else:
-            shares = {
-                i: self._share(Quintic(here, points[i], (times_ns[i] - now_ns) / NANOSECONDS))
-                for i in range(max(nearest, furthest), nearest - 1, -1)
-            }
-            kept = (i for i, share in shares.items() if share <= 1.0 + _ROUNDING)
-            first = next(kept, min(shares, key=lambda i: shares[i]))
+            within = max(within, nearest + 1)
+            shares: dict[int, float] = {}
+            for i in (*range(within - 1, nearest - 1, -1), *range(within, beyond)):
+                way_there = Quintic(here, points[i], (times_ns[i] - now_ns) / NANOSECONDS)
+                shares[i] = self._share(way_there)
+                if shares[i] <= 1.0 + _ROUNDING:
+                    break
+            first = min(shares, key=lambda i: shares[i])
         self._times_ns = [now_ns, *times_ns[first:]]
         self._points = np.concatenate([here[None], points[first:]])
         return times_ns[first:], points[first:]
@@ -96,7 +103,7 @@ class Handover:
     def _arrival_ns(self, here: Float64Array, point: Float64Array, now_ns: int) -> int:
         """Return when to be at a point of rest: at the lead, or as late as limits ask for."""
         lead_ns = self._lead_ns
-        for power in range(_LONGEST):
+        for power in range(_DOUBLINGS + 1):
             lead_ns = self._lead_ns << power
             if self._share(Quintic(here, point, lead_ns / NANOSECONDS)) <= 1.0:
                 break

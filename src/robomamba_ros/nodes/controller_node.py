@@ -108,7 +108,7 @@ class ControllerNode(ManagedNode):
         return (
             not self._configured
             or self._gate is not None
-            or self._loop.status.state is not LoopState.STOPPING
+            or (self._loop.status.state is not LoopState.STOPPING and self._outputs.at_rest)
         )
 
     def _clear_measurements(self) -> None:

@@ -15,8 +15,15 @@ ros2_controllers), with its defaults:
 - The last velocity is 0, and the last point is held.
 - A trajectory replaces the one before it as a whole.
 
-It differs in one point: JTC does not look for numbers that are not finite, nor for accelerations
-without velocities, which it cannot follow. Here both are rejected.
+It differs in three points:
+
+- JTC does not look for numbers that are not finite, nor for accelerations without velocities,
+  which it cannot follow. Here both are rejected.
+- Where JTC begins at its desired state, it repeats (Humble) or skips (later) one of its update
+  periods. Here it goes on.
+- Where JTC begins at a measured state without accelerations, versions before December 2025 draw a
+  cubic. Here it is the quintic of those since, which take them for 0. From the desired state all
+  draw the quintic.
 
 Knows nothing about ROS messages, limits or the rest of the robot.
 """
@@ -104,7 +111,7 @@ class TrajectoryController:
             for point in trajectory.points
         ]
         if before.accelerations is None and points[0].accelerations is not None:
-            # JTC takes what is not measured for 0, so that the way to the first point is quintic.
+            # What is not measured is taken for 0, so that the way to the first point is quintic.
             before = replace(before, accelerations=self._still)
         step = points[0].time_ns <= max(before.time_ns, received_ns)
         self._points = tuple(points) if step else (before, *points)

@@ -63,13 +63,18 @@ class Outputs:
         """How many commands were sent, by the name of the output."""
         return {name: output.count for name, output in self._all.items()}
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether every part stays at rest if nothing more is published."""
+        return all(output.at_rest for output in self._all.values())
+
     def send(self, command: Command) -> None:
         """Publish what a control period asks for."""
         for output in self._all.values():
             output.send(command)
 
     def stop(self) -> None:
-        """Nothing is commanded any more; may be called again."""
+        """Nothing is commanded any more: come to rest; once per period."""
         for output in self._all.values():
             output.stop()
 

@@ -29,11 +29,15 @@ class CommandOutput(Protocol):
 
     count: int
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether its part stays at rest if nothing more is published."""
+
     def send(self, command: Command) -> None:
         """Publish what a control period asks for; once per period."""
 
     def stop(self) -> None:
-        """Nothing is commanded any more; may be called again."""
+        """Nothing is commanded any more: come to rest; once per period."""
 
     def destroy(self) -> None:
         """Stop publishing."""

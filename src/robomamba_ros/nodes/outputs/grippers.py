@@ -30,6 +30,7 @@ class _OnChange:
     def __init__(self) -> None:
         self._opening: float | None = None
         self.count = 0
+        self.at_rest = True
 
     def go_to(self, opening: float) -> bool:
         """Send an opening; tell whether it could be."""

@@ -27,6 +27,11 @@ class _Streamed:
         self._publisher = node.create_publisher(kind, topic, qos.COMMAND)
         self.count = 0
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether the controller is at rest once commands are."""
+        return True
+
     def message(self, setpoint: Setpoint) -> Any:
         """Return what to publish, None for nothing."""
         raise NotImplementedError
@@ -77,6 +82,11 @@ class ForwardPosition(_Streamed):
         self._period_s = arm.period_ns / NANOSECONDS
         self._catches_up = catches_up
         self._limiter: JointLimiter | None = None
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the limiter has come to rest, too."""
+        return self._limiter is None or self._limiter.at_rest
 
     def message(self, setpoint: Setpoint) -> Float64MultiArray:
         """Return the positions."""

@@ -30,6 +30,7 @@ class TrajectoryOutput:
         self._handover = Handover(own, columns, arm.period_ns, lead_ns(arm, output))
         self._publisher = node.create_publisher(JointTrajectory, output.name, qos.COMMAND)
         self.count = 0
+        self.at_rest = True
 
     def send(self, command: Command) -> None:
         """Publish the trajectory where it is another one than before."""

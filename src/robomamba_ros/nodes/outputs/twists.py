@@ -30,7 +30,7 @@ class TwistOutput:
         self._stamped = output.stamped
         kind = TwistStamped if output.stamped else Twist
         self._publisher = node.create_publisher(kind, output.name, qos.COMMAND)
-        self._stopped = True
+        self._stopped = self.at_rest = True
         self.count = 0
 
     def send(self, command: Command) -> None:
@@ -59,7 +59,7 @@ class TwistOutput:
             self._publish(twist_message((ahead, left, 0.0), (0.0, 0.0, turn)))
         else:
             self._publish(twist_message(numbers[:3], numbers[3:]))
-        self._stopped = False
+        self._stopped, self.at_rest = False, not twist.any()
 
     def _publish(self, twist: Twist) -> None:
         message = twist
