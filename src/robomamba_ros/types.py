@@ -7,7 +7,7 @@ construction: every value here is a frozen record and checks itself when it is m
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -155,8 +155,9 @@ class ActionChunk:
             )
         if self.dt_ns <= 0:
             raise ActionError(f'a chunk needs dt > 0, got {self.dt_ns} ns')
-        bad = np.argwhere(~np.isfinite(actions))
-        if len(bad):
+        finite = np.isfinite(actions)
+        if not finite.all():
+            bad = np.argwhere(~finite)
             step, channel = (int(v) for v in bad[0])
             raise ActionError(
                 f"action {step}, channel '{self.names[channel]}' is {actions[step, channel]}; "
@@ -177,6 +178,13 @@ class ActionChunk:
     def channel(self, name: str) -> Float32Array:
         """Return the (H,) values of one channel."""
         return self.actions[:, self.names.index(name)]
+
+    def columns(self, names: Sequence[str], absent: float = 0.0) -> Float64Array:
+        """Return the (H, n) values of the channels `names`, `absent` for one that is not there."""
+        present = [i for i, name in enumerate(names) if name in self.names]
+        columns = np.full((self.horizon, len(names)), absent)
+        columns[:, present] = self.actions[:, [self.names.index(names[i]) for i in present]]
+        return columns
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from robomamba_ros.errors import ActionError, ObservationError, unknown_name
 from robomamba_ros.robots.parts import Joint, Workspace
-from robomamba_ros.spatial.transforms import interpolate, move_in_base, turn_between
+from robomamba_ros.spatial.transforms import Numbers, interpolate, turn_between, turned
 from robomamba_ros.types import (
     EE_DELTA_NAMES,
     EE_POSE_NAMES,
@@ -39,6 +39,24 @@ class Path(Protocol):
 
     def gripper_at(self, time_ns: int) -> float | None:
         """Return the opening, 0..1, asked for at `time_ns`; None leaves it as it is."""
+
+
+class Knots(Protocol):
+    """The points of a path, by number; -1 is the last."""
+
+    def __getitem__(self, index: int, /) -> Point:
+        """Return one of them."""
+
+
+class _Poses:
+    """Poses given as plain numbers, each made when it is asked for: few of a chunk ever are."""
+
+    def __init__(self, numbers: Sequence[tuple[Numbers, Numbers]]) -> None:
+        self._numbers = numbers
+
+    def __getitem__(self, index: int, /) -> Pose:
+        position, quaternion = self._numbers[index]
+        return Pose(np.array(position), np.array(quaternion))
 
 
 def mix(before: Point, after: Point, weight: float) -> Point:
@@ -71,7 +89,7 @@ class Timeline:
     Action i moves the arm during [stamp + i * dt, stamp + (i + 1) * dt), straight on.
     """
 
-    def __init__(self, chunk: ActionChunk, knots: Sequence[Point]) -> None:
+    def __init__(self, chunk: ActionChunk, knots: Knots) -> None:
         self.chunk = chunk
         self._knots = knots
 
@@ -100,15 +118,19 @@ def pose_timeline(chunk: ActionChunk, anchor: Pose, workspace: Workspace) -> Tim
     ActionError where the chunk is not one of end-effector actions.
     """
     check_channels(chunk)
-    rows = np.stack([_column(chunk, name, 0.0) for name in CHANNELS[chunk.space]], axis=1)
-    knots = [anchor]
-    for step, row in enumerate(rows):
-        if chunk.space is ActionSpace.EE_POSE:
-            knots.append(_absolute_pose(step, row, workspace))
-            continue
-        moved = move_in_base(knots[-1], row[:3], row[3:])
-        knots.append(Pose(workspace.clip(moved.position), moved.quaternion))
-    return Timeline(chunk, knots)
+    rows = chunk.columns(CHANNELS[chunk.space])
+    if chunk.space is ActionSpace.EE_POSE:
+        poses = [_absolute_pose(step, row, workspace) for step, row in enumerate(rows)]
+        return Timeline(chunk, [anchor, *poses])
+    lower, upper = workspace.lower.tolist(), workspace.upper.tolist()
+    position, quaternion = anchor.position.tolist(), anchor.quaternion.tolist()
+    knots = [(position, quaternion)]
+    for x, y, z, *rotation_vector in rows.tolist():
+        asked = (position[0] + x, position[1] + y, position[2] + z)
+        position = list(map(min, upper, map(max, lower, asked)))
+        quaternion = turned(quaternion, rotation_vector)
+        knots.append((position, quaternion))
+    return Timeline(chunk, _Poses(knots))
 
 
 def joint_timeline(
@@ -126,9 +148,8 @@ def joint_timeline(
     _check_names(chunk, JOINT_SPACES, 'joint', names)
     lower, upper = np.array([joint.position for joint in joints]).T
     delta = chunk.space is ActionSpace.JOINT_DELTA
-    columns = [_column(chunk, name, 0.0 if delta else np.nan) for name in names]
     knots = [anchor]
-    for row in np.stack(columns, axis=1):
+    for row in chunk.columns(names, absent=0.0 if delta else np.nan):
         asked = knots[-1] + row if delta else np.where(np.isnan(row), knots[-1], row)
         # A joint outside its limits is not told to jump back, only not to go further.
         low, high = np.minimum(lower, knots[-1]), np.maximum(upper, knots[-1])
@@ -175,12 +196,6 @@ def _check_names(
             raise ActionError(unknown_name(what, name, (*names, GRIPPER_NAME)))
     if len(set(chunk.names)) < len(chunk.names):
         raise ActionError(f'a channel is given twice: {", ".join(chunk.names)}')
-
-
-def _column(chunk: ActionChunk, name: str, absent: float) -> Float64Array:
-    if name in chunk.names:
-        return chunk.channel(name).astype(np.float64)
-    return np.full(chunk.horizon, absent)
 
 
 def _absolute_pose(step: int, row: Float64Array, workspace: Workspace) -> Pose:

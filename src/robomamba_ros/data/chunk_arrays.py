@@ -29,16 +29,13 @@ def end_effector_transforms(chunk: ActionChunk) -> Float64Array | None:
     if chunk.space is ActionSpace.EE_DELTA:
         return displacements(chunk)
     if chunk.space is ActionSpace.EE_POSE:
-        return np.stack([chunk.channel(name) for name in EE_POSE_NAMES], axis=1).astype(np.float64)
+        return chunk.columns(EE_POSE_NAMES)
     return None
 
 
 def displacements(chunk: ActionChunk) -> Float64Array:
     """Return (H, 7) displacements since the stamp of an ee_delta chunk: metres, quaternion."""
-    steps = np.zeros((chunk.horizon, 6))
-    for column, name in enumerate(EE_DELTA_NAMES):
-        if name in chunk.names:
-            steps[:, column] = chunk.channel(name)
+    steps = chunk.columns(EE_DELTA_NAMES)
     result = np.empty((chunk.horizon, 7))
     result[:, :3] = np.cumsum(steps[:, :3], axis=0)
     result[:, 3:] = turn = IDENTITY
@@ -54,11 +51,10 @@ def joint_positions(chunk: ActionChunk) -> tuple[list[str], Float64Array]:
     joint_delta: displacements since the stamp, the gripper excepted.
     """
     names = [n for n in chunk.names if n not in (*EE_DELTA_NAMES, *EE_POSE_NAMES)]
-    positions = np.empty((chunk.horizon, len(names)))
-    for column, name in enumerate(names):
-        values = chunk.channel(name).astype(np.float64)
-        differs = chunk.space is ActionSpace.JOINT_DELTA and name != GRIPPER_NAME
-        positions[:, column] = np.cumsum(values) if differs else values
+    positions = chunk.columns(names)
+    if chunk.space is ActionSpace.JOINT_DELTA:
+        differs = [i for i, name in enumerate(names) if name != GRIPPER_NAME]
+        positions[:, differs] = np.cumsum(positions[:, differs], axis=0)
     return names, positions
 
 

@@ -90,21 +90,25 @@ def quaternion_from_rotation_matrix(matrix: Float64Array) -> Float64Array:
 def compose(a_T_b: Pose, b_T_c: Pose) -> Pose:
     """Return a_T_c: the pose of c, known in b, given in a."""
     rotated = rotation_matrix(a_T_b.quaternion) @ b_T_c.position
-    turned = quaternion_multiply(a_T_b.quaternion, b_T_c.quaternion)
-    return Pose(a_T_b.position + rotated, turned)
+    quaternion = quaternion_multiply(a_T_b.quaternion, b_T_c.quaternion)
+    return Pose(a_T_b.position + rotated, quaternion)
 
 
 def inverse(a_T_b: Pose) -> Pose:
     """Return b_T_a: the pose of a, given in b."""
-    turned = quaternion_inverse(a_T_b.quaternion)
-    return Pose(-rotation_matrix(turned) @ a_T_b.position, turned)
+    quaternion = quaternion_inverse(a_T_b.quaternion)
+    return Pose(-rotation_matrix(quaternion) @ a_T_b.position, quaternion)
 
 
 def move_in_base(pose: Pose, translation: Float64Array, rotation_vector: Float64Array) -> Pose:
     """Return `pose` moved by a translation [m] and turned by a rotation vector [rad], base axes."""
-    turn = _exp(np.asarray(rotation_vector, dtype=np.float64).tolist())
-    turned = np.array(_multiply(turn, pose.quaternion.tolist()))
-    return Pose(pose.position + translation, turned)
+    vector = np.asarray(rotation_vector, dtype=np.float64).tolist()
+    return Pose(pose.position + translation, np.array(turned(pose.quaternion.tolist(), vector)))
+
+
+def turned(quaternion: Numbers, rotation_vector: Numbers) -> Numbers:
+    """Return a quaternion (x, y, z, w) turned by a rotation vector [rad], base axes."""
+    return _multiply(_exp(rotation_vector), quaternion)
 
 
 def turn_between(start: Pose, end: Pose) -> Float64Array:
@@ -120,8 +124,8 @@ def _turn(start: Pose, end: Pose) -> Numbers:
 def interpolate(start: Pose, end: Pose, fraction: float) -> Pose:
     """Return the pose `fraction` (0..1) of the way: straight line and shortest turn (slerp)."""
     turn = _exp([fraction * each for each in _turn(start, end)])
-    turned = np.array(_multiply(turn, start.quaternion.tolist()))
-    return Pose(start.position + fraction * (end.position - start.position), turned)
+    quaternion = np.array(_multiply(turn, start.quaternion.tolist()))
+    return Pose(start.position + fraction * (end.position - start.position), quaternion)
 
 
 def interpolate_states(before: RobotState, after: RobotState, fraction: float) -> RobotState:
