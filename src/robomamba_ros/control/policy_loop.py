@@ -53,6 +53,8 @@ class ObservationBuffer:
         self._intrinsics: dict[str, tuple[Float64Array, tuple[int, int]]] = {}
         self._states = StateHistory()
         self._instruction = ''
+        # What `stamp_ns` returns, computed with every message, and what it last was besides None.
+        self._stamp_ns: int | None = None
         self._completed_ns: int | None = None
         self._lock = threading.Lock()
 
@@ -62,7 +64,8 @@ class ObservationBuffer:
             raise ObservationError(unknown_name('camera', camera, self._frames))
         with self._lock:
             self._frames[camera].add_image(stamp_ns, image)
-            self._note(camera, stamp_ns)
+            self._freshness.note(camera, stamp_ns)
+            self._update()
 
     def add_depth(self, camera: str, stamp_ns: int, depth: Depth) -> None:
         """Keep a depth image (h, w) [m], registered to the camera's colour image."""
@@ -70,19 +73,22 @@ class ObservationBuffer:
             raise ObservationError(unknown_name('camera with depth', camera, self._deep))
         with self._lock:
             self._frames[camera].add_depth(stamp_ns, depth)
-            self._note(_depth_of(camera), stamp_ns)
+            self._freshness.note(_depth_of(camera), stamp_ns)
+            self._update()
 
     def set_intrinsics(self, camera: str, matrix: Float64Array, size: tuple[int, int]) -> None:
         """Set the pixel matrix (3, 3) of a camera for images of `size` (h, w); outlives `clear`."""
         with self._lock:
             self._intrinsics[camera] = (matrix, size)
+            self._update()
 
     def add_state(self, state: RobotState) -> None:
         """Remember a state; one older than the last is ignored with an ObservationError."""
         with self._lock:
             self._states.add(state)
             for stream in self._streams:
-                self._note(stream, state.stamps.get(stream, state.stamp_ns))
+                self._freshness.note(stream, state.stamps.get(stream, state.stamp_ns))
+            self._update()
 
     def set_instruction(self, text: str) -> None:
         """Set the task, in words; it survives `clear`."""
@@ -96,7 +102,7 @@ class ObservationBuffer:
                 frames.clear()
             self._states.clear()
             self._freshness.clear()
-            self._completed_ns = None
+            self._stamp_ns = self._completed_ns = None
 
     def stamp_ns(self) -> int | None:
         """Return the stamp that an observation would have now, None while it is incomplete.
@@ -105,7 +111,7 @@ class ObservationBuffer:
         reached it: the state there is then the same, whichever message came first.
         """
         with self._lock:
-            return self._stamp_ns()
+            return self._stamp_ns
 
     def problems(self, now_ns: int) -> tuple[str, ...]:
         """Return what keeps an observation from being made at `now_ns`: missing or late streams."""
@@ -141,7 +147,7 @@ class ObservationBuffer:
         Raises ObservationError naming every stream that is missing or late, and by how much.
         """
         with self._lock:
-            stamp_ns = self._stamp_ns()
+            stamp_ns = self._stamp_ns
             problems = self._problems(now_ns)
             if problems or stamp_ns is None:
                 raise ObservationError('; '.join(problems) or self._behind)
@@ -172,7 +178,12 @@ class ObservationBuffer:
         frames = {name: frames.complete for name, frames in self._frames.items()}
         return {name: frame for name, frame in frames.items() if frame is not None}
 
-    def _stamp_ns(self) -> int | None:
+    def _update(self) -> None:
+        self._stamp_ns = self._complete_ns()
+        if self._stamp_ns is not None:
+            self._completed_ns = self._stamp_ns
+
+    def _complete_ns(self) -> int | None:
         newest = self._states.newest
         frames = self._complete()
         if newest is None or len(frames) < len(self._frames):
@@ -197,12 +208,6 @@ class ObservationBuffer:
             problems = (*problems, 'instruction: nothing received yet')
         return problems
 
-    def _note(self, stream: str, stamp_ns: int) -> None:
-        self._freshness.note(stream, stamp_ns)
-        complete_ns = self._stamp_ns()
-        if complete_ns is not None:
-            self._completed_ns = complete_ns
-
     @property
     def _behind(self) -> str:
         return f'{", ".join(self._streams)}: nothing received since the newest images'
@@ -212,7 +217,7 @@ class ObservationBuffer:
 
         For a moment it is behind every new image.
         """
-        if self._stamp_ns() is not None:
+        if self._stamp_ns is not None:
             return False
         budget_ns = max(self._freshness.budgets.values()) * NANOSECONDS
         return self._completed_ns is None or now_ns - self._completed_ns > budget_ns
@@ -257,9 +262,11 @@ class PolicyLoop:
     def due(self, now_ns: int) -> bool:
         """Return whether `infer` has a complete observation, new enough for another chunk."""
         stamp_ns = self._buffer.stamp_ns()
-        if stamp_ns is None or self._buffer.problems(now_ns):
+        if stamp_ns is None:
             return False
-        return self._last_ns is None or stamp_ns >= self._last_ns + self._interval_ns
+        if self._last_ns is not None and stamp_ns < self._last_ns + self._interval_ns:
+            return False
+        return not self._buffer.problems(now_ns)
 
     def infer(self, now_ns: int) -> ActionChunk:
         """Return the chunk for the observation of now; raises ObservationError without one."""
