@@ -97,7 +97,7 @@ def broken(name: str) -> JointState:
 @pytest.mark.parametrize(
     ('name', 'expected'),
     [
-        ('missing', r"lacks right_j2 of arm 'sawyer_sim'; it has right"),
+        ('missing', r"lacks right_j2, gripper of arm 'sawyer_sim'; it has right"),
         ('not finite', 'right_j1, right_j4 a position that is not finite'),
         ('twice', 'gives right_j5 more than once'),
         ('no positions', '9 names and 0 positions'),

@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from robomamba_ros.data.state_messages import gripper_opening, nanoseconds, pose_from_stamped
+from robomamba_ros.data.state_messages import (
+    gripper_opening,
+    nanoseconds,
+    opening_of,
+    pose_from_stamped,
+)
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import Pose
@@ -97,10 +102,7 @@ def _positions(values: list[float], names: list[str]) -> list[float]:
 
 
 def _target(joints: dict[str, float], arm: ArmContract) -> Target:
-    gripper = arm.gripper
-    if gripper.joint not in joints:
+    if arm.gripper.joint not in joints:
         return Target(joints=joints)
-    span = gripper.open_position - gripper.closed_position
-    opening = (joints[gripper.joint] - gripper.closed_position) / span
-    others = {name: value for name, value in joints.items() if name != gripper.joint}
-    return Target(joints=others, opening=min(1.0, max(0.0, opening)))
+    others = {name: value for name, value in joints.items() if name != arm.gripper.joint}
+    return Target(joints=others, opening=opening_of(joints, arm))

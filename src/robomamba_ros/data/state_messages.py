@@ -7,7 +7,8 @@ robot's own computer has it. Knows nothing about nodes, topics or bags.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,16 @@ class StateJoiner:
         self._arm = arm
         self._same_stamp = same_stamp
         self._leading = 'ee_pose' if 'ee_pose' in arm.inputs else 'joint_states'
-        self._newest: dict[str, tuple[int, Any]] = {}
+        self._read: dict[str, Callable[[Any], Any]] = {
+            'joint_states': self._read_joints,
+            'ee_pose': lambda pose: pose_from_stamped(pose, arm.base_frame),
+            'odometry': self._read_odometry,
+        }
+        # The joints of a mobile base are the odometry's.
+        measured = (joint.name for joint in arm.joints_of('arm', 'head'))
+        self._measured = (*measured, arm.gripper.joint)
+        self._newest: dict[str, Any] = {}
+        self._stamps: dict[str, int] = {}
         self._yaw = 0.0
 
     def add(self, stream: str, message: Any) -> RobotState | None:
@@ -47,33 +57,24 @@ class StateJoiner:
 
         They are a sensor_msgs/JointState, a geometry_msgs/PoseStamped and a nav_msgs/Odometry.
         """
-        read = {
-            'joint_states': self._read_joints,
-            'ee_pose': lambda pose: pose_from_stamped(pose, self._arm.base_frame),
-            'odometry': self._read_odometry,
-        }[stream]
-        self._newest[stream] = (nanoseconds(message.header.stamp), read(message))
-        stamps = {name: stamp_ns for name, (stamp_ns, _) in self._newest.items()}
+        newest, stamps = self._newest, self._stamps
+        newest[stream] = self._read[stream](message)
+        stamps[stream] = nanoseconds(message.header.stamp)
         if len(stamps) < len(self._arm.inputs):
             return None
         if len(set(stamps.values())) > 1 if self._same_stamp else stream != self._leading:
             return None
-        positions, gripper = self._newest['joint_states'][1]
-        if 'odometry' in self._newest:
-            positions = positions | self._newest['odometry'][1]
+        positions = newest['joint_states'] | newest.get('odometry', {})
         return RobotState(
             stamp_ns=stamps[self._leading],
-            pose=self._newest['ee_pose'][1] if 'ee_pose' in stamps else self._pose(positions),
-            gripper=gripper,
+            pose=newest['ee_pose'] if 'ee_pose' in newest else self._pose(positions),
+            gripper=opening_of(positions, self._arm),
             joints={joint.name: positions[joint.name] for joint in self._arm.joints},
-            stamps=stamps,
+            stamps=dict(stamps),
         )
 
-    def _read_joints(self, message: Any) -> tuple[dict[str, float], float]:
-        # The joints of a mobile base are the odometry's.
-        names = tuple(joint.name for joint in self._arm.joints_of('arm', 'head'))
-        positions = joint_positions(message, names, self._arm)
-        return positions, gripper_opening(message, self._arm)
+    def _read_joints(self, message: Any) -> dict[str, float]:
+        return joint_positions(message, self._measured, self._arm)
 
     def _read_odometry(self, message: Any) -> dict[str, float]:
         position, yaw = planar_pose(message, self._arm.base_frame)
@@ -147,18 +148,25 @@ def joint_positions(message: Any, names: tuple[str, ...], arm: ArmContract) -> d
             f"a JointState lacks {', '.join(missing)} of arm '{arm.name}'; it has "
             f'{", ".join(present) or "no joints"}'
         )
-    twice = [name for name in names if list(message.name).count(name) > 1]
-    if twice:
-        raise ObservationError(f'a JointState gives {", ".join(twice)} more than once')
-    bad = [name for name in names if not math.isfinite(present[name])]
+    if len(present) < len(message.name):
+        counts = Counter(message.name)
+        twice = [name for name in names if counts[name] > 1]
+        if twice:
+            raise ObservationError(f'a JointState gives {", ".join(twice)} more than once')
+    positions = {name: float(present[name]) for name in names}
+    bad = [name for name, position in positions.items() if not math.isfinite(position)]
     if bad:
         raise ObservationError(f'a JointState gives {", ".join(bad)} a position that is not finite')
-    return {name: float(present[name]) for name in names}
+    return positions
 
 
 def gripper_opening(message: Any, arm: ArmContract) -> float:
     """Return the opening, 0 closed .. 1 open, that a JointState gives the arm's gripper."""
+    return opening_of(joint_positions(message, (arm.gripper.joint,), arm), arm)
+
+
+def opening_of(positions: Mapping[str, float], arm: ArmContract) -> float:
+    """Return the opening, 0 closed .. 1 open, at the position of the arm's gripper joint."""
     gripper = arm.gripper
-    position = joint_positions(message, (gripper.joint,), arm)[gripper.joint]
     span = gripper.open_position - gripper.closed_position
-    return min(1.0, max(0.0, (position - gripper.closed_position) / span))
+    return min(1.0, max(0.0, (positions[gripper.joint] - gripper.closed_position) / span))
