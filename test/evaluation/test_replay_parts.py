@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from robomamba_ros.data.chunk_arrays import predicted_poses
 from robomamba_ros.errors import ConfigError, DataError
 from robomamba_ros.evaluation.replay.comparison import Comparison
 from robomamba_ros.evaluation.replay.latency import fixed_latency, read_latency, recorded_latency
@@ -68,7 +69,7 @@ def compare(space: ActionSpace, offset: np.ndarray | float, known: int = HORIZON
     comparison = Comparison(spec, 2)
     comparison.add_state(states[0])
     chunk = ActionChunk(0, DT_NS, (actions[space] + offset).astype(np.float32), space, names)
-    comparison.add_chunk(chunk)
+    comparison.add_chunk(chunk, predicted_poses(chunk, states[0].pose))
     for state in states[1 : known + 1]:
         comparison.add_state(state)
     comparison.finish()

@@ -69,10 +69,13 @@ class BagWriter:
 
     def write(self, topic: str, log_ns: int, content: Any) -> None:
         """Write a message, recorded at `log_ns` [ns]."""
-        connection = self._connections[topic]
-        data = standard_types().serialize_cdr(content, connection.msgtype)
+        type_ = self._connections[topic].msgtype
+        self.write_data(topic, log_ns, standard_types().serialize_cdr(content, type_))
+
+    def write_data(self, topic: str, log_ns: int, data: bytes | memoryview) -> None:
+        """Write a message that is serialised already."""
         try:
-            self._writer.write(connection, log_ns, data)
+            self._writer.write(self._connections[topic], log_ns, data)
         except OSError as error:
             raise self._failure(error) from error
 

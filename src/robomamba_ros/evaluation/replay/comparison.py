@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robomamba_ros.control.history import StateHistory
-from robomamba_ros.data.chunk_arrays import predicted_poses
 from robomamba_ros.policies.base import PolicySpec
 from robomamba_ros.spatial.transforms import turn_between
 from robomamba_ros.types import (
@@ -54,7 +53,7 @@ class Comparison:
         self._execute_steps = execute_steps
         horizon_s = spec.horizon * spec.dt_ns / NANOSECONDS
         self._recorded = StateHistory(span_s=10.0 + 2.0 * horizon_s)
-        self._waiting: deque[ActionChunk] = deque()
+        self._waiting: deque[tuple[ActionChunk, Float64Array]] = deque()
         shape = (spec.horizon, len(spec.action_names))
         self._sums, self._counts = np.zeros(shape), np.zeros(shape, dtype=np.int64)
         self._way_sums, self._way_counts = np.zeros(spec.horizon), np.zeros(spec.horizon, np.int64)
@@ -63,17 +62,20 @@ class Comparison:
     def add_state(self, state: RobotState) -> None:
         """Take a recorded state; ObservationError on one that is older than the last."""
         self._recorded.add(state)
-        while self._waiting and self._waiting[0].end_ns <= state.stamp_ns:
-            self._compare(self._waiting.popleft())
+        while self._waiting and self._waiting[0][0].end_ns <= state.stamp_ns:
+            self._compare(*self._waiting.popleft())
 
-    def add_chunk(self, chunk: ActionChunk) -> None:
-        """Take a predicted chunk, to be compared when its horizon has passed."""
-        self._waiting.append(chunk)
+    def add_chunk(self, chunk: ActionChunk, path: Float64Array) -> None:
+        """Take a predicted chunk, to be compared when its horizon has passed.
+
+        path: the poses (H, 7) after each step from the recorded one at the stamp on, or (0, 7).
+        """
+        self._waiting.append((chunk, path))
 
     def finish(self) -> None:
         """Compare what there is of the last chunks, and forget the recorded states."""
         while self._waiting:
-            self._compare(self._waiting.popleft())
+            self._compare(*self._waiting.popleft())
         self._recorded.clear()
 
     @property
@@ -91,15 +93,15 @@ class Comparison:
         """Mean distance (H,) [m] between predicted and recorded end effector after each step."""
         return _mean(self._way_sums, self._way_counts)
 
-    def pose_at(self, stamp_ns: int) -> Pose | None:
-        """Return the recorded pose, None where there is none yet."""
+    def pose_at(self, stamp_ns: int) -> Pose:
+        """Return the recorded pose; there has to be a state, as there is for every observation."""
         state = self._recorded.at(stamp_ns)
-        return None if state is None else state.pose
+        assert state is not None
+        return state.pose
 
-    def _compare(self, chunk: ActionChunk) -> None:
-        newest, start = self._recorded.newest, self._recorded.at(chunk.stamp_ns)
-        if newest is None or start is None:
-            return
+    def _compare(self, chunk: ActionChunk, path: Float64Array) -> None:
+        newest = self._recorded.newest
+        assert newest is not None
         steps = min((newest.stamp_ns - chunk.stamp_ns) // chunk.dt_ns, chunk.horizon)
         if steps < 1:
             return
@@ -112,9 +114,8 @@ class Comparison:
         self._sums[:steps] += np.abs(predicted - recorded)
         self._counts[:steps] += 1
         positions = np.full((steps, 3), np.nan)
-        poses = predicted_poses(chunk, start.pose)[:steps]
-        if len(poses):
-            positions = poses[:, :3]
+        if len(path):
+            positions = path[:steps, :3]
             way = positions - motion.positions[1:]
             self._way_sums[:steps] += np.linalg.norm(way, axis=1)
             self._way_counts[:steps] += 1

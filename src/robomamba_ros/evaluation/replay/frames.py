@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from robomamba_ros.data.chunk_arrays import predicted_poses
 from robomamba_ros.evaluation.replay.views import CameraViews
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.spatial.transforms import rotation_matrix
-from robomamba_ros.types import ActionChunk, Float64Array, Observation, Pose, UInt8Array
+from robomamba_ros.types import Float64Array, Observation, Pose, UInt8Array
 
 FRAMES = 8
 # A point this near to the camera, or behind it, is not drawn [m].
@@ -51,20 +50,20 @@ class Film:
         self.frames: list[Frame] = []
         self.notes: list[str] = []
 
-    def add(
-        self, observation: Observation, chunk: ActionChunk, anchor: Pose | None, now_ns: int
-    ) -> None:
-        """Keep the observation's images if enough time has passed since the last ones."""
+    def add(self, observation: Observation, anchor: Pose, path: Float64Array, now_ns: int) -> None:
+        """Keep the observation's images if enough time has passed since the last ones.
+
+        path: the poses (n, 7) that are predicted from the pose `anchor` on, n 0 where none are.
+        """
         if self._next_ns is not None and now_ns < self._next_ns:
             return
         self._next_ns = now_ns + self._every_ns
-        poses = np.empty((0, 7)) if anchor is None else predicted_poses(chunk, anchor)
         for name, image in observation.images.items():
             drawn = image
-            if anchor is None or not len(poses):
+            if not len(path):
                 self._note(name, 'the policy predicts no poses of the end effector')
             else:
-                drawn = self._draw(name, image, anchor, poses[:, :3])
+                drawn = self._draw(name, image, anchor, path[:, :3])
             self.frames.append(Frame(observation.stamp_ns, name, drawn))
 
     def _draw(self, name: str, image: UInt8Array, anchor: Pose, path: Float64Array) -> UInt8Array:

@@ -6,20 +6,17 @@ Knows nothing about how it was predicted.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from robomamba_ros.data.bags.templates import Template
 from robomamba_ros.data.bags.writer import BagWriter, message, message_class
-from robomamba_ros.data.chunk_arrays import (
-    end_effector_transforms,
-    joint_positions,
-    predicted_poses,
-)
-from robomamba_ros.types import NANOSECONDS, ActionChunk, Pose, Setpoint
+from robomamba_ros.data.chunk_arrays import end_effector_transforms, joint_positions
+from robomamba_ros.types import NANOSECONDS, ActionChunk, Float64Array, Setpoint
 
 NOTHING = np.zeros(0)
-# Positional, because a chunk has hundreds of them.
 Time, Duration = (message_class(f'builtin_interfaces/msg/{name}') for name in ('Time', 'Duration'))
 Header = message_class('std_msgs/msg/Header')
 Point, Vector3, Quaternion, Transform, PoseMessage, PoseStamped = (
@@ -44,20 +41,21 @@ class Predictions:
         for topic, type_ in TOPICS.items():
             writer.add_topic(topic, type_)
 
-    def add_chunk(self, chunk: ActionChunk, anchor: Pose | None, now_ns: int) -> None:
-        """Write a chunk that came at `now_ns`, drawn from the pose `anchor` at its stamp."""
-        targets, joints = self._chunk(chunk)
-        self._writer.write('/action_chunk', now_ns, targets)
-        self._writer.write('/joint_chunk', now_ns, joints)
-        if anchor is not None:
-            poses = [
-                pose_stamped(predicted, chunk.stamp_ns + (i + 1) * chunk.dt_ns, self._frame)
-                for i, predicted in enumerate(predicted_poses(chunk, anchor).tolist())
-            ]
-            path = message(
-                TOPICS['/predicted_path'], header=header(chunk.stamp_ns, self._frame), poses=poses
-            )
-            self._writer.write('/predicted_path', now_ns, path)
+    def add_chunk(self, chunk: ActionChunk, path: Float64Array, now_ns: int) -> None:
+        """Write a chunk that came at `now_ns`, and the poses (H, 7) that it leads through."""
+        stamp_ns, dues = chunk.stamp_ns, (chunk.horizon, chunk.dt_ns)
+        transforms = end_effector_transforms(chunk)
+        targets = _targets(self._frame, chunk.space.value, transforms is not None, *dues)
+        names, positions = joint_positions(chunk)
+        joints = _joints(self._frame, tuple(names), *dues)
+        steps = _path(self._frame, len(path))
+        times_ns = [stamp_ns + i * chunk.dt_ns for i in range(len(path) + 1)]
+        for topic, data in (
+            ('/action_chunk', targets.fill([stamp_ns], [] if transforms is None else transforms)),
+            ('/joint_chunk', joints.fill([stamp_ns], positions)),
+            ('/predicted_path', steps.fill(times_ns, path)),
+        ):
+            self._writer.write_data(topic, now_ns, data)
 
     def add_setpoint(self, setpoint: Setpoint) -> None:
         """Write where the arm would have been sent."""
@@ -78,45 +76,75 @@ class Predictions:
             )
             self._writer.write('/target_joints', stamp_ns, joints)
 
-    def _chunk(self, chunk: ActionChunk) -> tuple[Any, Any]:
-        names, positions = joint_positions(chunk)
-        transforms = end_effector_transforms(chunk)
-        steps: list[list[Any]] = [[]] * chunk.horizon
-        if transforms is not None:
-            rows = transforms.tolist()
-            steps = [[Transform(Vector3(*row[:3]), Quaternion(*row[3:]))] for row in rows]
-        targets, joints = [], []
-        for i in range(chunk.horizon):
-            due = Duration(*divmod((i + 1) * chunk.dt_ns, NANOSECONDS))
-            targets.append(
-                message(
-                    'trajectory_msgs/msg/MultiDOFJointTrajectoryPoint',
-                    transforms=steps[i],
-                    velocities=[],
-                    accelerations=[],
-                    time_from_start=due,
-                )
-            )
-            joints.append(
-                message(
-                    'trajectory_msgs/msg/JointTrajectoryPoint',
-                    positions=positions[i],
-                    velocities=NOTHING,
-                    accelerations=NOTHING,
-                    effort=NOTHING,
-                    time_from_start=due,
-                )
-            )
-        stamped = header(chunk.stamp_ns, self._frame)
-        return (
+
+@cache
+def _targets(frame: str, space: str, posed: bool, horizon: int, dt_ns: int) -> Template:
+    """Messages of transforms (H, 7); `posed`: there are any."""
+
+    def build(times_ns: Sequence[int], values: Float64Array) -> Any:
+        points = [
             message(
-                TOPICS['/action_chunk'],
-                header=stamped,
-                joint_names=[chunk.space.value],
-                points=targets,
-            ),
-            message(TOPICS['/joint_chunk'], header=stamped, joint_names=names, points=joints),
+                'trajectory_msgs/msg/MultiDOFJointTrajectoryPoint',
+                transforms=[Transform(Vector3(*row[:3]), Quaternion(*row[3:]))] if posed else [],
+                velocities=[],
+                accelerations=[],
+                time_from_start=due,
+            )
+            for row, due in zip(
+                values.reshape(horizon, -1).tolist(), _dues(horizon, dt_ns), strict=True
+            )
+        ]
+        return message(
+            TOPICS['/action_chunk'],
+            header=header(times_ns[0], frame),
+            joint_names=[space],
+            points=points,
         )
+
+    return Template(TOPICS['/action_chunk'], build, 1, 7 * horizon if posed else 0)
+
+
+@cache
+def _joints(frame: str, names: tuple[str, ...], horizon: int, dt_ns: int) -> Template:
+    """Messages of positions (H, n)."""
+
+    def build(times_ns: Sequence[int], values: Float64Array) -> Any:
+        points = [
+            message(
+                'trajectory_msgs/msg/JointTrajectoryPoint',
+                positions=row,
+                velocities=NOTHING,
+                accelerations=NOTHING,
+                effort=NOTHING,
+                time_from_start=due,
+            )
+            for row, due in zip(values.reshape(horizon, -1), _dues(horizon, dt_ns), strict=True)
+        ]
+        return message(
+            TOPICS['/joint_chunk'],
+            header=header(times_ns[0], frame),
+            joint_names=list(names),
+            points=points,
+        )
+
+    return Template(TOPICS['/joint_chunk'], build, 1, horizon * len(names))
+
+
+@cache
+def _path(frame: str, steps: int) -> Template:
+    """Messages of the stamp, the times after each step and the poses (steps, 7) then."""
+
+    def build(times_ns: Sequence[int], values: Float64Array) -> Any:
+        rows = zip(values.reshape(-1, 7).tolist(), times_ns[1:], strict=True)
+        poses = [pose_stamped(row, time_ns, frame) for row, time_ns in rows]
+        return message(TOPICS['/predicted_path'], header=header(times_ns[0], frame), poses=poses)
+
+    return Template(TOPICS['/predicted_path'], build, 1 + steps, 7 * steps)
+
+
+def _dues(horizon: int, dt_ns: int) -> list[Any]:
+    """Return when each step has been done, since the stamp."""
+    return [Duration(*divmod((i + 1) * dt_ns, NANOSECONDS)) for i in range(horizon)]
 
 
 def pose_stamped(values: Sequence[float], stamp_ns: int, frame: str) -> Any:

@@ -13,6 +13,7 @@ from robomamba_ros.control.freshness import Freshness
 from robomamba_ros.control.policy_loop import ObservationBuffer, PolicyLoop
 from robomamba_ros.control.setpoint_loop import LoopState, SetpointLoop
 from robomamba_ros.data.bags.reader import Bag
+from robomamba_ros.data.chunk_arrays import predicted_poses
 from robomamba_ros.errors import ActionError, DataError, ObservationError
 from robomamba_ros.evaluation.replay.comparison import Comparison
 from robomamba_ros.evaluation.replay.frames import Film
@@ -130,10 +131,10 @@ class Replay:
     def on_state(self, state: RobotState) -> None:
         """Take the arm's state."""
         self._buffer.add_state(state)
+        self.comparison.add_state(state)
         self._control.update_state(state)
         for stream in self._arm.inputs:
             self._freshness.note(stream, state.stamps.get(stream, state.stamp_ns))
-        self.comparison.add_state(state)
         position = state.pose.position.tolist()
         self.trace.recorded.extend((state.stamp_ns, *position, state.gripper))
 
@@ -150,7 +151,7 @@ class Replay:
         self.trace.restarts += 1
         self._buffer.clear()
         self._inference.reset()
-        self._control.reset()
+        self._control.reset(at_once=True)
         self._freshness.clear()
         self.comparison.finish()
         self._pending = self._new_chunk_ns = None
@@ -185,11 +186,12 @@ class Replay:
         trace.latency_ns.append(self._latency(number))
         trace.inference_s.append(self._policy.seconds)
         self._pending = (now_ns + trace.latency_ns[-1], chunk)
-        self.comparison.add_chunk(chunk)
         anchor = self.comparison.pose_at(chunk.stamp_ns)
-        self._predictions.add_chunk(chunk, anchor, self._pending[0])
-        if self._policy.observation is not None:
-            self.film.add(self._policy.observation, chunk, anchor, now_ns)
+        path = predicted_poses(chunk, anchor)
+        self.comparison.add_chunk(chunk, path)
+        self._predictions.add_chunk(chunk, path, self._pending[0])
+        assert self._policy.observation is not None
+        self.film.add(self._policy.observation, anchor, path, now_ns)
 
     def _follow(self, now_ns: int) -> None:
         assert self._pending is not None
