@@ -62,13 +62,13 @@ class Pose:
                 f'a pose needs a position of 3 numbers and a quaternion of 4, got shapes '
                 f'{position.shape} and {quaternion.shape}'
             )
-        # Poses are made by the thousand: one sum that is finite spares two reductions.
-        if not math.isfinite(sum(position.tolist()) + sum(quaternion.tolist())):
+        # Poses are made by the thousand: one number that is finite spares two reductions.
+        norm = math.hypot(*quaternion.tolist())
+        if not math.isfinite(sum(position.tolist()) + norm):
             raise ObservationError(
                 f'a pose must be finite, got position {position.tolist()} and quaternion '
                 f'{quaternion.tolist()}'
             )
-        norm = math.hypot(*quaternion.tolist())
         if abs(norm - 1.0) > 1e-3:
             raise ObservationError(
                 f'the quaternion (x, y, z, w) = {quaternion.tolist()} has length {norm:.4f}, not 1'

@@ -128,7 +128,8 @@ def pose_timeline(chunk: ActionChunk, anchor: Pose, workspace: Workspace) -> Tim
     for x, y, z, *rotation_vector in rows.tolist():
         asked = (position[0] + x, position[1] + y, position[2] + z)
         position = list(map(min, upper, map(max, lower, asked)))
-        quaternion = turned(quaternion, rotation_vector)
+        if any(rotation_vector):
+            quaternion = turned(quaternion, rotation_vector)
         knots.append((position, quaternion))
     return Timeline(chunk, _Poses(knots))
 

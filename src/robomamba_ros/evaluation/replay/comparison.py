@@ -146,7 +146,7 @@ class _Recorded:
     @cached_property
     def positions(self) -> Float64Array:
         """(s + 1, 3) [m]."""
-        known = np.stack([state.pose.position for state in self._states])
+        known = np.concatenate([state.pose.position for state in self._states]).reshape(-1, 3)
         return np.stack([self._at_times(column) for column in known.T], axis=1)
 
     @cached_property
