@@ -6,12 +6,12 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from html_page import read_page
 
 from robomamba_ros.cli.main import main
 from robomamba_ros.data.bags.reader import Bag
@@ -154,38 +154,12 @@ def test_several_policies_stand_on_one_page(bag_path: Path, tmp_path: Path) -> N
     errors = [each['metrics']['position_error_m'] for each in policies]
     assert errors[0] < 0.5 * errors[1]
     assert errors[1] == errors[2]
-    page = (tmp_path / 'report.html').read_text()
-    tags = Tags()
-    tags.feed(page)
-    assert (tags.open, [link for link in tags.links if not link.startswith('data:')]) == ([], [])
-    assert all(label in tags.text for label in labels)
+    page = read_page(tmp_path / 'report.html')
+    assert [link for link in page.links if not link.startswith('data:')] == []
+    assert all(label in page.text for label in labels)
     # The recorded line and one for each policy in x, y, z and the opening.
-    assert page.count('class="measured"') == 4
-    assert tags.names.count('img') == 5
-
-
-class Tags(HTMLParser):
-    """Collects every tag and link; fails on a tag that is not closed in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.names: list[str] = []
-        self.links: list[str] = []
-        self.text = ''
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.names.append(tag)
-        self.links += [value or '' for name, value in attrs if name in ('src', 'href')]
-        if tag not in ('meta', 'img', 'line', 'polyline', 'rect', 'circle'):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in ('meta', 'img', 'line', 'polyline', 'rect', 'circle'):
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
+    assert (tmp_path / 'report.html').read_text().count('class="measured"') == 4
+    assert page.names.count('img') == 5
 
 
 def test_the_path_is_drawn_where_the_camera_sees_it(

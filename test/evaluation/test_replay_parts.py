@@ -17,8 +17,12 @@ from robomamba_ros.evaluation.replay.comparison import Comparison
 from robomamba_ros.evaluation.replay.latency import fixed_latency, read_latency, recorded_latency
 from robomamba_ros.evaluation.replay.metrics import metrics, parse_threshold
 from robomamba_ros.evaluation.replay.trace import Problems, Trace
+from robomamba_ros.evaluation.replay.views import CameraViews
 from robomamba_ros.policies.base import PolicySpec
-from robomamba_ros.spatial.transforms import move_in_base
+from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.simulation.made_up_urdf import made_up_urdf
+from robomamba_ros.spatial.transforms import move_in_base, turn_between
 from robomamba_ros.types import (
     EE_DELTA_NAMES,
     EE_POSE_NAMES,
@@ -179,3 +183,20 @@ def test_problems_that_differ_in_numbers_only_are_of_one_kind() -> None:
         problems.add(text)
     assert [str(each) for each in problems.most_common()] == ['0.1 s late (2 times)', 'another']
     assert problems.count == 3
+
+
+def test_a_camera_on_a_head_is_placed_by_the_joints() -> None:
+    arm = load_arm('hsr')
+    kinematics = Kinematics(arm, made_up_urdf(arm))
+    joints = {joint.name: 0.1 for joint in arm.joints}
+    hand = kinematics.forward(np.full(len(kinematics.names), 0.1))
+    head = arm.cameras[0]
+    found = CameraViews(arm.base_frame, kinematics).place(head, hand, joints)
+    turned = CameraViews(arm.base_frame, kinematics).place(
+        head, hand, {**joints, 'head_pan_joint': 0.6}
+    )
+    wanted = kinematics.base_T_link(head.link, joints)
+    np.testing.assert_array_equal(found.position, wanted.position)
+    np.testing.assert_array_equal(found.quaternion, wanted.quaternion)
+    assert np.linalg.norm(turn_between(found, turned)) == pytest.approx(0.5)
+    assert CameraViews(arm.base_frame).place(head, hand, joints) is None

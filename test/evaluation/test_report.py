@@ -4,12 +4,12 @@ import base64
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from html_page import read_page
 
 from robomamba_ros.errors import DataError
 from robomamba_ros.evaluation import report_page
@@ -30,39 +30,6 @@ from robomamba_ros.evaluation.report_charts import (
     ticks,
     time_chart,
 )
-
-VOID = {'meta', 'img', 'line', 'polyline', 'rect', 'circle'}
-
-
-class Tags(HTMLParser):
-    """Collects every tag and what it links to; fails on a tag that is not closed in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.names: list[str] = []
-        self.links: list[str] = []
-        self.text = ''
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.names.append(tag)
-        self.links += [value or '' for name, value in attrs if name in ('src', 'href')]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def parse(path: Path) -> Tags:
-    tags = Tags()
-    tags.feed(path.read_text())
-    assert tags.open == []
-    return tags
 
 
 def episode(task: str, seed: int, success: bool) -> EpisodeReport:
@@ -106,7 +73,7 @@ def run() -> RunReport:
 
 def test_page_is_one_well_formed_file_that_asks_for_nothing(run: RunReport, tmp_path: Path) -> None:
     write_report(tmp_path / 'new folder' / 'report.html', run)
-    tags = parse(tmp_path / 'new folder' / 'report.html')
+    tags = read_page(tmp_path / 'new folder' / 'report.html')
     assert all(link.startswith('data:image/jpeg;base64,') for link in tags.links)
     assert len(tags.links) == 6
     assert 'script' not in tags.names
@@ -118,7 +85,7 @@ def test_page_is_one_well_formed_file_that_asks_for_nothing(run: RunReport, tmp_
 
 def test_page_states_what_happened(run: RunReport, tmp_path: Path) -> None:
     write_report(tmp_path / 'report.html', run)
-    text = parse(tmp_path / 'report.html').text.replace('\N{NARROW NO-BREAK SPACE}', ' ')
+    text = read_page(tmp_path / 'report.html').text.replace('\N{NARROW NO-BREAK SPACE}', ' ')
     assert '67 %' in text
     assert '2 of 3 episodes' in text
     assert 'Mean of 2 tasks: 75 %' in text
@@ -145,10 +112,10 @@ def test_small_videos_are_inlined_and_large_ones_linked(
     video.write_bytes(b'four')
     shown = replace(run, episodes=(replace(run.episodes[0], frames=(), video=video),))
     write_report(tmp_path / 'report.html', shown)
-    assert parse(tmp_path / 'report.html').links == ['data:video/mp4;base64,Zm91cg==']
+    assert read_page(tmp_path / 'report.html').links == ['data:video/mp4;base64,Zm91cg==']
     monkeypatch.setattr(report_page, 'INLINE_VIDEO_BYTES', 3)
     write_report(tmp_path / 'report.html', shown)
-    assert parse(tmp_path / 'report.html').links == ['videos/drawer.mp4']
+    assert read_page(tmp_path / 'report.html').links == ['videos/drawer.mp4']
 
 
 def test_run_without_episodes_latencies_or_motion_is_still_a_page(
@@ -160,7 +127,7 @@ def test_run_without_episodes_latencies_or_motion_is_still_a_page(
             tmp_path / 'report.html',
             replace(run, episodes=episodes, inference_ms=np.zeros(0)),
         )
-        assert 'svg' not in parse(tmp_path / 'report.html').names
+        assert 'svg' not in read_page(tmp_path / 'report.html').names
 
 
 def test_json_has_the_numbers(run: RunReport, tmp_path: Path) -> None:

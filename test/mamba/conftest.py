@@ -74,12 +74,3 @@ if CUDA and 'mamba_ssm' not in available_backends('cuda'):
 )
 def backend(request):
     return request.param
-
-
-@pytest.fixture(autouse=True)
-def one_thread_and_seed():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)

@@ -3,6 +3,7 @@ import pickle
 
 import pytest
 import torch
+from made_pickle import Code
 from safetensors.torch import save_file
 
 from robomamba_ros.errors import CheckpointError
@@ -207,22 +208,12 @@ def test_a_truncated_file_is_named(tmp_path, file, part):
         load_language_model(tmp_path)
 
 
-class Payload:
-    """Writes a file when a pickle of it is trusted."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), 'w')
-
-
 @pytest.mark.parametrize('plain', [False, True])
 def test_a_pickle_that_holds_code_is_refused_and_not_run(tmp_path, plain):
     folder, victim = write(tmp_path / 'model', NATIVE, {}, 'pytorch_model.bin'), tmp_path / 'ran'
-    weights = published(make_model(), 'native') | {'payload': Payload(victim)}
+    weights = published(make_model(), 'native') | {'payload': Code(victim)}
     if plain:
-        (folder / 'pytorch_model.bin').write_bytes(pickle.dumps({'payload': Payload(victim)}))
+        (folder / 'pytorch_model.bin').write_bytes(pickle.dumps({'payload': Code(victim)}))
     else:
         torch.save(weights, folder / 'pytorch_model.bin')
     with pytest.raises(

@@ -1,7 +1,6 @@
-"""A tokenizer of GPT-NeoX's kind, a network small enough to train in a test, and one thread."""
+"""A tokenizer of GPT-NeoX's kind, and a network small enough to train in a test."""
 
 import pytest
-import torch
 
 from robomamba_ros.language.text import TextTokenizer
 from robomamba_ros.mamba.backbone import MambaConfig
@@ -12,15 +11,6 @@ from robomamba_ros.spatial.camera import Approach
 from robomamba_ros.vision.clip import ClipConfig
 
 CORPUS = ['<|user|> open the drawer\n<|assistant|> what is in the picture? a red cube\n']
-
-
-@pytest.fixture(autouse=True)
-def one_thread_and_seed():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope='session')

@@ -11,6 +11,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from made_pickle import Code
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
@@ -353,25 +354,15 @@ def test_a_truncated_file_is_named(public, source, suffix, part):
     assert not (source / 'out').exists()
 
 
-class Payload:
-    """Writes a file when a pickle of it is trusted."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), 'w')
-
-
 @pytest.mark.parametrize('plain', [False, True])
 @pytest.mark.parametrize('place', ['source', 'head'])
 def test_a_pickle_that_holds_code_is_refused_and_not_run(public, source, place, plain):
     victim, bad = source / 'ran', source / 'bad.pth'
     weights, head = public
     if plain:
-        bad.write_bytes(pickle.dumps({'payload': Payload(victim)}))
+        bad.write_bytes(pickle.dumps({'payload': Code(victim)}))
     else:
-        torch.save((head if place == 'head' else weights) | {'payload': Payload(victim)}, bad)
+        torch.save((head if place == 'head' else weights) | {'payload': Code(victim)}, bad)
     good = write(source / 'good.pth', weights)
     wanted = options(head=bad) if place == 'head' else FLOAT32
     with pytest.raises(CheckpointError, match=r'bad\.pth .*was refused'):
