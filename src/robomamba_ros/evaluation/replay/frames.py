@@ -5,6 +5,7 @@ Knows nothing about bags.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -50,10 +51,18 @@ class Film:
         self.frames: list[Frame] = []
         self.notes: list[str] = []
 
-    def add(self, observation: Observation, anchor: Pose, path: Float64Array, now_ns: int) -> None:
+    def add(
+        self,
+        observation: Observation,
+        anchor: Pose,
+        joints: Mapping[str, float],
+        path: Float64Array,
+        now_ns: int,
+    ) -> None:
         """Keep the observation's images if enough time has passed since the last ones.
 
         path: the poses (n, 7) that are predicted from the pose `anchor` on, n 0 where none are.
+        joints: where they were at the observation.
         """
         if self._next_ns is not None and now_ns < self._next_ns:
             return
@@ -63,11 +72,18 @@ class Film:
             if not len(path):
                 self._note(name, 'the policy predicts no poses of the end effector')
             else:
-                drawn = self._draw(name, image, anchor, path[:, :3])
+                drawn = self._draw(name, image, anchor, joints, path[:, :3])
             self.frames.append(Frame(observation.stamp_ns, name, drawn))
 
-    def _draw(self, name: str, image: UInt8Array, anchor: Pose, path: Float64Array) -> UInt8Array:
-        place = self._views.place(self._cameras[name], anchor)
+    def _draw(
+        self,
+        name: str,
+        image: UInt8Array,
+        anchor: Pose,
+        joints: Mapping[str, float],
+        path: Float64Array,
+    ) -> UInt8Array:
+        place = self._views.place(self._cameras[name], anchor, joints)
         intrinsics = self._views.intrinsics.get(name)
         if intrinsics is None:
             self._note(name, 'the bag has no camera_info, or the arm contract no info_topic')

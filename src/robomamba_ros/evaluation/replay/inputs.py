@@ -70,11 +70,11 @@ class BagInputs:
     ) -> None:
         self._bag = bag
         self._instruction = instruction
-        self.views = CameraViews(arm.base_frame)
         if not bag.count:
             raise DataError(f'{bag.path} holds no messages: there is nothing to replay')
         self._arm = arm
         self.kinematics = kinematics_of(bag, arm)
+        self.views = CameraViews(arm.base_frame, self.kinematics)
         self._joiner = StateJoiner(arm, self.kinematics, same_stamp=False)
         self._takers: dict[str, Callable[[Any, Inputs], None]] = {
             self._topic(topic, STATES[stream]): partial(self._state, stream)

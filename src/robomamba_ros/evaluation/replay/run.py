@@ -190,8 +190,10 @@ class Replay:
         path = predicted_poses(chunk, anchor)
         self.comparison.add_chunk(chunk, path)
         self._predictions.add_chunk(chunk, path, self._pending[0])
-        assert self._policy.observation is not None
-        self.film.add(self._policy.observation, anchor, path, now_ns)
+        observation, then = self._policy.observation, self._buffer.state(chunk.stamp_ns)
+        assert observation is not None
+        assert then is not None
+        self.film.add(observation, anchor, then.joints, path, now_ns)
 
     def _follow(self, now_ns: int) -> None:
         assert self._pending is not None

@@ -5,12 +5,13 @@ Knows nothing about topics or images.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from robomamba_ros.robots.arm import Camera
+from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.spatial.transforms import compose, inverse
 from robomamba_ros.types import Float64Array, Pose
 
@@ -18,11 +19,12 @@ from robomamba_ros.types import Float64Array, Pose
 class CameraViews:
     """Intrinsics, optical frames, and fixed transforms between frames, once they were met.
 
-    base: the frame in which places are asked for. intrinsics: camera -> (3, 3).
+    base: the frame in which places are asked for. kinematics: of an arm with cameras on links.
+    intrinsics: camera -> (3, 3).
     """
 
-    def __init__(self, base: str) -> None:
-        self._base = base
+    def __init__(self, base: str, kinematics: Kinematics | None = None) -> None:
+        self._base, self._kinematics = base, kinematics
         self.intrinsics: dict[str, Float64Array] = {}
         self._optical: dict[str, str] = {}
         self._parents: dict[str, tuple[str, Pose]] = {}
@@ -41,11 +43,13 @@ class CameraViews:
             )
             self._parents[each.child_frame_id] = (each.header.frame_id, pose)
 
-    def place(self, camera: Camera, base_T_ee: Pose) -> Pose | None:
-        """Return the pose of a camera's optical frame, with the end effector at a pose.
+    def place(self, camera: Camera, base_T_ee: Pose, joints: Mapping[str, float]) -> Pose | None:
+        """Return the pose of a camera's optical frame, with end effector and joints as given.
 
         That of the arm contract, else where the bag's fixed transforms put it; None if not known.
         """
+        if camera.link is not None and self._kinematics is not None:
+            return self._kinematics.base_T_link(camera.link, joints)
         given = camera.base_T_optical(base_T_ee)
         return given or self._between(self._base, self._optical.get(camera.name, ''))
 
