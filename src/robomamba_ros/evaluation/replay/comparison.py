@@ -93,11 +93,11 @@ class Comparison:
         """Mean distance (H,) [m] between predicted and recorded end effector after each step."""
         return _mean(self._way_sums, self._way_counts)
 
-    def pose_at(self, stamp_ns: int) -> Pose:
-        """Return the recorded pose; there has to be a state, as there is for every observation."""
+    def state_at(self, stamp_ns: int) -> RobotState:
+        """Return the recorded state; there has to be one, as there is for every observation."""
         state = self._recorded.at(stamp_ns)
         assert state is not None
-        return state.pose
+        return state
 
     def _compare(self, chunk: ActionChunk, path: Float64Array) -> None:
         newest = self._recorded.newest

@@ -186,14 +186,12 @@ class Replay:
         trace.latency_ns.append(self._latency(number))
         trace.inference_s.append(self._policy.seconds)
         self._pending = (now_ns + trace.latency_ns[-1], chunk)
-        anchor = self.comparison.pose_at(chunk.stamp_ns)
-        path = predicted_poses(chunk, anchor)
+        then = self.comparison.state_at(chunk.stamp_ns)
+        path = predicted_poses(chunk, then.pose)
         self.comparison.add_chunk(chunk, path)
         self._predictions.add_chunk(chunk, path, self._pending[0])
-        observation, then = self._policy.observation, self._buffer.state(chunk.stamp_ns)
-        assert observation is not None
-        assert then is not None
-        self.film.add(observation, anchor, then.joints, path, now_ns)
+        assert self._policy.observation is not None
+        self.film.add(self._policy.observation, then.pose, then.joints, path, now_ns)
 
     def _follow(self, now_ns: int) -> None:
         assert self._pending is not None
