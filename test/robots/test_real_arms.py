@@ -100,8 +100,18 @@ def test_a_real_mobile_manipulator_needs_no_code(tmp_path):
         {'name': name, 'position': [lower, upper], 'velocity': velocity, 'acceleration': 1.0}
         for name, (lower, upper, velocity) in limits.items()
     ]
-    document['outputs'] = [out for out in document['outputs'] if out['part'] != 'head']
+    document['joints'] += [
+        {
+            'name': name,
+            'part': 'head',
+            'position': [-1.0, 0.7],
+            'velocity': 1.0,
+            'acceleration': 1.0,
+        }
+        for name in ('head_1_joint', 'head_2_joint')
+    ]
     document['frames']['end_effector'] = 'arm_tool_link'
+    document['cameras'][0]['link'] = 'xtion_rgb_optical_frame'
     path = tmp_path / 'tiago.yaml'
     path.write_text(yaml.safe_dump(document))
     arm = Kinematics(load_arm(str(path)), urdf('tiago_no_hand.urdf'))
@@ -112,3 +122,12 @@ def test_a_real_mobile_manipulator_needs_no_code(tmp_path):
     np.testing.assert_allclose(moved.position - start.position, [1.0, 0.0, 0.0], atol=1e-12)
     target = move_in_base(start, np.array([1.0, 2.0, 0.0]), np.array([0.0, 0.0, 1.0]))
     assert arm.solve(target, joints).reached
+    # The head turns with the base and looks ahead, its optical axis level and at eye height.
+    level = dict.fromkeys((*arm.names, 'head_1_joint', 'head_2_joint'), 0.0)
+    eye = arm.base_T_link('xtion_rgb_optical_frame', {**level, 'odom_t': np.pi / 2})
+    np.testing.assert_allclose(rotation_matrix(eye.quaternion)[:, 2], [0.0, 1.0, 0.0], atol=1e-2)
+    risen = arm.base_T_link('xtion_rgb_optical_frame', {**level, 'torso_lift_joint': 0.2})
+    assert 0.9 < eye.position[2] < 1.2
+    assert risen.position[2] - eye.position[2] == pytest.approx(0.2)
+    down = arm.base_T_link('xtion_rgb_optical_frame', {**level, 'head_2_joint': -0.5})
+    assert rotation_matrix(down.quaternion)[2, 2] == pytest.approx(-np.sin(0.5), abs=1e-2)
