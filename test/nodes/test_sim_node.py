@@ -108,7 +108,7 @@ def test_reset_changes_task_and_seed_and_refuses_an_unknown_task(host, peer) -> 
     )
     values = {v.key: v.value for v in status[-1].values}
     assert (values['task'], values['seed'], values['done']) == ('drawer-open', '5', 'False')
-    assert status[-1].message == 'Open a drawer'
+    assert status[-1].message == 'episode 2, Open a drawer'
 
     request = SetParameters.Request(
         parameters=[Parameter('task', value='open-drawer').to_parameter_msg()]

@@ -1,7 +1,11 @@
-"""Publishes what a node measures on /diagnostics once a second; knows nothing of what it means."""
+"""Publishes what a node measures on /diagnostics once a second, and logs what it says of itself.
+
+Knows nothing of what that means.
+"""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -37,11 +41,16 @@ def _text(value: object) -> str:
 
 
 class Diagnostics:
-    """Publishes `measure()` of a node at 1 Hz, and at once on `publish()`."""
+    """Publishes `measure()` of a node at 1 Hz, and at once on `publish()`.
+
+    What it says is logged too where that is new, numbers aside: an arm that stops says why where
+    it was started.
+    """
 
     def __init__(self, node: Any, measure: Callable[[], Report]) -> None:
         self._node = node
         self._measure = measure
+        self._said = ''
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         # Wall time: a simulated clock that stands still is worth a diagnostic, not silence.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -50,9 +59,21 @@ class Diagnostics:
     def publish(self) -> None:
         """Publish now."""
         name = self._node.get_fully_qualified_name().lstrip('/')
-        message = DiagnosticArray(status=[status_message(name, self._measure())])
+        report = self._measure()
+        self._say(report)
+        message = DiagnosticArray(status=[status_message(name, report)])
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
+
+    def _say(self, report: Report) -> None:
+        said = re.sub(r'\d+(\.\d+)?', '#', report.message)
+        if said == self._said:
+            return
+        self._said = said
+        if report.level == OK:
+            self._node.get_logger().info(report.message)
+        else:
+            self._node.get_logger().warning(report.message)
 
 
 class Rate:

@@ -35,7 +35,8 @@ class SimPublishers:
     """The simulated robot's topics; every message of one instant carries its stamp."""
 
     def __init__(self, node: Any, arm: ArmContract, camera_size: int, announce: bool) -> None:
-        self._arm = arm
+        self._node, self._arm = node, arm
+        self._said = ''
         self._clock = node.create_publisher(ClockMessage, '/clock', qos.CLOCK)
         # Reliable in both modes: readers that ask for less get less.
         state = qos.STATE_LOCKSTEP
@@ -80,5 +81,8 @@ class SimPublishers:
             self._instruction.publish(String(data=text))
 
     def status(self, message: str, values: Mapping[str, object]) -> None:
-        """Publish `~/status`."""
+        """Publish `~/status`; log a new message."""
+        if message != self._said:
+            self._said = message
+            self._node.get_logger().info(message)
         self._status.publish(status_message('episode', Report(OK, message, values)))

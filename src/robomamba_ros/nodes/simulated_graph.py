@@ -36,7 +36,9 @@ def simulated_graph(
         arguments = {'load': load} if spec.executable == 'policy_node' else {}
         return partial(make_node, spec, **arguments)
 
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    # Who runs episodes says how each ended.
+    arguments = ['--ros-args', '--log-level', 'warn']
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         with Host([*(factory(spec) for spec in specs), *extra]) as host:
             try:

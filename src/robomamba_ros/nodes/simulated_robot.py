@@ -107,7 +107,7 @@ class SimulatedRobot:
             self._outputs.image(image, self._now_ns)
         if image is not None or self._sim.done:
             self._outputs.status(
-                self._sim.instruction,
+                self._message(),
                 {
                     'task': self._sim.task,
                     'seed': self._sim.seed,
@@ -118,6 +118,13 @@ class SimulatedRobot:
                     'real_time_factor': self.real_time_factor,
                 },
             )
+
+    def _message(self) -> str:
+        sim, episode = self._sim, f'episode {self._episode}, {self._sim.instruction}'
+        if not sim.done:
+            return episode
+        how = 'done' if sim.success else 'over without success'
+        return f'{episode}: {how} after {sim.steps} steps; ~/reset begins another'
 
     def close(self) -> None:
         """Free the simulation."""
