@@ -36,8 +36,8 @@ def simulated_graph(
         arguments = {'load': load} if spec.executable == 'policy_node' else {}
         return partial(make_node, spec, **arguments)
 
-    # Who runs episodes says how each ended.
-    arguments = ['--ros-args', '--log-level', 'warn']
+    # Between episodes nodes are disabled and wait; who runs them says how each ended.
+    arguments = ['--ros-args', '--log-level', 'error']
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         with Host([*(factory(spec) for spec in specs), *extra]) as host:
