@@ -6,6 +6,7 @@ This module imports nothing from the package and knows nothing about ROS or torc
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -39,6 +40,11 @@ class SimulationError(RoboMambaError):
 
 class DataError(RoboMambaError):
     """A data set or bag cannot be read or written; names the file."""
+
+
+def without_numbers(text: str) -> str:
+    """Return a text with # for its numbers: problems that differ in those are of one kind."""
+    return re.sub(r'\d+(\.\d+)?', '#', text)
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:

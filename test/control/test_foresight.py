@@ -81,6 +81,15 @@ def swing(home, count=30):
     return home + 0.3 * (1.0 - np.cos(2.0 * times))[:, None] * np.linspace(1, -0.6, len(home))
 
 
+def swinging():
+    """Return a bench in the midst of a long swing."""
+    bench = Bench()
+    bench.tick()
+    bench.add(swing(UR_HOME, 60))
+    bench.tick(80)
+    return bench
+
+
 def zigzag(home, count=30):
     """Jumps that every limit bites."""
     return home + np.random.default_rng(1).uniform(-0.5, 0.5, (count, len(home)))
@@ -226,10 +235,7 @@ def test_at_every_moment_the_controllers_have_a_fifth_of_a_second_of_the_course(
 
 @pytest.mark.parametrize('stop', ['disabled', 'stale'])
 def test_a_stop_sends_the_way_to_rest_at_once(stop):
-    bench = Bench()
-    bench.tick()
-    bench.add(swing(UR_HOME, 60))
-    bench.tick(80)
+    bench = swinging()
     sent = len(bench.sent)
     if stop == 'disabled':
         bench.loop.enable(False)
@@ -277,10 +283,7 @@ def test_to_be_disabled_before_it_moves_calls_back_what_was_sent():
 
 @pytest.mark.parametrize('stop', ['disabled', 'another chunk'])
 def test_a_change_of_course_leaves_what_was_sent_for_the_time_of_the_lead(stop):
-    bench = Bench()
-    bench.tick()
-    bench.add(swing(UR_HOME, 60))
-    bench.tick(80)
+    bench = swinging()
     _, known = bench.sent[-1]
     changed_ns = bench.now_ns
     if stop == 'disabled':
@@ -301,10 +304,7 @@ def test_a_change_of_course_leaves_what_was_sent_for_the_time_of_the_lead(stop):
 
 
 def test_a_reset_while_the_arm_moves_brakes_it_and_starts_from_where_it_is_then():
-    bench = Bench()
-    bench.tick()
-    bench.add(swing(UR_HOME, 60))
-    bench.tick(80)
+    bench = swinging()
     bench.loop.reset()
     sent = len(bench.sent)
     bench.tick()

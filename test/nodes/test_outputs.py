@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from geometry_msgs.msg import Twist, TwistStamped
-from made_arms import MADE
+from made_arms import MADE, MadeArm
 from made_robot import GRIPPER, HEAD, JOINTS, LEAD_S, TRAJECTORY, contract
 from rclpy.action import ActionServer
 from sensor_msgs.msg import JointState
@@ -28,6 +28,19 @@ from robomamba_ros.types import (
     Pose,
     Setpoint,
 )
+
+# A base that is driven and a head that is positioned, beside an arm with trajectories.
+DRIVEN = [
+    TRAJECTORY,
+    {'part': 'base', 'kind': 'twist', 'topic': 'cmd_vel', 'stamped': False},
+    {'part': 'head', 'kind': 'forward_position', 'topic': 'head'},
+    GRIPPER,
+]
+
+
+def with_a_head(made: MadeArm) -> list[dict[str, Any]]:
+    """Return the joints of an arm's contract and one of a head."""
+    return [*made.document()['joints'], {**HEAD, 'acceleration': 5.0}]
 
 
 def times(message: JointTrajectory) -> np.ndarray:
@@ -103,11 +116,9 @@ def test_velocities_and_accelerations_are_those_of_the_positions(start) -> None:
 
 def test_a_base_and_a_head_get_trajectories_of_their_own(start) -> None:
     made = MADE['mobile']
-    joints = made.document()['joints']
-    joints.append({**HEAD, 'acceleration': 5.0})
     outputs = [TRAJECTORY, GRIPPER]
     outputs += [{'part': p, 'kind': 'joint_trajectory', 'topic': p} for p in ('base', 'head')]
-    robot = start(outputs, made, np.full(5, 0.1), joints=joints)
+    robot = start(outputs, made, np.full(5, 0.1), joints=with_a_head(made))
     parts = {
         'joint_trajectory': made.names,
         'base': ['odom_x', 'odom_y', 'odom_t'],
@@ -187,16 +198,7 @@ def test_a_twist_moves_the_end_effector_and_ends_with_zero(start) -> None:
 
 
 def test_a_base_is_driven_in_its_own_frame_beside_trajectories_and_positions(start) -> None:
-    made = MADE['mobile']
-    joints = made.document()['joints']
-    joints.append({**HEAD, 'acceleration': 5.0})
-    outputs = [
-        TRAJECTORY,
-        {'part': 'base', 'kind': 'twist', 'topic': 'cmd_vel', 'stamped': False},
-        {'part': 'head', 'kind': 'forward_position', 'topic': 'head'},
-        GRIPPER,
-    ]
-    robot = start(outputs, made, np.full(5, 0.1), joints=joints)
+    robot = start(DRIVEN, MADE['mobile'], np.full(5, 0.1), joints=with_a_head(MADE['mobile']))
     robot.yaw = math.pi / 2
     sent = robot.peer.record(Twist, 'base', 100)
     head = robot.peer.record(Float64MultiArray, 'head', 100)
@@ -215,16 +217,7 @@ def test_a_base_is_driven_in_its_own_frame_beside_trajectories_and_positions(sta
 
 
 def test_outputs_come_to_rest_after_the_command_does(peer, tmp_path) -> None:
-    made = MADE['mobile']
-    joints = made.document()['joints']
-    joints.append({**HEAD, 'acceleration': 5.0})
-    outputs = [
-        TRAJECTORY,
-        {'part': 'base', 'kind': 'twist', 'topic': 'cmd_vel', 'stamped': False},
-        {'part': 'head', 'kind': 'forward_position', 'topic': 'head'},
-        GRIPPER,
-    ]
-    arm = contract(tmp_path, outputs, made, joints=joints)
+    arm = contract(tmp_path, DRIVEN, MADE['mobile'], joints=with_a_head(MADE['mobile']))
     sending = Outputs(peer.node, arm, 'contract', print, dry_run=False)
     assert sending.at_rest
     for tick in range(1, 4):
@@ -361,10 +354,9 @@ def test_joints_that_cannot_be_used_stop_the_arm(start, fault) -> None:
 
 
 def test_parts_that_no_command_reaches_are_refused(start, peer) -> None:
-    joints = [*MADE['six'].document()['joints'], {**HEAD, 'acceleration': 5.0}]
     outputs = [{'part': 'arm', 'kind': 'target_pose', 'topic': 'target'}, GRIPPER]
     outputs.append({'part': 'head', 'kind': 'forward_position', 'topic': 'head'})
-    robot = start(outputs, parameters={'autostart': False}, joints=joints)
+    robot = start(outputs, parameters={'autostart': False}, joints=with_a_head(MADE['six']))
     robot.is_refused("say nothing about its part 'head'")
 
 

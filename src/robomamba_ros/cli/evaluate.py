@@ -123,9 +123,9 @@ def _through_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Ou
 
     with TemporaryDirectory() as folder:
         by_contract: dict[str, list[Job]] = {}
-        contracts = {task: task_contract(config.arm, task, Path(folder)) for task in config.tasks}
-        for job in jobs:
-            by_contract.setdefault(contracts[job[0]], []).append(job)
+        for task in dict.fromkeys(task for task, _ in jobs):
+            contract = task_contract(config.arm, task, Path(folder))
+            by_contract.setdefault(contract, []).extend(job for job in jobs if job[0] == task)
         for contract, alike in by_contract.items():
             yield from _run_graph(replace(config, arm=contract), alike)
 

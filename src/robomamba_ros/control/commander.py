@@ -143,7 +143,7 @@ class Commander:
     def drop_course(self) -> None:
         """Brake from now on, or as soon as controllers of trajectories can."""
         self._changed = self._changed or self._course is not None
-        self._timeline = self._course = None
+        self.run_out()
 
     def run_out(self) -> None:
         """Take note that the course is over; what is done ends by itself."""
@@ -151,7 +151,7 @@ class Commander:
 
     def give_up(self) -> None:
         """Brake at once, as controllers of trajectories have been told to do here."""
-        self._timeline = self._course = None
+        self.run_out()
         self._plan, self._changed = Plan(), False
         if self._foresight is not None:
             self._foresight.give_up()

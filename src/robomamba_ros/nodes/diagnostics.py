@@ -5,7 +5,6 @@ Knows nothing of what that means.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 
 from robomamba_ros.control.metrics import LatencyWindow
+from robomamba_ros.errors import without_numbers
 from robomamba_ros.nodes import qos
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -66,7 +66,7 @@ class Diagnostics:
         self._publisher.publish(message)
 
     def _say(self, report: Report) -> None:
-        said = re.sub(r'\d+(\.\d+)?', '#', report.message)
+        said = without_numbers(report.message)
         if said == self._said:
             return
         self._said = said

@@ -19,7 +19,7 @@ from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.chunk_messages import chunk_to_messages, predicted_path
 from robomamba_ros.nodes.conversions import pose_to_stamped
 from robomamba_ros.robots.arm import ArmContract
-from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.robots.kinematics import Kinematics, base_T_optical
 from robomamba_ros.spatial.camera import express_in
 from robomamba_ros.types import ActionChunk, Pose, PoseTarget, RobotState
 
@@ -113,10 +113,8 @@ class PolicyOutputs:
         if target.frame == self._arm.base_frame:
             return target
         base_T_camera, camera = None, self._cameras.get(target.frame)
-        if camera is not None and camera.link is not None and kinematics is not None:
-            base_T_camera = kinematics.base_T_link(camera.link, then.joints)
-        elif camera is not None:
-            base_T_camera = camera.base_T_optical(then.pose)
+        if camera is not None:
+            base_T_camera = base_T_optical(camera, then.pose, then.joints, kinematics)
         if base_T_camera is None:
             raise ActionError(
                 f"the pose target is in the frame '{target.frame}': neither the base frame "

@@ -16,7 +16,9 @@ import numpy as np
 from robomamba_ros.errors import ActionError, BackendError, ObservationError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.bounded import bounded_minimum
+from robomamba_ros.robots.parts import Camera
 from robomamba_ros.robots.urdf import branch_urdf, chain_urdf, read_urdf
+from robomamba_ros.spatial.transforms import compose
 from robomamba_ros.types import Float64Array, Pose
 
 # What a turn weighs beside a way, where both cannot be had [m/rad].
@@ -91,8 +93,7 @@ class Kinematics:
     def forward(self, joints: Float64Array) -> Pose:
         """Return base_T_ee at `joints` (n,); raises ObservationError on another number of them."""
         self._pin.framesForwardKinematics(self._model, self._data, self._checked(joints))
-        vector = self._pin.SE3ToXYZQUAT(self._base_T_root * self._data.oMf[self._tip])
-        return Pose(vector[:3], vector[3:])
+        return _pose(self._pin, self._base_T_root * self._data.oMf[self._tip])
 
     def base_T_link(self, link: str, joints: Mapping[str, float]) -> Pose:  # noqa: N802
         """Return where the link of a camera is, with the joints of all parts at `joints`."""
@@ -240,8 +241,13 @@ class _Branch:
         positions = [each.offset + each.multiplier * joints[each.joint] for each in self._followed]
         self._pin.framesForwardKinematics(self._model, self._data, np.array(positions))
         base, link = (self._data.oMf[end] for end in self._ends)
-        vector = self._pin.SE3ToXYZQUAT(base.inverse() * link)
-        return Pose(vector[:3], vector[3:])
+        return _pose(self._pin, base.inverse() * link)
+
+
+def _pose(pinocchio: Any, transform: Any) -> Pose:
+    """Return an SE3 of Pinocchio as a Pose."""
+    vector = pinocchio.SE3ToXYZQUAT(transform)
+    return Pose(vector[:3], vector[3:])
 
 
 def _damped_solution(
@@ -260,6 +266,18 @@ def _largest_share(
     room = np.where(change > 0.0, high - x, low - x)
     moving = np.abs(change) > _STILL
     return float(np.clip(np.min(room[moving] / change[moving], initial=1.0), 0.0, 1.0))
+
+
+def base_T_optical(  # noqa: N802
+    camera: Camera, base_T_ee: Pose, joints: Mapping[str, float], kinematics: Kinematics | None
+) -> Pose | None:
+    """Return where the optical frame of a camera is, as the contract says; None if it does not.
+
+    joints: those of all parts, for a camera on a link, which needs the arm's kinematics too.
+    """
+    if camera.link is not None:
+        return None if kinematics is None else kinematics.base_T_link(camera.link, joints)
+    return compose(base_T_ee, camera.ee_T_camera) if camera.ee_T_camera else camera.base_T_camera
 
 
 def import_pinocchio() -> Any:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robomamba_ros.spatial.transforms import compose
 from robomamba_ros.types import Float64Array, Pose
 
 
@@ -60,13 +59,6 @@ class Camera:
     base_T_camera: Pose | None = None  # noqa: N815
     ee_T_camera: Pose | None = None  # noqa: N815
     link: str | None = None
-
-    def base_T_optical(self, base_T_ee: Pose) -> Pose | None:  # noqa: N802
-        """Return where the optical frame is with the end effector at a pose.
-
-        None where that does not follow from the pose, or is not known.
-        """
-        return compose(base_T_ee, self.ee_T_camera) if self.ee_T_camera else self.base_T_camera
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,10 @@ def branch_urdf(arm: ArmContract, urdf: str, link: str) -> tuple[str, dict[str, 
     tree = _read_tree(arm, urdf)
     frames = (arm.base_frame, link)
     missing = [frame for frame in frames if frame not in tree.links]
-    errors = [unknown_name('link', frame, tree.links) for frame in missing]
+    errors = [
+        f'{unknown_name("link", frame, tree.links)} Correct the link of the camera, or leave it out'
+        for frame in missing
+    ]
     branch = [] if missing else [joint for way in tree.between(*frames) for joint in way]
     followed = {str(joint.get('name')): _followed(joint) for joint in branch if _moves(joint)}
     known = [joint.name for joint in arm.joints]
@@ -120,7 +123,7 @@ def branch_urdf(arm: ArmContract, urdf: str, link: str) -> tuple[str, dict[str, 
         for each in followed.values()
         if each.joint not in known
     ]
-    refuse(f"the URDF of arm '{arm.name}' does not say where the link '{link}' is:", errors)
+    refuse(f"the URDF of arm '{arm.name}' does not say where the link '{link}' is: it", errors)
     return _written(branch), followed
 
 

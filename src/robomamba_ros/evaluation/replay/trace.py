@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from robomamba_ros.errors import without_numbers
 from robomamba_ros.types import NANOSECONDS, Float64Array
 
 
@@ -40,8 +40,7 @@ class Problems:
 
     def add(self, text: str) -> None:
         """Count a problem."""
-        kind = re.sub(r'[\d.]+', '#', text)
-        self._by_kind.setdefault(kind, Problem(text)).count += 1
+        self._by_kind.setdefault(without_numbers(text), Problem(text)).count += 1
 
     @property
     def count(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from robomamba_ros.robots.arm import Camera
-from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.robots.kinematics import Kinematics, base_T_optical
 from robomamba_ros.spatial.transforms import compose, inverse
 from robomamba_ros.types import Float64Array, Pose
 
@@ -48,9 +48,7 @@ class CameraViews:
 
         That of the arm contract, else where the bag's fixed transforms put it; None if not known.
         """
-        if camera.link is not None and self._kinematics is not None:
-            return self._kinematics.base_T_link(camera.link, joints)
-        given = camera.base_T_optical(base_T_ee)
+        given = base_T_optical(camera, base_T_ee, joints, self._kinematics)
         return given or self._between(self._base, self._optical.get(camera.name, ''))
 
     def _between(self, base: str, frame: str) -> Pose | None:
