@@ -5,11 +5,13 @@ torchrun starts the processes and says so in their environment. Knows nothing ab
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 
 import torch
 from torch import Tensor
@@ -62,8 +64,13 @@ def joined(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
     if device.type == 'cuda':
         device = torch.device('cuda', int(os.environ['LOCAL_RANK']))
         torch.cuda.set_device(device)
+    # DistributedDataParallel would import it later, and imported while a group exists it keeps it.
+    import_module('torch._dynamo')
     dist.init_process_group('nccl' if device.type == 'cuda' else 'gloo', timeout=PATIENCE)
     try:
         yield Group(dist.get_rank(), dist.get_world_size()), device
     finally:
         dist.destroy_process_group()
+        # Gloo's threads end with the last who knows the group. In a process that ends before them,
+        # one that still holds a tensor aborts it.
+        gc.collect()
