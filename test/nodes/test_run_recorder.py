@@ -1,11 +1,13 @@
 """What a run looks like from outside, sample by sample."""
 
 import numpy as np
+import pytest
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
-from robomamba_ros.nodes import qos
+from robomamba_ros.errors import SimulationError
+from robomamba_ros.nodes import qos, run_recorder
 from robomamba_ros.nodes.conversions import rgb_to_image, time_message
 from robomamba_ros.nodes.run_recorder import RunRecorder
 
@@ -19,7 +21,7 @@ def pose(stamp_ms: int, x: float) -> PoseStamped:
     return message
 
 
-def test_records_an_episode_by_its_stamps(ros, peer) -> None:
+def test_records_an_episode_by_its_stamps(ros, peer, monkeypatch) -> None:
     recorder = RunRecorder('front')
     node = peer.node
     image, state, chunk, command, gripper = (
@@ -48,13 +50,14 @@ def test_records_an_episode_by_its_stamps(ros, peer) -> None:
     plan = MultiDOFJointTrajectory()
     plan.header.stamp = time_message(990 * MS)
     send(chunk, plan)
-    for stamp_ms, x in ((1030, 0.5), (1080, 0.6)):
+    # The second one twice, and one after the end.
+    for stamp_ms, x in ((1030, 0.5), (1080, 0.6), (1080, 0.6), (1100, 0.7)):
         send(command, pose(stamp_ms, x))
     opening = JointState(name=['gripper'], position=[0.25])
     opening.header.stamp = time_message(1030 * MS)
     send(gripper, opening)
 
-    seen = recorder.take()
+    seen = recorder.take(850 * MS, 1100 * MS)
     # It begins with the first setpoint, and with the image that shows the scene then.
     assert [round(time, 3) for time, _ in seen.frames] == [-0.03, 0.07]
     assert [image[0, 0, 0] for _, image in seen.frames] == [2, 3]
@@ -64,5 +67,7 @@ def test_records_an_episode_by_its_stamps(ros, peer) -> None:
     np.testing.assert_allclose(seen.gripper, [0.25, 0.25])
     np.testing.assert_allclose(seen.observation_to_command_s, [0.04])
     np.testing.assert_allclose(seen.chunk_times, [0.0])
-    assert recorder.take().frames == ()
+    monkeypatch.setattr(run_recorder, '_STATE_S', 0.01)
+    with pytest.raises(SimulationError, match=r'the state of 1\.200 s, .* did not come on ee_pose'):
+        recorder.take(1100 * MS, 1200 * MS)
     recorder.destroy_node()

@@ -6,15 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from robomamba_ros.bringup import PolicyOptions, SimOptions, sim_graph
 from robomamba_ros.evaluation.rollout import run_episode
+from robomamba_ros.nodes.run_recorder import RunRecorder
 from robomamba_ros.nodes.simulated_graph import simulated_graph
 from robomamba_ros.policies.registry import load_policy
 from robomamba_ros.resources import share_directory
 from robomamba_ros.robots.arm import load_arm
-from robomamba_ros.simulation.metaworld import MetaWorldSim
+from robomamba_ros.simulation.metaworld import CAMERA, MetaWorldSim
 
 CHECKPOINT = 'anolevla-mt10'
 SOURCE = Path(__file__).parents[2] / 'src'
@@ -26,13 +28,23 @@ def test_the_same_episodes_in_process_and_over_topics(ros_environment) -> None:
     options = PolicyOptions(CHECKPOINT, mode='lockstep', enabled=True)
     episodes = [('drawer-close', 101), ('window-open', 102), ('push', 103)]
     sim = MetaWorldSim('reach', 0)
-    with simulated_graph(sim_graph(options, SimOptions('reach'))) as runner:
+    recorders = []
+
+    def recorder() -> RunRecorder:
+        recorders.append(RunRecorder(CAMERA))
+        return recorders[0]
+
+    specs = sim_graph(options, SimOptions('reach'))
+    with simulated_graph(specs, extra=[recorder]) as runner:
         for task, seed in episodes:
             sim.reset(task, seed)
             expected = run_episode(sim, policy, arm, seed, execute_steps=10)
             result = runner.run(task, seed)
             assert (result.success, result.steps) == (expected.success, expected.steps)
             assert result.success
+            seen = recorders[0].take(result.begin_ns, result.end_ns)
+            np.testing.assert_array_equal(seen.commanded, expected.commanded)
+            np.testing.assert_array_equal(seen.measured, expected.measured)
     sim.close()
 
 

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     with simulated_graph(specs, extra=[recorder], load=load) as runner:
         for task in args.tasks:
             result = runner.run(task, args.seed)
-            recording = recorders[0].take()
+            recording = recorders[0].take(result.begin_ns, result.end_ns)
             durations = policies[0].latencies['inference'].durations
             inference_s.append(durations)
             command_s.append(recording.observation_to_command_s)

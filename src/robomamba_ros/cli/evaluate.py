@@ -157,7 +157,7 @@ def _run_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Outcom
     with simulated_graph(specs, extra=[recorder]) as runner:
         for task, seed in jobs:
             end = runner.run(task, seed)
-            seen = recorders[0].take()
+            seen = recorders[0].take(end.begin_ns, end.end_ns)
             yield Outcome.of(
                 Episode(task, seed, end.success, end.steps, seen.commanded, seen.measured)
             )

@@ -20,7 +20,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from robomamba_ros.errors import SimulationError
 from robomamba_ros.nodes import qos
-from robomamba_ros.simulation.metaworld import load_tasks
+from robomamba_ros.simulation.metaworld import DT_NS, load_tasks
 
 # A service can be announced before it takes requests, and the middleware drops what comes then.
 RESEND_S = 3.0
@@ -29,12 +29,17 @@ MANAGED = ('controller_node', 'policy_node')
 
 @dataclass(frozen=True)
 class EpisodeResult:
-    """One episode. latencies: the figures of /diagnostics by name, e.g. inference_p50_ms."""
+    """One episode. latencies: the figures of /diagnostics by name, e.g. inference_p50_ms.
+
+    begin_ns, end_ns: simulated time of its reset and of its last step.
+    """
 
     task: str
     seed: int
     success: bool
     steps: int
+    begin_ns: int
+    end_ns: int
     latencies: Mapping[str, float]
 
 
@@ -81,8 +86,16 @@ class EpisodeRunner:
         for name in MANAGED:
             self._enable(name, True)
         self._wait_for_the_end(episode)
-        steps, success = int(self._status['step']), self._status['success'] == 'True'
-        return EpisodeResult(task, seed, success, steps, self._latencies())
+        steps, end_ns = int(self._status['step']), int(self._status['stamp_ns'])
+        return EpisodeResult(
+            task,
+            seed,
+            success=self._status['success'] == 'True',
+            steps=steps,
+            begin_ns=end_ns - steps * DT_NS,
+            end_ns=end_ns,
+            latencies=self._latencies(),
+        )
 
     def _wait_for_the_end(self, episode: int) -> None:
         def seen() -> tuple[int, int]:

@@ -113,6 +113,7 @@ class SimulatedRobot:
                     'seed': self._sim.seed,
                     'episode': self._episode,
                     'step': self._sim.steps,
+                    'stamp_ns': self._begin_ns + self._sim.steps * self._sim.dt_ns,
                     'success': self._sim.success,
                     'done': self._sim.done,
                     'real_time_factor': self.real_time_factor,
