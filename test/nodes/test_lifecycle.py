@@ -11,11 +11,12 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.parameter import Parameter
 from scripted_policies import GoTo
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
-from robomamba_ros.errors import CheckpointError
+from robomamba_ros.errors import CheckpointError, ObservationError
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.controller_node import ControllerNode
 from robomamba_ros.nodes.policy_node import PolicyNode
@@ -43,6 +44,18 @@ def name(request, host, tmp_path) -> str:
         policy_node = partial(PolicyNode, load=load)
         host((policy_node, {'autostart': False, 'checkpoint': str(tmp_path)}))
     return request.param
+
+
+def test_a_warning_hides_no_other(ros, capfd) -> None:
+    node = ControllerNode(parameter_overrides=[Parameter('autostart', value=False)])
+    for number in range(20):
+        node.warn(ObservationError(f'joint_states: {number} joints are missing'))
+        node.warn(ObservationError(f'unknown joint {chr(97 + number)}'))
+    node.destroy_node()
+    texts = [line.split(': ', 1)[1] for line in capfd.readouterr().err.splitlines()]
+    assert texts[:2] == ['joint_states: 0 joints are missing', 'unknown joint a']
+    # What is new in every message does not flood the log.
+    assert len(texts) == 5
 
 
 def test_a_node_goes_round_its_states_twice(peer, name) -> None:

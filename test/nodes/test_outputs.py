@@ -11,7 +11,6 @@ import pytest
 from geometry_msgs.msg import Twist, TwistStamped
 from made_arms import MADE, MadeArm
 from made_robot import GRIPPER, HEAD, JOINTS, LEAD_S, TRAJECTORY, contract
-from rclpy.action import ActionServer
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
@@ -263,30 +262,6 @@ def test_without_control_msgs_a_gripper_action_says_what_to_install(start, peer)
     robot.is_refused('apt install ros-$ROS_DISTRO-control-msgs')
     # What was made until then is gone.
     peer.wait_for(lambda: not peer.node.count_publishers('joint_trajectory'), 'the teardown')
-
-
-def test_a_gripper_action_gets_a_goal_for_each_change(start, peer) -> None:
-    actions = pytest.importorskip('control_msgs.action', reason='control_msgs is not installed')
-    action = {'part': 'gripper', 'kind': 'gripper_command', 'topic': 'grip', 'max_effort': 5.0}
-    robot = start([TRAJECTORY, action], remap=['gripper:=hand/grip'])
-    goals = []
-
-    def execute(handle: Any) -> Any:
-        command = handle.request.command
-        goals.append((command.position, command.max_effort))
-        handle.succeed()
-        return actions.GripperCommand.Result()
-
-    robot.ready()
-    robot.send(np.full((10, 1), 0.5), ('gripper',), ActionSpace.JOINT_POSITION)
-    robot.wait_for('reason', 'action_chunk ran out')
-    # A driver that comes late gets what it missed.
-    server = ActionServer(peer.node, actions.GripperCommand, 'hand/grip', execute)
-    peer.wait_for(lambda: goals == [(0.02, 5.0)], 'the goal')
-    robot.send(np.full((10, 1), 0.0), ('gripper',), ActionSpace.JOINT_POSITION)
-    peer.wait_for(lambda: len(goals) == 2, 'the next goal')
-    assert goals[1] == (0.0, 5.0)
-    server.destroy()
 
 
 def test_a_gripper_action_can_be_replaced_by_a_stream(start) -> None:

@@ -5,6 +5,7 @@ Knows nothing about policies or arms.
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,12 +15,13 @@ from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
-from robomamba_ros.errors import RoboMambaError
+from robomamba_ros.errors import RoboMambaError, without_numbers
 from robomamba_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Report
 from robomamba_ros.nodes.duplicates import duplicate_publishers
 from robomamba_ros.nodes.parameters import Parameters, ParameterSpec
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
+WARN_PERIOD_S, WARN_KINDS = 1.0, 5
 
 
 class ManagedNode(LifecycleNode):
@@ -37,6 +39,7 @@ class ManagedNode(LifecycleNode):
         super().__init__(name, automatically_declare_parameters_from_overrides=True, **node_options)
         self.fatal = ''
         self._failure = ''
+        self._warned: dict[str, float] = {}
         self._configured = self._active = False
         self._declared = Parameters(self, table)
         self.create_service(SetBool, '~/enable', self._on_enable)
@@ -78,8 +81,12 @@ class ManagedNode(LifecycleNode):
             self.trigger_deactivate()
 
     def warn(self, error: Exception) -> None:
-        """Log an input or chunk that cannot be used, at most once a second."""
-        self.get_logger().warning(str(error), throttle_duration_sec=1.0)
+        """Log what went wrong, at most once a second for each of a few kinds of it."""
+        now_s, kind = time.monotonic(), without_numbers(str(error))
+        self._warned = {k: s for k, s in self._warned.items() if now_s < s + WARN_PERIOD_S}
+        if kind not in self._warned and len(self._warned) < WARN_KINDS:
+            self._warned[kind] = now_s
+            self.get_logger().warning(str(error))
 
     def _autostart(self) -> None:
         self.destroy_timer(self._autostart_timer)

@@ -12,7 +12,8 @@ from typing import Any
 
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.nodes.outputs.command import Command, CommandOutput
-from robomamba_ros.nodes.outputs.grippers import GripperGoal, GripperTrajectory
+from robomamba_ros.nodes.outputs.gripper_action import GripperGoal
+from robomamba_ros.nodes.outputs.grippers import GripperTrajectory
 from robomamba_ros.nodes.outputs.positions import (
     ForwardPosition,
     GripperPosition,
