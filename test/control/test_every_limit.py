@@ -59,7 +59,7 @@ def test_without_the_limiters_they_are(name) -> None:
     assert min(worst[quantity] for quantity in ('velocity', 'acceleration', 'jerk')) > 1.5
 
 
-@pytest.mark.parametrize(('name', 'quantity'), [('franka_fr3', 'acceleration'), ('ur5e', 'jerk')])
+@pytest.mark.parametrize(('name', 'quantity'), [('franka_fr3', 'acceleration'), ('so101', 'jerk')])
 def test_without_a_look_at_the_quintic_onto_the_new_way_they_are(name, quantity) -> None:
     arm = load_arm(name)
     far = storm(Rig(arm, blended=without_limits(arm)))
@@ -68,4 +68,4 @@ def test_without_a_look_at_the_quintic_onto_the_new_way_they_are(name, quantity)
 
 def test_without_the_delay_that_keeps_the_old_way_they_are(monkeypatch) -> None:
     monkeypatch.setattr('robomamba_ros.control.foresight._delay_ns', lambda _: 0)
-    assert exceeded(storm(Rig(load_arm('ur5e'))))['arm fine', 'jerk'][0] > 2.0
+    assert exceeded(storm(Rig(load_arm('franka_fr3'))))['arm fine', 'acceleration'][0] > 2.0
