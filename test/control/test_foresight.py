@@ -293,7 +293,8 @@ def test_a_change_of_course_leaves_what_was_sent_for_the_time_of_the_lead(stop):
     bench.tick()
     _, after = bench.sent[-1]
     before = dict(zip(known.times_ns, known.positions, strict=True))
-    delay_ns = 30_000_000
+    (lead_s,) = (output.lead_s for output in UR.outputs if output.part == 'arm')
+    delay_ns = round(lead_s * NANOSECONDS)
     for time_ns, position in zip(after.times_ns, after.positions, strict=True):
         if time_ns > changed_ns + delay_ns + bench.arm.period_ns:
             break
