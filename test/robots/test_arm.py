@@ -42,7 +42,7 @@ def test_the_example_of_the_guide_loads_and_has_every_key(tmp_path):
     assert arm.cameras[0].base_T_camera.position.tolist() == [1.2, 0.0, 0.6]
     assert arm.cameras[0].info_topic == 'front/camera_info'
     assert (arm.cartesian.jerk, arm.cartesian.rotation_jerk) == (20.0, 40.0)
-    assert arm.output('arm').lead_s == 0.03
+    assert arm.output('arm').lead_s == 0.06
     assert arm.output('gripper').max_effort == 20.0
     assert arm.output('base') is None
 
