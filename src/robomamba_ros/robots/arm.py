@@ -14,8 +14,18 @@ import numpy as np
 
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.resources import find_file
+from robomamba_ros.robots.arm_sections import (
+    CARTESIAN_KEYS,
+    FRAME,
+    NAME,
+    OUTPUT_KEYS,
+    TOPIC,
+    read_cartesian,
+    read_output,
+    read_urdf,
+    read_workspace,
+)
 from robomamba_ros.robots.parts import (
-    OUTPUT_KINDS,
     PARTS,
     POSE_KINDS,
     Camera,
@@ -33,10 +43,6 @@ __all__ = ['ArmContract', 'Camera', 'CartesianLimits', 'Workspace', 'load_arm']
 
 ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8')
 TRANSPORTS = ('raw', 'compressed')
-
-_NAME = ('a name of letters, digits, _, - and .', r'[A-Za-z_][\w.-]*')
-_FRAME = ('a frame without a leading /', r'[^/\s]\S*')
-_TOPIC = ('the name of a topic', r'(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*')
 
 
 @dataclass(frozen=True)
@@ -102,19 +108,19 @@ def _read_arm(document: object, folder: Path, errors: list[str]) -> ArmContract:
     names = ('joint_states', *(key for key in ('ee_pose', 'odometry') if inputs.has(key)))
     streams = {name: inputs.section(name, ('topic', 'budget_s')) for name in names}
     arm = ArmContract(
-        name=root.text('name', *_NAME),
-        base_frame=frames.text('base', *_FRAME),
-        ee_frame=frames.text('end_effector', *_FRAME),
-        urdf=_read_urdf(root, folder) if root.has('urdf') else None,
+        name=root.text('name', *NAME),
+        base_frame=frames.text('base', *FRAME),
+        ee_frame=frames.text('end_effector', *FRAME),
+        urdf=read_urdf(root, folder) if root.has('urdf') else None,
         control_rate_hz=root.positive('control_rate_hz', 'Hz'),
         joints=tuple(_read_joint(joint) for joint in root.sections('joints', *_JOINT_KEYS)),
         gripper=_read_gripper(root.section('gripper', _GRIPPER_KEYS)),
         cameras=tuple(_read_camera(camera) for camera in root.sections('cameras', *_CAMERA_KEYS)),
-        inputs={name: stream.text('topic', *_TOPIC) for name, stream in streams.items()},
+        inputs={name: stream.text('topic', *TOPIC) for name, stream in streams.items()},
         budgets_s={name: stream.positive('budget_s', 's') for name, stream in streams.items()},
-        cartesian=_read_cartesian(root.section('cartesian', *_CARTESIAN_KEYS)),
-        workspace=_read_workspace(root.section('workspace', ('lower', 'upper'))),
-        outputs=tuple(_read_output(output) for output in root.sections('outputs', *_OUTPUT_KEYS)),
+        cartesian=read_cartesian(root.section('cartesian', *CARTESIAN_KEYS)),
+        workspace=read_workspace(root.section('workspace', ('lower', 'upper'))),
+        outputs=tuple(read_output(output) for output in root.sections('outputs', *OUTPUT_KEYS)),
     )
     _check_together(arm, root)
     return arm
@@ -151,18 +157,6 @@ def _check_together(arm: ArmContract, root: Section) -> None:
         root.error('inputs.ee_pose', 'nothing', allowed)
 
 
-def _read_urdf(root: Section, folder: Path) -> UrdfSource:
-    section = root.section('urdf', (), ('file', 'topic'))
-    if section.has('file') == section.has('topic'):
-        section.error('', 'both or neither', 'either file or topic')
-    if section.has('topic'):
-        return UrdfSource(None, section.text('topic', *_TOPIC))
-    if not section.has('file'):
-        return UrdfSource(None, None)
-    file = section.text('file', 'a path, from the folder of this contract, or a package:// address')
-    return UrdfSource(file if file.startswith('package://') else str(folder / file), None)
-
-
 _JOINT_KEYS = (('name', 'position', 'velocity', 'acceleration'), ('part', 'jerk', 'rest'))
 
 
@@ -176,7 +170,7 @@ def _read_joint(joint: Section) -> Joint:
     elif rest is not None and joint.clean and not lower <= rest <= upper:
         joint.error('rest', str(rest), f'within position {[lower, upper]}')
     return Joint(
-        joint.text('name', *_NAME),
+        joint.text('name', *NAME),
         joint.choice('part', PARTS) if joint.has('part') else 'arm',
         (lower, upper),
         joint.positive('velocity', 'rad/s or m/s'),
@@ -191,7 +185,7 @@ _GRIPPER_KEYS = ('joint', 'open_position', 'closed_position')
 
 def _read_gripper(section: Section) -> Gripper:
     gripper = Gripper(
-        section.text('joint', *_NAME),
+        section.text('joint', *NAME),
         section.number('open_position'),
         section.number('closed_position'),
     )
@@ -209,14 +203,14 @@ _CAMERA_KEYS = (
 
 def _read_camera(camera: Section) -> Camera:
     def topic(key: str) -> str | None:
-        return camera.text(key, *_TOPIC) if camera.has(key) else None
+        return camera.text(key, *TOPIC) if camera.has(key) else None
 
     first, *others = [key for key in _PLACES if camera.has(key)] or ['']
     for other in others:
         camera.error(other, f'it beside {first}', f'one of {", ".join(_PLACES)}')
     return Camera(
-        camera.text('name', *_NAME),
-        camera.text('topic', *_TOPIC),
+        camera.text('name', *NAME),
+        camera.text('topic', *TOPIC),
         camera.choice('encoding', ENCODINGS),
         camera.choice('transport', TRANSPORTS) if camera.has('transport') else 'raw',
         camera.positive('budget_s', 's'),
@@ -225,7 +219,7 @@ def _read_camera(camera: Section) -> Camera:
         topic('info_topic'),
         _read_pose(camera, 'base_T_camera'),
         _read_pose(camera, 'ee_T_camera'),
-        camera.text('link', *_FRAME) if camera.has('link') else None,
+        camera.text('link', *FRAME) if camera.has('link') else None,
     )
 
 
@@ -239,54 +233,3 @@ def _read_pose(camera: Section, key: str) -> Pose | None:
     except ObservationError:
         section.error('quaternion', str(quaternion), 'x, y, z, w of length 1')
         return None
-
-
-_UNITS = {
-    'velocity': 'm/s',
-    'acceleration': 'm/s^2',
-    'stop_deceleration': 'm/s^2',
-    'rotation_velocity': 'rad/s',
-    'rotation_acceleration': 'rad/s^2',
-    'rotation_stop_deceleration': 'rad/s^2',
-}
-_JERK_UNITS = {'jerk': 'm/s^3', 'rotation_jerk': 'rad/s^3'}
-_CARTESIAN_KEYS = (tuple(_UNITS), tuple(_JERK_UNITS))
-
-
-def _read_cartesian(section: Section) -> CartesianLimits:
-    given = {key: unit for key, unit in _JERK_UNITS.items() if section.has(key)}
-    values = {key: section.positive(key, unit) for key, unit in {**_UNITS, **given}.items()}
-    for prefix in ('', 'rotation_') if section.clean else ():
-        stop, acceleration = f'{prefix}stop_deceleration', f'{prefix}acceleration'
-        if values[stop] > values[acceleration]:
-            section.error(stop, str(values[stop]), f'at most {acceleration}')
-    return CartesianLimits(**values)
-
-
-def _read_workspace(section: Section) -> Workspace:
-    lower, upper = np.array(section.numbers('lower', 3)), np.array(section.numbers('upper', 3))
-    if section.clean and not (lower < upper).all():
-        section.error('upper', str(upper.tolist()), f'above {lower.tolist()} on every axis')
-    return Workspace(lower, upper)
-
-
-# The options of each kind of controller; those of a kind that has none are not allowed.
-_OPTIONS = {'lead_s': 'joint_trajectory', 'stamped': 'twist', 'max_effort': 'gripper_command'}
-_OUTPUT_KEYS = (('part', 'kind', 'topic'), tuple(_OPTIONS))
-
-
-def _read_output(output: Section) -> Output:
-    part = output.choice('part', tuple(OUTPUT_KINDS))
-    kind = output.choice('kind', OUTPUT_KINDS[part]) if part else ''
-    for option, of_kind in _OPTIONS.items():
-        if output.has(option) and kind and kind != of_kind:
-            output.error(option, f'it with the kind {kind}', f'only with the kind {of_kind}')
-    lead = kind == 'joint_trajectory' and output.has('lead_s')
-    return Output(
-        part,
-        kind,
-        output.text('topic', *_TOPIC),
-        output.positive('lead_s', 's') if lead else None,
-        output.flag('stamped') if kind == 'twist' else False,
-        output.positive('max_effort', 'N or Nm') if kind == 'gripper_command' else None,
-    )
