@@ -30,6 +30,10 @@ class ActionError(RoboMambaError):
     """An action chunk cannot be executed (shape, NaN, unknown space or channel)."""
 
 
+class NotReadyError(RoboMambaError):
+    """The arm must not be moved now; says what stands in the way."""
+
+
 class BackendError(RoboMambaError):
     """A backend was asked for by name and is not available; says how to install it."""
 

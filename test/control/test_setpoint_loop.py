@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from robomamba_ros.actions.blending import Blending, Crossfade
 from robomamba_ros.control.setpoint_loop import LoopState, LoopStatus, SetpointLoop
-from robomamba_ros.errors import ActionError, ObservationError
+from robomamba_ros.errors import ActionError, NotReadyError, ObservationError
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import NANOSECONDS, ActionChunk, ActionSpace, Pose, RobotState
 
@@ -530,3 +530,47 @@ def test_the_same_wild_chunk_violates_the_limits_without_the_limiter():
     path = positions(bench.tick(10))
     assert_within_limits(SLOW_ARM, path)
     assert bench.loop.counts.limited > 5
+
+
+# Interlocks and faults from outside
+
+
+def test_an_interlock_refuses_enable_with_its_text_and_nothing_moves_until_it_is_cleared():
+    bench = Bench(enabled=False)
+    bench.loop.set_interlock('robot_mode', 'the robot is in the mode reflex')
+    with pytest.raises(NotReadyError, match='the robot is in the mode reflex'):
+        bench.loop.enable(True)
+    assert bench.loop.status.state is LoopState.DISABLED
+    bench.loop.set_interlock('robot_mode', '')
+    bench.loop.enable(True)
+    assert bench.loop.status.state is LoopState.WAITING
+
+
+def test_an_interlock_stops_a_moving_arm_and_clearing_it_does_not_resume():
+    bench = Bench()
+    bench.loop.add_chunk(steady(bench.now_ns, 0.005), bench.now_ns)
+    path = positions(bench.tick(10))
+    bench.loop.set_interlock('dead_man', 'the dead-man button is not held')
+    assert bench.loop.status.state is LoopState.STOPPING
+    bench.loop.set_interlock('dead_man', '')
+    path = np.vstack([path, positions(bench.tick_until(LoopState.HOLDING))])
+    assert_within_limits(ARM, path)
+    with pytest.raises(ActionError, match='dead-man button is not held; enable to move again'):
+        bench.loop.add_chunk(steady(bench.now_ns), bench.now_ns)
+
+
+def test_a_fault_of_an_arm_that_holds_needs_no_tick_and_enable_ends_it():
+    bench = Bench()
+    bench.tick(3)
+    bench.loop.fault('the controller is not active')
+    reason = 'the controller is not active; enable to move again'
+    assert bench.loop.status == LoopStatus(LoopState.HOLDING, reason)
+    bench.loop.enable(True)
+    bench.loop.add_chunk(steady(bench.now_ns), bench.now_ns)
+    assert bench.loop.status.state is LoopState.TRACKING
+
+
+@pytest.mark.parametrize('scale', [-0.1, 1.1, float('nan')])
+def test_a_speed_scaling_that_is_none_is_refused(scale):
+    with pytest.raises(ObservationError, match='allowed: 0 to 1'):
+        Bench().loop.set_speed_scale(scale, START_NS)

@@ -15,7 +15,7 @@ from robomamba_ros.control.history import StateHistory
 from robomamba_ros.control.metrics import MotionCounts
 from robomamba_ros.control.preview import Preview
 from robomamba_ros.control.status import ChunkReceipt, LoopState, LoopStatus
-from robomamba_ros.errors import ActionError, ObservationError
+from robomamba_ros.errors import ActionError, NotReadyError, ObservationError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import NANOSECONDS, ActionChunk, RobotState, Setpoint
@@ -50,6 +50,8 @@ class SetpointLoop:
         self._arm = arm
         self._freshness = Freshness(dict(sorted(arm.budgets_s.items())))
         self._missing = ''
+        self._interlocks: dict[str, str] = {}
+        self._speed_scale = 1.0
         self._measured = StateHistory()
         self._commander = Commander(arm, blending or Blending(), kinematics, foresight=foresight)
         self._tick_ns: int | None = None
@@ -97,9 +99,13 @@ class SetpointLoop:
     def enable(self, enabled: bool) -> None:
         """Allow motion from the next chunk on, or brake to rest and then command nothing.
 
-        A hold goes on where it is, an arm that was disabled starts from its measured pose.
+        A hold goes on where it is, an arm that was disabled starts from its measured pose. Raises
+        NotReadyError where the arm must not be moved: an interlock is set, or the measured state
+        cannot be a start. It stays disabled then, with what it did before.
         """
         if enabled and not self._enabled:
+            if self._interlocks:
+                raise NotReadyError('; '.join(self._interlocks.values()))
             self._enabled = True
             self._wait(_NO_CHUNK)
         elif not enabled:
@@ -107,6 +113,34 @@ class SetpointLoop:
             self._stop('disabled', LoopState.DISABLED)
             if self._commander.at_rest:
                 self._come_to_rest()
+
+    def set_interlock(self, name: str, problem: str) -> None:
+        """Set a standing reason not to move, '' to clear it; name: which one.
+
+        While one is set, `enable` is refused with its text. An arm that is enabled stops at once
+        and has to be enabled again; clearing the interlock never resumes by itself.
+        """
+        if not problem:
+            self._interlocks.pop(name, None)
+            return
+        self._interlocks[name] = problem
+        self.fault(problem)
+
+    def fault(self, reason: str) -> None:
+        """Stop at once, hold, and wait for `enable(True)`; an arm that is not enabled stays so."""
+        if self._enabled:
+            self._fault(reason)
+            if self._commander.at_rest:
+                self._come_to_rest()
+
+    def set_speed_scale(self, scale: float, now_ns: int) -> None:
+        """Take the factor, 0..1, by which the arm's own controller slows time from now_ns on.
+
+        Such as the speed scaling of Universal Robots. Raises ObservationError on another number.
+        """
+        if not 0.0 <= scale <= 1.0:
+            raise ObservationError(f'the speed scaling is {scale}, allowed: 0 to 1')
+        self._speed_scale = scale
 
     def update_state(self, state: RobotState) -> None:
         """Take in the newest proprioception.

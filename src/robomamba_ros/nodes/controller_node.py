@@ -89,8 +89,8 @@ class ControllerNode(ManagedNode):
 
     def enable(self, enabled: bool) -> None:
         """Follow chunks from the next one on, or brake to rest."""
-        self._enabled = enabled
         self._loop.enable(enabled)
+        self._enabled = enabled
         self._step_in_lockstep()
 
     def reset(self) -> None:

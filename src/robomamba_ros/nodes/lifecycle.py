@@ -15,7 +15,7 @@ from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
-from robomamba_ros.errors import RoboMambaError, without_numbers
+from robomamba_ros.errors import NotReadyError, RoboMambaError, without_numbers
 from robomamba_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Report
 from robomamba_ros.nodes.duplicates import duplicate_publishers
 from robomamba_ros.nodes.parameters import Parameters, ParameterSpec
@@ -96,7 +96,10 @@ class ManagedNode(LifecycleNode):
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         response.success = self._active
         if self._active:
-            self.enable(request.data)
+            try:
+                self.enable(request.data)
+            except NotReadyError as error:
+                response.success, response.message = False, str(error)
             self._diagnostics.publish()
         else:
             response.message = 'the node is not active; activate it first'
