@@ -22,8 +22,8 @@ SOURCE = Path(__file__).parents[1] / 'src'
 
 # Lowest floor first. A part imports from floors below its own, and from itself.
 FLOORS = (
-    ('errors',),
-    ('types', 'sections', 'weights', 'memory', 'measuring', 'processes'),
+    ('errors', 'files'),
+    ('types', 'documents', 'sections', 'weights', 'memory', 'measuring', 'processes'),
     ('resources', 'spatial', 'mamba', 'vision', 'language'),
     ('policies', 'robots'),
     ('simulation',),

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import yaml
-
-from robomamba_ros.errors import CheckpointError, ConfigError, unknown_name
+from robomamba_ros.documents import read_yaml
+from robomamba_ros.errors import ConfigError, unknown_name
 from robomamba_ros.policies.base import LoadOptions
 from robomamba_ros.resources import checkpoint_directory, share_directory
 from robomamba_ros.robots.arm import ArmContract, load_arm
@@ -244,21 +243,18 @@ def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
 
 def _policy_file(options: PolicyOptions) -> dict[str, Any]:
     """Return a checkpoint's config.yaml; what is wrong in it, the policy says when it is loaded."""
-    path = checkpoint_directory(options.checkpoint) / 'config.yaml'
-    try:
-        document = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, yaml.YAMLError) as error:
-        raise CheckpointError(
-            f'{path} cannot be read ({error}); give the directory of a checkpoint'
-        ) from error
+    document, _ = read_yaml(checkpoint_directory(options.checkpoint) / 'config.yaml')
     return document if isinstance(document, dict) else {}
 
 
 def _cameras(options: PolicyOptions) -> list[dict[str, Any]]:
     """Return the cameras that a policy sees by, as its config.yaml has them."""
     document = _policy_file(options)
-    vision = document.get('vision', {})
-    return list(document.get('cameras') or ([vision['camera']] if 'camera' in vision else []))
+    cameras, vision = document.get('cameras'), document.get('vision')
+    if not cameras and isinstance(vision, dict):
+        cameras = [vision.get('camera')]
+    found = cameras if isinstance(cameras, list) else []
+    return [each for each in found if isinstance(each, dict) and 'name' in each]
 
 
 def _input_topics(arm: ArmContract) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""Reads a YAML file section by section and collects every error instead of stopping at the first.
+"""Reads a document section by section and collects every error instead of stopping at the first.
 
-Knows nothing about what the sections mean.
+Knows nothing about files and what the sections mean.
 """
 
 from __future__ import annotations
@@ -8,47 +8,48 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
-
-import yaml
 
 from robomamba_ros.errors import ConfigError
 
 _Value = TypeVar('_Value')
 _NOTHING = object()
+# Of what is shown: an error that nobody can read to its end says nothing.
+_SHOWN, _ERRORS, _HINTS = 100, 50, 10
+# Entries of a list, and letters of a text: no robot has more joints, no name is longer.
+_ENTRIES, _LETTERS = 200, 4096
+# What YAML 1.1 takes for numbers, and for others than they look: 0100, 1:40, 1_000.
+_ALMOST = re.compile(r'[-+]?[0-9][0-9:_.]*').fullmatch
 
 
-def read_yaml(path: Path) -> tuple[object, list[str]]:
-    """Return the document and an error for each key given twice, of which PyYAML keeps the last.
+@dataclass(frozen=True)
+class Range:
+    """What a number may be: lower..upper in `unit`, and `why` not beyond, for who wrote it so."""
 
-    Raises ConfigError where the file is not YAML at all.
-    """
-    text = path.read_text(encoding='utf-8')
-    try:
-        return yaml.safe_load(text), list(_repeated_keys(yaml.compose(text)))
-    except yaml.YAMLError as error:
-        raise ConfigError(f'{path} is not valid YAML: {error}') from error
+    lower: float
+    upper: float
+    unit: str
+    why: str
 
+    @property
+    def bounds(self) -> str:
+        """The ends and the reason in words."""
+        return f'from {self.lower:g} to {self.upper:g} [{self.unit}]: {self.why}'
 
-def _repeated_keys(node: yaml.Node | None) -> Iterator[str]:
-    children = [] if node is None or isinstance(node, yaml.ScalarNode) else node.value
-    if isinstance(node, yaml.MappingNode):
-        keys = [key.value for key, _ in children]
-        for key in sorted({str(key) for key in keys if keys.count(key) > 1}):
-            line = node.start_mark.line + 1
-            yield f'{key}: found twice in the mapping at line {line}, allowed: once'
-        children = [value for _, value in children]
-    for child in children:
-        yield from _repeated_keys(child)
+    def holds(self, number: float) -> bool:
+        """Return whether a number lies in the range."""
+        return self.lower <= number <= self.upper
 
 
 def refuse(what: str, errors: Sequence[str]) -> None:
     """Raise ConfigError with every error of `what` at once, if there are any."""
     if errors:
-        lines = '\n'.join(f'  - {error}' for error in errors)
-        raise ConfigError(f'{what} has {len(errors)} error(s):\n{lines}')
+        lines = '\n'.join(f'  - {error}' for error in errors[:_ERRORS])
+        more = f'\n  - and {len(errors) - _ERRORS} more' if len(errors) > _ERRORS else ''
+        raise ConfigError(f'{what} has {len(errors)} error(s):\n{lines}{more}')
 
 
 class Section:
@@ -77,8 +78,11 @@ class Section:
             self._errors = []
             return
         self._values = value
-        for unknown in (str(name) for name in value if name not in allowed):
-            self.error(unknown, 'an unknown key', _listed(allowed, unknown))
+        unknown = [str(name) for name in value if name not in allowed]
+        for name in unknown[:_HINTS]:
+            self.error(_cut(name), 'an unknown key', _listed(allowed, name))
+        if len(unknown) > _HINTS:
+            self.problem('', f'{len(unknown) - _HINTS} more unknown keys')
 
     def error(self, key: str, found: str, allowed: str) -> None:
         """Note one error: where, what was found, what is allowed."""
@@ -111,20 +115,25 @@ class Section:
         if empty and self._values.get(key) == []:
             return []
         entries = self._read(key, 'a list with at least one entry', _as_list, stand_in)
+        if len(entries) > _ENTRIES:
+            self.error(key, f'{len(entries)} entries', f'at most {_ENTRIES}')
+            return []
         return [
             Section(entry, f'{self._path(key)}[{index}]', self._errors, required, optional)
             for index, entry in enumerate(entries)
         ]
 
-    def integer(self, key: str, least: int, unit: str = '') -> int:
-        """Return a whole number that is at least `least`, in `unit`."""
+    def integer(self, key: str, least: int, unit: str = '', *, most: int | None = None) -> int:
+        """Return a whole number that is at least `least`, at most `most`, in `unit`."""
 
         def convert(value: object) -> int | None:
             # A bool is an int in Python.
-            whole = value if isinstance(value, int) and not isinstance(value, bool) else None
-            return whole if whole is not None and whole >= least else None
+            if not isinstance(value, int) or isinstance(value, bool):
+                return None
+            return value if least <= value and (most is None or value <= most) else None
 
-        allowed = f'a whole number from {least}' + (f' [{unit}]' if unit else '')
+        allowed = f'a whole number from {least}' + ('' if most is None else f' to {most}')
+        allowed += f' [{unit}]' if unit else ''
         return self._read(key, allowed, convert, max(least, 1))
 
     def number(self, key: str) -> float:
@@ -135,19 +144,38 @@ class Section:
         """Return a finite number above 0, in `unit`."""
         return self._read(key, f'a number above 0 [{unit}]', _as_positive, 1.0)
 
-    def numbers(self, key: str, length: int, *, infinite: bool = False) -> list[float]:
-        """Return a list of `length` numbers, which may be -.inf or .inf where `infinite`."""
+    def within(self, key: str, allowed: Range) -> float:
+        """Return a number of a range."""
+
+        def convert(value: object) -> float | None:
+            number = _as_number(value)
+            return number if number is not None and allowed.holds(number) else None
+
+        stand_in = max(allowed.lower, min(1.0, allowed.upper))
+        return self._read(key, f'a number {allowed.bounds}', convert, stand_in)
+
+    def numbers(
+        self, key: str, length: int, *, infinite: bool = False, within: Range | None = None
+    ) -> list[float]:
+        """Return a list of `length` numbers of a range; -.inf or .inf too where `infinite`."""
+        ends = (math.inf, -math.inf) if infinite else ()
+
+        def number(entry: object) -> float | None:
+            if isinstance(entry, float) and entry in ends:
+                return entry
+            found = _as_number(entry)
+            return None if found is None or not (within is None or within.holds(found)) else found
 
         def convert(value: object) -> list[float] | None:
-            numbers = [
-                entry if infinite and entry in (math.inf, -math.inf) else _as_number(entry)
-                for entry in _as_list(value) or []
-            ]
-            known = [float(number) for number in numbers if number is not None]
-            return known if len(known) == len(numbers) == length else None
+            entries = _as_list(value) or []
+            if len(entries) != length:
+                return None
+            numbers = [number(entry) for entry in entries]
+            return None if None in numbers else [each for each in numbers if each is not None]
 
         kind = 'numbers, -.inf or .inf' if infinite else 'finite numbers'
-        return self._read(key, f'a list of {length} {kind}', convert, [0.0] * length)
+        bounds = f' {within.bounds}' if within is not None else ''
+        return self._read(key, f'a list of {length} {kind}{bounds}', convert, [0.0] * length)
 
     def flag(self, key: str) -> bool:
         """Return true or false."""
@@ -159,7 +187,9 @@ class Section:
         """Return a text that matches `pattern`, which `allowed` says in words."""
 
         def convert(value: object) -> str | None:
-            return value if isinstance(value, str) and re.fullmatch(pattern, value) else None
+            if not isinstance(value, str) or len(value) > _LETTERS:
+                return None
+            return value if re.fullmatch(pattern, value) else None
 
         return self._read(key, allowed, convert, '')
 
@@ -198,12 +228,25 @@ class Section:
 
 def _listed(choices: Sequence[str], found: object) -> str:
     """Return the choices in words, with the one that `found` may have been meant to be."""
-    close = difflib.get_close_matches(str(found), choices, n=1)
+    close = difflib.get_close_matches(_cut(str(found)), choices, n=1)
     return ', '.join(choices) + (f"; did you mean '{close[0]}'?" if close else '')
 
 
 def _show(value: object) -> str:
-    return 'nothing' if value is _NOTHING or value is None else repr(value)
+    if value is _NOTHING or value is None:
+        return 'nothing'
+    if isinstance(value, str):
+        hint = ' (a text: a number has no 0 before it, no : and no _)' if _ALMOST(value) else ''
+        return repr(_cut(value)) + hint
+    # Of values inside values too, which aliases can make a long text of.
+    short = reprlib.Repr()
+    short.maxlist = short.maxdict = 8
+    short.maxstring = short.maxother = short.maxlong = 40
+    return _cut(short.repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f'{text[:_SHOWN]} .. ({len(text)} letters)'
 
 
 def _as_list(value: object) -> list[object] | None:
@@ -211,7 +254,7 @@ def _as_list(value: object) -> list[object] | None:
 
 
 def _as_number(value: object) -> float | None:
-    # A bool is an int in Python, and YAML reads `yes` as one.
+    # A bool is an int in Python.
     if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     return None

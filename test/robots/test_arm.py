@@ -149,11 +149,11 @@ def test_every_error_is_reported_at_once(tmp_path):
     message = str(raised.value)
     assert f'{tmp_path}/arm.yaml has 10 error(s)' in message
     for expected in (
-        'control_rate_hz: found -80, allowed: a number above 0 [Hz]',
-        "joints[2].velocity: found 'fast', allowed: a number above 0 [rad/s or m/s]",
+        'control_rate_hz: found -80, allowed: a number from 1 to 2000 [Hz]',
+        "joints[2].velocity: found 'fast', allowed: a number from 0.001 to 100 [rad/s or m/s]",
         'joints[3].position: found [2.0, -2.0], allowed: [lower, upper] with lower < upper',
         "cameras[0].encoding: found 'rgb', allowed: rgb8, bgr8, rgba8, bgra8, mono8",
-        'cartesian.velocity: found nothing, allowed: a number above 0 [m/s]',
+        'cartesian.velocity: found nothing, allowed: a number from 0.001 to 100',
         'workspace.lower: found [0.6, 0.35, nan], allowed: a list of 3 finite numbers',
         "outputs[0].kind: found 'joint_state', allowed: joint_trajectory, forward_position, "
         'target_pose, twist',
@@ -169,7 +169,7 @@ def test_every_error_is_reported_at_once(tmp_path):
     ('section', 'key', 'value', 'expected'),
     [
         ('cartesian', 'stop_deceleration', 300.0, 'at most acceleration'),
-        ('cartesian', 'acceleration', True, 'found True, allowed: a number above 0'),
+        ('cartesian', 'acceleration', True, 'found True, allowed: a number from'),
         ('cartesian', 'rotation_stop_deceleration', 99.0, 'at most rotation_acceleration'),
         ('gripper', 'closed_position', 1.0, 'other than closed_position'),
         ('workspace', 'upper', [0.5, 0.2, 0.5], r'above \[-0.5, 0.4, 0.05\] on every axis'),
@@ -225,7 +225,7 @@ def test_a_wrong_value_is_refused(tmp_path, section, key, value, expected):
         ),
         (
             lambda d: d['joints'][3].update(jerk=-1.0),
-            r'joints.3..jerk: found -1.0, allowed: a number above 0 \[rad/s\^3 or m/s\^3\]',
+            r'joints.3..jerk: found -1.0, allowed: a number from 0.1 to 1e\+07 \[rad/s\^3',
         ),
         (
             lambda d: d['outputs'][0].update(stamped=True),
@@ -282,6 +282,87 @@ def test_a_key_given_twice_is_refused(tmp_path):
     path = tmp_path / 'arm.yaml'
     path.write_text((ARMS / 'sawyer_sim.yaml').read_text() + '\ncontrol_rate_hz: 8000.0\n')
     with pytest.raises(ConfigError, match='control_rate_hz: found twice in the mapping at line 5'):
+        load_arm(str(path))
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'expected'),
+    [
+        (
+            'control_rate_hz: 100.0',
+            'control_rate_hz: 1.0e+9',
+            'control_rate_hz: found 1000000000.0',
+        ),
+        ('control_rate_hz: 100.0', 'control_rate_hz: 1.0e-300', 'control_rate_hz: found 1e-300'),
+        (
+            'control_rate_hz: 100.0',
+            'control_rate_hz: 0100',
+            "found '0100' .a text: a number has no",
+        ),
+        (
+            'control_rate_hz: 100.0',
+            'control_rate_hz: 1:40',
+            "found '1:40' .a text: a number has no",
+        ),
+        ('control_rate_hz: 100.0', 'control_rate_hz: yes', "control_rate_hz: found 'yes'"),
+        ('control_rate_hz: 100.0', 'control_rate_hz: 2001-99-99', "found '2001-99-99'"),
+        ('velocity: 2.0', 'velocity: 1.0e+300', r'joints\[0\].velocity: found 1e\+300'),
+        ('acceleration: 10.0', 'acceleration: 0.02', 'from which a stop would take 100 s'),
+        (
+            'jerk: 5000.0',
+            'jerk: 1.0e-9',
+            r'joints\[0\].jerk: found 1e-09, allowed: a number from 0',
+        ),
+        ('[-2.3476, 2.3476]', '[-1.0e+308, 1.0e+308]', r'joints\[0\].position: found \[-1e\+308'),
+        ('states, budget_s: 0.15', 'states, budget_s: 1.0e+12', 'moves on for as long without its'),
+        (
+            'lead_s: 0.06',
+            'lead_s: 1000',
+            r'outputs\[0\].lead_s: found 1000, allowed: a number from',
+        ),
+        ('max_effort: 30.0', 'max_effort: 1.0e+300', r'outputs\[1\].max_effort: found 1e\+300'),
+        (
+            'open_position: 0.039',
+            'open_position: 1.0e-320',
+            'other than closed_position, by 0.0001',
+        ),
+        ('lower: [0.2,', 'lower: [-1.0e+308,', r'workspace.lower: found \[-1e\+308'),
+        (
+            'topic: fr3_arm_controller/joint_trajectory',
+            'topic: /joint_states',
+            'an input of the arm',
+        ),
+        (
+            'topic: fr3_arm_controller/joint_trajectory',
+            'topic: action_chunk',
+            'a topic of the nodes',
+        ),
+        ('topic: fr3_arm_controller/joint_trajectory', 'topic: fr3_ärm/t', 'the name of a topic'),
+        ('name: franka_fr3', f'name: {"a" * 9000}', r'name: found .a{100} .. \(9000 letters\)'),
+    ],
+    ids=range(19),
+)
+def test_numbers_and_names_without_sense_are_refused(tmp_path, old, new, expected):
+    text = (ARMS / 'franka_fr3.yaml').read_text()
+    assert old in text
+    path = tmp_path / 'arm.yaml'
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(ConfigError, match=expected) as raised:
+        load_arm(str(path))
+    assert str(path) in str(raised.value)
+
+
+def test_errors_without_number_are_cut_short(tmp_path):
+    path = tmp_path / 'arm.yaml'
+    extra = ''.join(f'extra{number}: 1\n' for number in range(5000))
+    path.write_text(extra + (ARMS / 'sawyer_sim.yaml').read_text())
+    with pytest.raises(ConfigError, match='4990 more unknown keys') as raised:
+        load_arm(str(path))
+    assert len(str(raised.value)) < 5000
+    document = yaml.safe_load((ARMS / 'sawyer_sim.yaml').read_text())
+    document['joints'] *= 1000
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(ConfigError, match=r'joints: found \d+ entries, allowed: at most 200'):
         load_arm(str(path))
 
 

@@ -10,8 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from robomamba_ros.documents import read_yaml
 from robomamba_ros.errors import CheckpointError, ConfigError, unknown_name
 from robomamba_ros.memory import keep_freed_memory
 from robomamba_ros.policies.base import ChunkPolicy, LoadOptions, Policy
@@ -92,16 +91,16 @@ def _load(folder: Path, kind: str, options: LoadOptions) -> Any:
 
 
 def _read_kind(path: Path) -> str:
-    try:
-        document = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except FileNotFoundError as error:
+    if not path.exists():
         raise CheckpointError(
             f"'{path.parent}' is not a checkpoint: it lacks {path.name}. Give a directory written "
             'by robomamba train or assemble, or one under models/.'
-        ) from error
-    except (OSError, yaml.YAMLError) as error:
-        raise CheckpointError(f'{path} is not valid YAML: {error}') from error
+        )
+    try:
+        document, _ = read_yaml(path)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
     kind = document.get('policy') if isinstance(document, dict) else None
     if not isinstance(kind, str) or kind not in KINDS:
-        raise CheckpointError(f'{path}: {unknown_name("policy", str(kind), KINDS)}')
+        raise CheckpointError(f'{path}: {unknown_name("policy", str(kind)[:80], KINDS)}')
     return kind

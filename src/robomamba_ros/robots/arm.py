@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from robomamba_ros.documents import read_yaml
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.resources import find_file
+from robomamba_ros.robots import ranges
 from robomamba_ros.robots.arm_sections import (
     CARTESIAN_KEYS,
     FRAME,
@@ -36,7 +38,7 @@ from robomamba_ros.robots.parts import (
     UrdfSource,
     Workspace,
 )
-from robomamba_ros.sections import Section, read_yaml, refuse
+from robomamba_ros.sections import Section, refuse
 from robomamba_ros.types import NANOSECONDS, Pose
 
 __all__ = ['ArmContract', 'Camera', 'CartesianLimits', 'Workspace', 'load_arm']
@@ -112,12 +114,14 @@ def _read_arm(document: object, folder: Path, errors: list[str]) -> ArmContract:
         base_frame=frames.text('base', *FRAME),
         ee_frame=frames.text('end_effector', *FRAME),
         urdf=read_urdf(root, folder) if root.has('urdf') else None,
-        control_rate_hz=root.positive('control_rate_hz', 'Hz'),
+        control_rate_hz=root.within('control_rate_hz', ranges.CONTROL_RATE),
         joints=tuple(_read_joint(joint) for joint in root.sections('joints', *_JOINT_KEYS)),
         gripper=_read_gripper(root.section('gripper', _GRIPPER_KEYS)),
         cameras=tuple(_read_camera(camera) for camera in root.sections('cameras', *_CAMERA_KEYS)),
         inputs={name: stream.text('topic', *TOPIC) for name, stream in streams.items()},
-        budgets_s={name: stream.positive('budget_s', 's') for name, stream in streams.items()},
+        budgets_s={
+            name: stream.within('budget_s', ranges.BUDGET) for name, stream in streams.items()
+        },
         cartesian=read_cartesian(root.section('cartesian', *CARTESIAN_KEYS)),
         workspace=read_workspace(root.section('workspace', ('lower', 'upper'))),
         outputs=tuple(read_output(output) for output in root.sections('outputs', *OUTPUT_KEYS)),
@@ -136,6 +140,9 @@ def _check_together(arm: ArmContract, root: Section) -> None:
     ):
         for name in sorted({name for name in names if name and names.count(name) > 1}):
             root.error(key, f"'{name}' more than once", 'each only once')
+    topics = [topic for c in arm.cameras for topic in (c.topic, c.depth_topic, c.info_topic)]
+    topics += [*arm.inputs.values(), None if arm.urdf is None else arm.urdf.topic]
+    ranges.check_topics(root, arm.outputs, [topic for topic in topics if topic])
     for part in (*PARTS, 'gripper'):
         joints = part == 'gripper' or arm.joints_of(part)
         if joints and arm.output(part) is None:
@@ -161,7 +168,11 @@ _JOINT_KEYS = (('name', 'position', 'velocity', 'acceleration'), ('part', 'jerk'
 
 
 def _read_joint(joint: Section) -> Joint:
-    lower, upper = joint.numbers('position', 2, infinite=True)
+    lower, upper = joint.numbers('position', 2, infinite=True, within=ranges.POSITION)
+    velocity = joint.within('velocity', ranges.VELOCITY)
+    acceleration = joint.within('acceleration', ranges.ACCELERATION)
+    jerk = joint.within('jerk', ranges.JERK) if joint.has('jerk') else None
+    ranges.check_stop(joint, '', velocity, acceleration, jerk)
     if lower >= upper and joint.clean:
         joint.error('position', str([lower, upper]), '[lower, upper] with lower < upper')
     rest = joint.number('rest') if joint.has('rest') else None
@@ -173,9 +184,9 @@ def _read_joint(joint: Section) -> Joint:
         joint.text('name', *NAME),
         joint.choice('part', PARTS) if joint.has('part') else 'arm',
         (lower, upper),
-        joint.positive('velocity', 'rad/s or m/s'),
-        joint.positive('acceleration', 'rad/s^2 or m/s^2'),
-        joint.positive('jerk', 'rad/s^3 or m/s^3') if joint.has('jerk') else None,
+        velocity,
+        acceleration,
+        jerk,
         rest,
     )
 
@@ -186,11 +197,13 @@ _GRIPPER_KEYS = ('joint', 'open_position', 'closed_position')
 def _read_gripper(section: Section) -> Gripper:
     gripper = Gripper(
         section.text('joint', *NAME),
-        section.number('open_position'),
-        section.number('closed_position'),
+        section.within('open_position', ranges.GRIPPER),
+        section.within('closed_position', ranges.GRIPPER),
     )
-    if section.clean and gripper.open_position == gripper.closed_position:
-        section.error('open_position', str(gripper.open_position), 'other than closed_position')
+    way = abs(gripper.open_position - gripper.closed_position)
+    if section.clean and way < ranges.SHORTEST_GRIP:
+        found, least = str(gripper.open_position), f'by {ranges.SHORTEST_GRIP:g} at least'
+        section.error('open_position', found, f'other than closed_position, {least}')
     return gripper
 
 
@@ -213,7 +226,7 @@ def _read_camera(camera: Section) -> Camera:
         camera.text('topic', *TOPIC),
         camera.choice('encoding', ENCODINGS),
         camera.choice('transport', TRANSPORTS) if camera.has('transport') else 'raw',
-        camera.positive('budget_s', 's'),
+        camera.within('budget_s', ranges.BUDGET),
         camera.flag('required'),
         topic('depth_topic'),
         topic('info_topic'),
@@ -227,7 +240,8 @@ def _read_pose(camera: Section, key: str) -> Pose | None:
     if not camera.has(key):
         return None
     section = camera.section(key, ('position', 'quaternion'))
-    position, quaternion = section.numbers('position', 3), section.numbers('quaternion', 4)
+    position = section.numbers('position', 3, within=ranges.LENGTH)
+    quaternion = section.numbers('quaternion', 4)
     try:
         return Pose(np.array(position), np.array(quaternion)) if section.clean else None
     except ObservationError:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from robomamba_ros.robots import ranges
 from robomamba_ros.robots.parts import (
     OUTPUT_KINDS,
     CartesianLimits,
@@ -20,7 +21,8 @@ from robomamba_ros.sections import Section
 
 NAME = ('a name of letters, digits, _, - and .', r'[A-Za-z_][\w.-]*')
 FRAME = ('a frame without a leading /', r'[^/\s]\S*')
-TOPIC = ('the name of a topic', r'(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*')
+# ROS names are ASCII.
+TOPIC = ('the name of a topic', r'(?a)(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*')
 
 
 def read_urdf(root: Section, folder: Path) -> UrdfSource:
@@ -36,32 +38,27 @@ def read_urdf(root: Section, folder: Path) -> UrdfSource:
     return UrdfSource(file if file.startswith('package://') else str(folder / file), None)
 
 
-_UNITS = {
-    'velocity': 'm/s',
-    'acceleration': 'm/s^2',
-    'stop_deceleration': 'm/s^2',
-    'rotation_velocity': 'rad/s',
-    'rotation_acceleration': 'rad/s^2',
-    'rotation_stop_deceleration': 'rad/s^2',
-}
-_JERK_UNITS = {'jerk': 'm/s^3', 'rotation_jerk': 'rad/s^3'}
-CARTESIAN_KEYS = (tuple(_UNITS), tuple(_JERK_UNITS))
+CARTESIAN_KEYS = (tuple(ranges.SPEEDS), tuple(ranges.JERKS))
 
 
 def read_cartesian(section: Section) -> CartesianLimits:
     """Return the limits of the end effector."""
-    given = {key: unit for key, unit in _JERK_UNITS.items() if section.has(key)}
-    values = {key: section.positive(key, unit) for key, unit in {**_UNITS, **given}.items()}
+    given = {key: allowed for key, allowed in ranges.JERKS.items() if section.has(key)}
+    values = {key: section.within(key, each) for key, each in {**ranges.SPEEDS, **given}.items()}
     for prefix in ('', 'rotation_') if section.clean else ():
         stop, acceleration = f'{prefix}stop_deceleration', f'{prefix}acceleration'
         if values[stop] > values[acceleration]:
             section.error(stop, str(values[stop]), f'at most {acceleration}')
+        jerk = values.get(f'{prefix}jerk')
+        ranges.check_stop(section, prefix, values[f'{prefix}velocity'], values[stop], jerk)
     return CartesianLimits(**values)
 
 
 def read_workspace(section: Section) -> Workspace:
     """Return the box that commanded positions stay in."""
-    lower, upper = np.array(section.numbers('lower', 3)), np.array(section.numbers('upper', 3))
+    lower, upper = (
+        np.array(section.numbers(key, 3, within=ranges.LENGTH)) for key in ('lower', 'upper')
+    )
     if section.clean and not (lower < upper).all():
         section.error('upper', str(upper.tolist()), f'above {lower.tolist()} on every axis')
     return Workspace(lower, upper)
@@ -84,7 +81,7 @@ def read_output(output: Section) -> Output:
         part,
         kind,
         output.text('topic', *TOPIC),
-        output.positive('lead_s', 's') if lead else None,
+        output.within('lead_s', ranges.LEAD) if lead else None,
         output.flag('stamped') if kind == 'twist' else False,
-        output.positive('max_effort', 'N or Nm') if kind == 'gripper_command' else None,
+        output.within('max_effort', ranges.EFFORT) if kind == 'gripper_command' else None,
     )

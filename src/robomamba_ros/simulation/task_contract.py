@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from robomamba_ros.documents import read_yaml
 from robomamba_ros.resources import find_file
 from robomamba_ros.simulation.metaworld import MetaWorldSim
 
@@ -21,7 +22,7 @@ def task_contract(arm: str, task: str, folder: Path) -> str:
     sim = MetaWorldSim(task, 0)
     box = sim.workspace
     sim.close()
-    document = yaml.safe_load(find_file('arms', arm).read_text(encoding='utf-8'))
+    document, _ = read_yaml(find_file('arms', arm))
     document['workspace'] = {
         'lower': [round(float(value), 6) for value in box.lower],
         'upper': [round(float(value), 6) for value in box.upper],

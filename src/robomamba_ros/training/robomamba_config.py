@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from robomamba_ros.documents import read_yaml
 from robomamba_ros.errors import ConfigError
-from robomamba_ros.sections import Section, read_yaml, refuse
+from robomamba_ros.sections import Section, refuse
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,16 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
-import yaml
-
 from robomamba_ros.data.bags.records import Offer, Record
 from robomamba_ros.data.bags.storage import COMPRESSED, StorageFile, is_storage
 from robomamba_ros.data.bags.types import MessageTypes, plain
-from robomamba_ros.errors import DataError, unknown_name
+from robomamba_ros.documents import read_yaml
+from robomamba_ros.errors import ConfigError, DataError, unknown_name
 from robomamba_ros.types import NANOSECONDS
 
 METADATA = 'metadata.yaml'
+# Of thousands of files and topics; far more is no recording's.
+METADATA_MEGABYTES = 16
 
 Value = TypeVar('Value')
 
@@ -263,14 +264,15 @@ def _storage_paths(path: Path, warn: Any) -> list[Path]:
 def _listed(path: Path, warn: Any) -> list[str] | None:
     """Return the names that metadata.yaml lists, None where it cannot say."""
     try:
-        document = yaml.safe_load((path / METADATA).read_text(encoding='utf-8'))
+        document, _ = read_yaml(path / METADATA, megabytes=METADATA_MEGABYTES)
         names = document['rosbag2_bagfile_information']['relative_file_paths']
         return [Path(name).name for name in names]
-    except FileNotFoundError:
-        reason = 'is missing: the recording was not closed'
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
-        reason = f'cannot be read ({type(error).__name__})'
-    warn(f'{path / METADATA} {reason}; every file beside it is read. `ros2 bag reindex` writes it.')
+    except ConfigError as error:
+        exists = (path / METADATA).exists()
+        reason = str(error) if exists else f'{path / METADATA} is missing: it was not closed'
+    except (KeyError, TypeError):
+        reason = f'{path / METADATA} does not list the files of a recording'
+    warn(f'{reason}; every file beside it is read. `ros2 bag reindex` writes it.')
     return None
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from robomamba_ros.documents import read_yaml
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.mamba.backbone import MambaConfig
 from robomamba_ros.policies.base import CameraSpec, PolicySpec
@@ -22,7 +23,7 @@ from robomamba_ros.policies.spec_file import (
     read_spec,
     write_spec,
 )
-from robomamba_ros.sections import Section, read_yaml, refuse
+from robomamba_ros.sections import Section, refuse
 from robomamba_ros.vision.encoders import KeypointConfig
 from robomamba_ros.vision.preprocess import CropResize
 from robomamba_ros.vision.siglip import SiglipConfig

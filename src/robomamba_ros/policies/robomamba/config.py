@@ -11,12 +11,13 @@ from typing import Any
 
 import yaml
 
+from robomamba_ros.documents import read_yaml
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.mamba.backbone import MambaConfig
 from robomamba_ros.mamba.language_model import LanguageModelConfig
 from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
 from robomamba_ros.policies.spec_file import CAMERA_KEYS, read_camera
-from robomamba_ros.sections import Section, read_yaml, refuse
+from robomamba_ros.sections import Section, refuse
 from robomamba_ros.spatial.camera import Approach
 from robomamba_ros.types import EE_POSE_NAMES, ActionSpace
 from robomamba_ros.vision.clip import ClipConfig

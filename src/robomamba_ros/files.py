@@ -1,0 +1,44 @@
+"""Files read within bounds, and files written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+MEGABYTE = 1 << 20
+
+
+def read_bounded(path: Path, megabytes: int) -> bytes:
+    """Return what a regular file holds.
+
+    Raises OSError, FileNotFoundError among them; for anything but a regular file, since a pipe or a
+    device may never end, and for one of more than `megabytes` MiB.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError('it is no regular file')
+    with path.open('rb') as file:
+        content = file.read(megabytes * MEGABYTE + 1)
+    if len(content) > megabytes * MEGABYTE:
+        raise OSError(f'it is larger than {megabytes} MiB')
+    return content
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a path to write to, beside `path`; at the end the file takes the place of `path`.
+
+    What was at `path` stays as it is until then, and for good where the writing fails: then what
+    was written is removed. The bytes are on the disk before the name is.
+    """
+    partial = path.with_name(f'.{path.name}.partial')
+    partial.unlink(missing_ok=True)  # also a link, through which another file would be written
+    try:
+        yield partial
+        with partial.open('rb') as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
