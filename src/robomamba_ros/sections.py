@@ -97,6 +97,10 @@ class Section:
         """Return whether an optional key is given."""
         return key in self._values
 
+    def is_list(self, key: str) -> bool:
+        """Return whether a list stands under `key`, where one mapping would do too."""
+        return isinstance(self._values.get(key), list)
+
     def section(self, key: str, required: Sequence[str], optional: Sequence[str] = ()) -> Section:
         """Return the mapping under `key`."""
         value = self._values.get(key, _NOTHING)
@@ -202,6 +206,16 @@ class Section:
             return tuple(texts) if len(texts) == len(entries) == len(set(texts)) else None
 
         return self._read(key, f'a list of {allowed}, each once', convert, ())
+
+    def scalars(self, key: str) -> tuple[bool | int | float | str, ...]:
+        """Return a list of values that a field of a message may have."""
+
+        def convert(value: object) -> tuple[bool | int | float | str, ...] | None:
+            entries = _as_list(value) or []
+            scalars = [x for x in entries if isinstance(x, (bool, int, float, str))]
+            return tuple(scalars) if entries and len(scalars) == len(entries) else None
+
+        return self._read(key, 'a list of true, false, numbers or texts', convert, ())
 
     def choice(self, key: str, choices: Sequence[str]) -> str:
         """Return one of `choices`."""

@@ -64,3 +64,13 @@ def test_a_camera_that_is_not_there_is_named_with_those_that_are():
     other = replace(SPEC, cameras=(CameraSpec('wrist', 4, 4),))
     (problem,) = misfits(other, ARM)
     assert "sees by the camera 'wrist', arm 'sawyer_sim' has corner2" in problem
+
+
+def test_a_policy_with_a_gripper_channel_does_not_fit_an_arm_without_one() -> None:
+    bare = replace(load_arm('sawyer_sim'), gripper=None)
+    spec = replace(SPEC, state_names=('ee_x', 'gripper'), action_names=('ee_x',))
+    found = [problem for problem in misfits(spec, bare) if 'gripper' in problem]
+    assert found == [
+        f"policy '{spec.name}' has the state channel 'gripper', arm 'sawyer_sim' has no gripper: "
+        'give it one in the arm contract'
+    ]

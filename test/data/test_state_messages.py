@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -16,7 +17,7 @@ from robomamba_ros.errors import ObservationError
 from robomamba_ros.nodes.conversions import pose_to_stamped, time_message
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.robots.kinematics import Kinematics
-from robomamba_ros.types import Pose
+from robomamba_ros.types import NANOSECONDS, Pose
 
 ARM = load_arm('sawyer_sim')
 POSE = Pose(np.array([0.1, 0.6, 0.2]), np.array([0.5, -0.5, 0.5, 0.5]))
@@ -97,7 +98,6 @@ def broken(name: str) -> JointState:
 @pytest.mark.parametrize(
     ('name', 'expected'),
     [
-        ('missing', r"lacks right_j2, gripper of arm 'sawyer_sim'; it has right"),
         ('not finite', 'right_j1, right_j4 a position that is not finite'),
         ('twice', 'gives right_j5 more than once'),
         ('no positions', '9 names and 0 positions'),
@@ -110,6 +110,115 @@ def test_joints_that_cannot_be_used_are_named_and_the_last_ones_stay(name, expec
         joiner.add('joint_states', broken(name))
     # Their stamp tells that nothing newer has come.
     assert joiner.add('ee_pose', pose(9)).stamps == {'joint_states': 3, 'ee_pose': 9}
+
+
+def test_joints_that_nobody_gives_are_named_once_everybody_had_a_turn() -> None:
+    joiner = StateJoiner(ARM, same_stamp=False)
+    assert joiner.add('joint_states', broken('missing')) is None
+    expected = r"lacks right_j2, gripper of arm 'sawyer_sim'; it has right"
+    with pytest.raises(ObservationError, match=expected):
+        joiner.add('joint_states', broken('missing'))
+
+
+def part(stamp_ns: int, **positions: float) -> JointState:
+    message = JointState(name=list(positions), position=list(positions.values()))
+    message.header.stamp = time_message(stamp_ns)
+    return message
+
+
+ARM_PART = {joint.name: 0.1 for joint in ARM.joints}
+
+
+def test_joints_of_two_publishers_make_one_state_with_the_stamp_of_the_older() -> None:
+    joiner = StateJoiner(ARM, same_stamp=False)
+    assert joiner.add('joint_states', part(10, **ARM_PART)) is None
+    assert joiner.add('joint_states', part(12, left_wheel=math.nan)) is None
+    assert joiner.add('joint_states', part(14, gripper=0.5)) is None
+    state = joiner.add('ee_pose', pose(15))
+    assert (state.gripper, state.joints) == (0.5, ARM_PART)
+    assert state.stamps == {'joint_states': 10, 'ee_pose': 15}
+    joiner.add('joint_states', part(20, **ARM_PART))
+    assert joiner.add('ee_pose', pose(21)).stamps == {'joint_states': 14, 'ee_pose': 21}
+
+
+def test_a_joint_that_comes_no_longer_is_named_and_there_is_no_state(mobile) -> None:
+    arm, kinematics = mobile
+    joiner = StateJoiner(arm, kinematics, same_stamp=False)
+    late_ns = 2 * round(arm.budgets_s['joint_states'] * NANOSECONDS)
+    joiner.add('odometry', odometry(1))
+    names = MADE['mobile'].names
+    joiner.add('joint_states', part(1, **dict.fromkeys(names, 0.1)))
+    # The gripper alone completes the first state, and none after it.
+    assert joiner.add('joint_states', part(2, finger=0.02)).stamps['joint_states'] == 1
+    assert joiner.add('joint_states', part(3, finger=0.02)) is None
+    assert joiner.add('joint_states', part(4, **dict.fromkeys(names, 0.1))).stamp_ns == 4
+    with pytest.raises(ObservationError, match=r'joint_states: no newer position of finger for'):
+        joiner.add('joint_states', part(late_ns, **dict.fromkeys(names, 0.1)))
+
+
+@pytest.fixture
+def two_topics(tmp_path):
+    made = MADE['six']
+    document = made.document()
+    document['inputs'] = {
+        'joint_states': [
+            {'topic': 'arm/joint_states', 'budget_s': 0.1},
+            {'topic': 'hand/joint_states', 'budget_s': 0.3},
+        ]
+    }
+    arm = write_arm(tmp_path, document, made.urdf())
+    return arm, StateJoiner(arm, Kinematics(arm), same_stamp=False)
+
+
+def test_joints_on_two_topics_have_an_age_each(two_topics) -> None:
+    arm, joiner = two_topics
+    assert arm.inputs == {
+        'joint_states': 'arm/joint_states',
+        'joint_states_2': 'hand/joint_states',
+    }
+    six = dict.fromkeys(MADE['six'].names, 0.1)
+    assert joiner.add('joint_states', part(5, **six)) is None
+    state = joiner.add('joint_states_2', part(6, finger=0.01))
+    assert (state.gripper, state.stamps) == (0.25, {'joint_states': 5, 'joint_states_2': 6})
+    assert joiner.add('joint_states_2', part(7, finger=0.01)) is None
+    state = joiner.add('joint_states', part(8, **six))
+    assert state.stamps == {'joint_states': 8, 'joint_states_2': 7}
+    expected = 'finger comes on hand/joint_states and on arm/joint_states'
+    with pytest.raises(ObservationError, match=expected):
+        joiner.add('joint_states', part(9, finger=0.01, **six))
+
+
+def test_an_arm_without_a_gripper_has_states_without_one(tmp_path) -> None:
+    made = MADE['six']
+    document = made.document()
+    del document['gripper'], document['outputs'][1]
+    arm = write_arm(tmp_path, document, made.urdf())
+    joiner = StateJoiner(arm, Kinematics(arm), same_stamp=False)
+    state = joiner.add('joint_states', part(5, **dict.fromkeys(made.names, 0.1)))
+    assert (state.gripper, list(state.joints)) == (0.0, made.names)
+
+
+def test_the_quaternion_of_the_state_does_not_change_its_sign(tmp_path) -> None:
+    made = MADE['six']
+    arm = write_arm(tmp_path, made.document(), made.urdf())
+    kinematics = Kinematics(arm)
+    joiner = StateJoiner(arm, kinematics, same_stamp=False)
+    states, computed = [], []
+    for i, angle in enumerate(np.linspace(0.0, 2 * math.pi, 400)):
+        joints = [0.2, -1.2, 1.4, -0.5, -1.3, angle - math.pi]
+        computed.append(kinematics.forward(np.array(joints)).quaternion)
+        message = part(i, **dict(zip(made.names, joints, strict=True)), finger=0.02)
+        states.append(joiner.add('joint_states', message).pose.quaternion)
+
+    def flips(quaternions: list[np.ndarray]) -> int:
+        return sum(a @ b < 0 for a, b in itertools.pairwise(quaternions))
+
+    assert flips(computed) > 0
+    assert flips(states) == 0
+    # After a restart the same pose has the same sign.
+    again = StateJoiner(arm, kinematics, same_stamp=False)
+    first = part(0, **dict(zip(made.names, [*joints[:5], -math.pi], strict=True)), finger=0.02)
+    np.testing.assert_array_equal(again.add('joint_states', first).pose.quaternion, states[0])
 
 
 def test_a_gripper_that_is_missing_is_named() -> None:

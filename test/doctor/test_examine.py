@@ -237,13 +237,7 @@ FAULTS: dict[str, tuple[Callable[[Facts], Facts], str, str, str]] = {
         with_joints(right_j3=float('nan')),
         'joint_states: content',
         '1 of 1 messages cannot be used: a JointState gives right_j3 a position that is not finite',
-        'every message',
-    ),
-    'halves of a robot': (
-        with_stream('joint_states', two_drivers()),
-        'joint_states: content',
-        '1 of 2 messages cannot be used',
-        'merge what several drivers publish',
+        'every joint of the contract',
     ),
     'beyond a limit': (
         with_joints(right_j1=2.4),
@@ -541,3 +535,10 @@ def test_depth_has_to_be_registered() -> None:
 def test_a_policy_that_answers_need_not_be_in_time() -> None:
     facts = with_spec(gives=Gives.ANSWERS)(healthy())
     assert [f.about for f in examine(facts) if f.about == 'policy: time'] == []
+
+
+def test_joints_of_two_drivers_are_joined() -> None:
+    facts = with_stream('joint_states', two_drivers())(healthy())
+    found = [f for f in examine(facts) if f.about.startswith('joint_states')]
+    assert {f.level for f in found} == {Level.OK}
+    assert '8 joints, all finite' in [f.found for f in found]

@@ -272,6 +272,88 @@ def test_a_part_that_does_not_fit_the_others_is_refused(tmp_path, change, expect
         load_arm(write(tmp_path, change, 'hsr'))
 
 
+INTERLOCK = {
+    'name': 'mode',
+    'topic': 'robot_state',
+    'type': 'franka_msgs/msg/FrankaRobotState',
+    'field': 'robot_mode',
+    'allowed': [2],
+    'budget_s': 0.2,
+}
+
+
+def test_interlocks_and_what_else_the_robot_says_are_read(tmp_path):
+    latched = {**INTERLOCK, 'name': 'dead_man', 'field': 'a.buttons[4]', 'allowed': [True, 'on']}
+    latched |= {'latched': True, 'optional': True}
+    del latched['budget_s']
+
+    def change(document):
+        document['interlocks'] = [INTERLOCK, latched]
+        document['speed_scaling'] = {'topic': 'speed_scaling', 'budget_s': 0.1}
+        document['outputs'][0] |= {'publishers': 2, 'controller_settings': 'assume'}
+        document['inputs']['joint_states'] = [
+            {'topic': 'joint_states', 'budget_s': 0.1, 'publishers': 2},
+            {'topic': 'hand', 'budget_s': 0.2},
+        ]
+
+    arm = load_arm(write(tmp_path, change, 'hsr'))
+    mode, dead_man = arm.interlocks
+    assert (mode.field, mode.allowed, mode.budget_s) == ('robot_mode', (2,), 0.2)
+    assert (mode.latched, mode.optional) == (False, False)
+    assert (dead_man.field, dead_man.allowed) == ('a.buttons[4]', (True, 'on'))
+    assert (dead_man.latched, dead_man.optional, dead_man.budget_s) == (True, True, None)
+    assert arm.speed_scaling is not None
+    assert (arm.speed_scaling.topic, arm.speed_scaling.budget_s) == ('speed_scaling', 0.1)
+    assert [(o.publishers, o.assume_settings) for o in arm.outputs[:2]] == [(2, True), (1, False)]
+    assert arm.publishers == {'joint_states': 2, 'joint_states_2': 1, 'odometry': 1}
+    assert arm.budgets_s['joint_states_2'] == 0.2
+
+
+@pytest.mark.parametrize(
+    ('change', 'expected'),
+    [
+        ({'budget_s': None}, 'budget_s: found nothing, allowed: a number'),
+        ({'type': 'std_msgs/Bool'}, "type: found 'std_msgs/Bool', allowed: a message type such as"),
+        ({'field': 'buttons[x]'}, r"field: found 'buttons\[x\]', allowed: a field such as data"),
+        ({'allowed': []}, 'allowed: found .., allowed: a list of true, false, numbers or texts'),
+        ({'allowed': [None]}, 'allowed: a list of true, false, numbers or texts'),
+        ({'fields': 'data'}, "fields: found an unknown key, .*did you mean 'field'"),
+    ],
+)
+def test_an_interlock_that_says_nothing_is_refused(tmp_path, change, expected):
+    path = write(tmp_path, lambda d: d.update(interlocks=[{**INTERLOCK, **change}]))
+    with pytest.raises(ConfigError, match=expected):
+        load_arm(path)
+
+
+def test_an_interlock_needs_a_budget_unless_it_is_latched(tmp_path):
+    silent = {key: value for key, value in INTERLOCK.items() if key != 'budget_s'}
+    path = write(tmp_path, lambda d: d.update(interlocks=[silent, silent]))
+    with pytest.raises(ConfigError, match=r'interlocks\[0\].budget_s: found nothing') as raised:
+        load_arm(path)
+    assert "interlocks: found 'mode' more than once" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ('change', 'expected'),
+    [
+        (lambda d: d['outputs'][0].update(publishers=0), 'publishers: found 0, allowed: a whole'),
+        (
+            lambda d: d['outputs'][1].update(controller_settings='read'),
+            'controller_settings: found it with the kind joint_state',
+        ),
+        (lambda d: d.pop('gripper'), 'outputs: found one for the part gripper'),
+        (
+            lambda d: d['inputs'].update(joint_states=[d['inputs']['joint_states']] * 2),
+            "inputs: found 'joint_states' more than once",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path, change, expected):
+    with pytest.raises(ConfigError, match=expected):
+        load_arm(write(tmp_path, change))
+
+
 def test_a_name_given_twice_is_refused(tmp_path):
     path = write(tmp_path, lambda document: document['joints'][1].update(name='right_j0'))
     with pytest.raises(ConfigError, match="joints: found 'right_j0' more than once"):

@@ -135,7 +135,7 @@ def pose_timeline(chunk: ActionChunk, anchor: Pose, workspace: Workspace) -> Tim
 
 
 def joint_timeline(
-    chunk: ActionChunk, anchor: Float64Array, joints: Sequence[Joint], gripper_joint: str
+    chunk: ActionChunk, anchor: Float64Array, joints: Sequence[Joint], gripper_joint: str = ''
 ) -> Timeline:
     """Return the path of joint actions from `anchor` (n,), the joints commanded at the stamp.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
 from robomamba_ros.robots.arm import ArmContract, Camera
+from robomamba_ros.types import GRIPPER_NAME
 
 
 def misfits(spec: PolicySpec, arm: ArmContract) -> tuple[str, ...]:
@@ -22,6 +23,13 @@ def misfits(spec: PolicySpec, arm: ArmContract) -> tuple[str, ...]:
             )
         elif needed.depth:
             found += _depth_misfits(spec, needed, given[needed.name], arm)
+    channels = {'state': spec.state_names, 'action': spec.action_names}
+    for kind, channel_names in channels.items() if arm.gripper is None else ():
+        if GRIPPER_NAME in channel_names:
+            found.append(
+                f"policy '{spec.name}' has the {kind} channel '{GRIPPER_NAME}', arm '{arm.name}' "
+                'has no gripper: give it one in the arm contract'
+            )
     return tuple(found)
 
 

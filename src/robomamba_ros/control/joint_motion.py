@@ -110,7 +110,8 @@ class JointMotion:
         if chunk.space in CHANNELS:
             known = anchor if self._kinematics is not None else Anchor(None, anchor.joints)
             return pose_path(chunk, known, self._arm)
-        return joint_timeline(chunk, anchor.joints, self._arm.joints, self._arm.gripper.joint)
+        gripper = self._arm.names_of('gripper')
+        return joint_timeline(chunk, anchor.joints, self._arm.joints, *gripper)
 
     def follow(self, point: Point) -> None:
         """Be on `point`, a pose or joints, at the end of this period, or catch up."""

@@ -28,10 +28,11 @@ from robomamba_ros.types import (
 
 
 def action_names(space: ActionSpace, arm: ArmContract) -> tuple[str, ...]:
-    """Return every channel of an action space of an arm, the gripper last."""
+    """Return every channel of an action space of an arm, that of a gripper last."""
     joints = tuple(joint.name for joint in arm.joints)
     names = {ActionSpace.EE_DELTA: EE_DELTA_NAMES, ActionSpace.EE_POSE: EE_POSE_NAMES}
-    return (*names.get(space, joints), GRIPPER_NAME)
+    hand = (GRIPPER_NAME,) if arm.gripper is not None else ()
+    return (*names.get(space, joints), *hand)
 
 
 def state_names(space: ActionSpace, arm: ArmContract) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from robomamba_ros.data.image_messages import camera_to_rgb
 from robomamba_ros.data.resampling import Break, Resampler, Sample
 from robomamba_ros.data.state_messages import StateJoiner, nanoseconds
 from robomamba_ros.errors import ConfigError, DataError, ObservationError, unknown_name
-from robomamba_ros.robots.arm import ArmContract, Camera
+from robomamba_ros.robots.arm import ArmContract, Camera, input_kind
 from robomamba_ros.types import NANOSECONDS
 
 GAP = 'gap'
@@ -70,7 +70,7 @@ class BagSamples:
         self._joiner = StateJoiner(arm, self.kinematics, same_stamp=False)
         self._takers: dict[str, list[Callable[[Any], None]]] = {}
         for stream, topic in arm.inputs.items():
-            self._subscribe(topic, STATES[stream], partial(self._state, stream))
+            self._subscribe(topic, STATES[input_kind(stream)], partial(self._state, stream))
         cameras = self._add_cameras()
         self.cameras = tuple(camera.name for camera in cameras)
         self.commanded = self._add_commands()

@@ -62,7 +62,7 @@ def read_command(message: Any, part: str, arm: ArmContract, now_ns: int) -> tupl
     if output.kind == 'joint_state':
         opening = gripper_opening(message, arm)
         return stamp_ns, Command(lambda _: Target(opening=opening), stamp_ns)
-    names = [joint.name for joint in arm.joints_of(part)] or [arm.gripper.joint]
+    names = list(arm.names_of(part))
     if output.kind == 'forward_position':
         values = _positions(list(message.data), names)
         joints = dict(zip(names, values, strict=True))
@@ -102,7 +102,7 @@ def _positions(values: list[float], names: list[str]) -> list[float]:
 
 
 def _target(joints: dict[str, float], arm: ArmContract) -> Target:
-    if arm.gripper.joint not in joints:
+    if arm.gripper is None or arm.gripper.joint not in joints:
         return Target(joints=joints)
     others = {name: value for name, value in joints.items() if name != arm.gripper.joint}
     return Target(joints=others, opening=opening_of(joints, arm))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from robomamba_ros.policies.base import PolicySpec
-from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.arm import ArmContract, input_kind
 from robomamba_ros.robots.parts import Camera, Output
 
 JOINT_STATE = 'sensor_msgs/msg/JointState'
@@ -149,7 +149,8 @@ def image_topic(camera: Camera) -> str:
 def wanted_inputs(arm: ArmContract, spec: PolicySpec | None) -> tuple[Wanted, ...]:
     """Return what is read of an arm and its cameras; depth where the policy needs it."""
     wanted = [
-        Wanted(name, name, INPUT_TYPES[name], budget_s) for name, budget_s in arm.budgets_s.items()
+        Wanted(name, name, INPUT_TYPES[input_kind(name)], budget_s)
+        for name, budget_s in arm.budgets_s.items()
     ]
     deep = {camera.name for camera in spec.cameras if camera.depth} if spec is not None else set()
     for name, camera in watched_cameras(arm, spec).items():

@@ -111,9 +111,7 @@ def _check_controller(
     if not joints or output.kind not in ('joint_trajectory', 'forward_position'):
         return
     about = f'{output.name}: joints'
-    sent = [joint.name for joint in arm.joints_of(output.part)]
-    if output.part == 'gripper':
-        sent = [arm.gripper.joint]
+    sent = list(arm.names_of(output.part))
     remedy = 'give the controller and the arm contract the same joints'
     if set(sent) != set(joints):
         yield fault(about, f'{node} moves {", ".join(joints)}; sent are {", ".join(sent)}', remedy)

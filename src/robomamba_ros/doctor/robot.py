@@ -12,11 +12,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from robomamba_ros.data.state_messages import StateJoiner, joint_positions
+from robomamba_ros.data.joint_messages import JointTable
+from robomamba_ros.data.state_messages import StateJoiner, nanoseconds
 from robomamba_ros.doctor.facts import Facts
 from robomamba_ros.doctor.finding import Finding, fault, note, ok
 from robomamba_ros.errors import BackendError, ConfigError, ObservationError
-from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.arm import ArmContract, input_kind
+from robomamba_ros.robots.arm_sections import JOINT_STATES
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.robots.urdf import chain_urdf, read_urdf
 from robomamba_ros.types import Pose, RobotState
@@ -25,34 +27,39 @@ from robomamba_ros.types import Pose, RobotState
 LIMIT_SLACK = 0.01
 # Two ways to the same pose differ by calibration, not by more than this [m, rad].
 POSE_SLACK_M, POSE_SLACK_RAD = 0.01, 0.05
+# The newest messages of joints, among which every publisher has some.
+KEPT_JOINTS = 100
 
 
 def check_joints(facts: Facts) -> Iterator[Finding]:
     """Yield whether the joint states have the contract's joints, finite and within limits."""
-    messages, arm = facts.streams['joint_states'].messages, facts.arm
-    if not messages:
+    arm = facts.arm
+    streams = {stream: facts.streams[stream].messages for stream in arm.joint_streams}
+    present = sorted({name for messages in streams.values() for m in messages for name in m.name})
+    if not all(streams.values()):
         return
-    names = (*(joint.name for joint in arm.joints_of('arm', 'head')), arm.gripper.joint)
-    missing = [name for name in names if not any(name in m.name for m in messages)]
+    missing = [name for name in arm.measured_joints if name not in present]
     if missing:
-        yield _missing(missing, sorted({name for m in messages for name in m.name}))
+        yield _missing(missing, present)
         return
-    problems, positions = Counter[str](), {}
-    for message in messages:
-        try:
-            positions = joint_positions(message, names, arm)
-        except ObservationError as error:
-            problems[str(error)] += 1
+    table, problems = JointTable(arm), Counter[str]()
+    for stream, messages in streams.items():
+        for message in messages:
+            try:
+                table.take(stream, message, nanoseconds(message.header.stamp))
+            except ObservationError as error:
+                problems[str(error)] += 1
+    total = sum(map(len, streams.values()))
     for problem, count in problems.items():
         yield fault(
             'joint_states: content',
-            f'{count} of {len(messages)} messages cannot be used: {problem}',
-            'every message needs all joints of the contract: merge what several drivers publish',
+            f'{count} of {total} messages cannot be used: {problem}',
+            'let the drivers publish every joint of the contract, each on one topic',
         )
     if not problems:
-        yield ok('joint_states: content', f'{len(names)} joints, all finite')
-    if positions:
-        yield from _check_limits(positions, arm)
+        yield ok('joint_states: content', f'{len(arm.measured_joints)} joints, all finite')
+    if table.complete:
+        yield from _check_limits(table.positions, arm)
 
 
 def _missing(missing: list[str], present: list[str]) -> Finding:
@@ -84,6 +91,8 @@ def _check_limits(positions: dict[str, float], arm: ArmContract) -> Iterator[Fin
     else:
         yield ok('joint_states: limits', 'every joint lies within its positions')
     gripper = arm.gripper
+    if gripper is None:
+        return
     ends = sorted((gripper.open_position, gripper.closed_position))
     slack = 0.2 * (ends[1] - ends[0])
     position = positions[gripper.joint]
@@ -168,14 +177,15 @@ def _newest_state(
     joiner = StateJoiner(facts.arm, kinematics, same_stamp=False)
     state, findings = None, []
     # The one that completes a state comes last.
-    order = ('odometry', 'joint_states', 'ee_pose')
-    for name in sorted(facts.arm.inputs, key=order.index):
-        messages = facts.streams[name].messages
-        try:
-            if messages:
-                state = joiner.add(name, messages[-1])
-        except ObservationError as error:
-            if name != 'joint_states':  # which have a check of their own
-                remedy = 'correct `frames` in the arm contract, or the topic of this input'
-                findings.append(fault(f'{name}: content', str(error), remedy))
+    order = ('odometry', JOINT_STATES, 'ee_pose')
+    for name in sorted(facts.arm.inputs, key=lambda stream: order.index(input_kind(stream))):
+        joints = input_kind(name) == JOINT_STATES
+        # Joints may come in messages of several publishers.
+        for message in facts.streams[name].messages[-KEPT_JOINTS if joints else -1 :]:
+            try:
+                state = joiner.add(name, message) or state
+            except ObservationError as error:
+                if not joints:  # which have a check of their own
+                    remedy = 'correct `frames` in the arm contract, or the topic of this input'
+                    findings.append(fault(f'{name}: content', str(error), remedy))
     return state, findings

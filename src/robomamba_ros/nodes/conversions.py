@@ -82,7 +82,7 @@ def twist_message(linear: Sequence[float], angular: Sequence[float]) -> Twist:
 
 def gripper_command(opening: float, stamp_ns: int, arm: ArmContract) -> JointState:
     """Return the JointState that commands an opening, 0 closed .. 1 open."""
-    message = JointState(name=[arm.gripper.joint], position=[gripper_position(opening, arm)])
+    message = JointState(name=arm.names_of('gripper'), position=[gripper_position(opening, arm)])
     message.header.stamp = time_message(stamp_ns)
     return message
 
@@ -90,6 +90,7 @@ def gripper_command(opening: float, stamp_ns: int, arm: ArmContract) -> JointSta
 def gripper_position(opening: float, arm: ArmContract) -> float:
     """Return the position [rad or m] of the gripper's joint at an opening, 0 closed .. 1 open."""
     gripper = arm.gripper
+    assert gripper is not None, f"the contract of arm '{arm.name}' has no gripper"
     return gripper.closed_position + opening * (gripper.open_position - gripper.closed_position)
 
 

@@ -84,7 +84,7 @@ class FakeArmInputs:
             fake.streams[part].command(np.array(message.data))
 
         def on_joint_state(message: JointState) -> None:
-            positions = joint_positions(message, (arm.gripper.joint,), arm)
+            positions = joint_positions(message, arm.names_of('gripper'), arm)
             fake.streams[part].command(np.array(list(positions.values())))
 
         def on_pose(message: PoseStamped) -> None:

@@ -43,8 +43,11 @@ class StatePublishers:
         self._arm = arm
         # Reliable: readers that ask for less get less.
         profile = qos.STATE_LOCKSTEP
-        self._base = [joint.name for joint in arm.joints_of('base')]
-        self._joint_states = node.create_publisher(JointState, 'joint_states', profile)
+        self._base = arm.names_of('base')
+        self._joints = {
+            stream: node.create_publisher(JointState, stream, profile)
+            for stream in arm.joint_streams
+        }
         self._ee_pose = self._odometry = None
         self._stamp_ns = 0
         if 'ee_pose' in arm.inputs:
@@ -64,14 +67,14 @@ class StatePublishers:
         # Readers make a state of what is there when the joints come, or the pose.
         if self._odometry is not None:
             self._odometry.publish(self._odometry_message(fake, stamp_ns))
-        names = [name for name in fake.positions if name not in self._base]
-        joints = JointState(
-            name=names,
-            position=[fake.positions[name] for name in names],
-            velocity=[fake.velocities[name] for name in names],
-        )
-        joints.header.stamp = time_message(stamp_ns)
-        self._joint_states.publish(joints)
+        for stream, names in joints_by_stream(self._arm).items():
+            joints = JointState(
+                name=names,
+                position=[fake.positions[name] for name in names],
+                velocity=[fake.velocities[name] for name in names],
+            )
+            joints.header.stamp = time_message(stamp_ns)
+            self._joints[stream].publish(joints)
         if self._ee_pose is not None and fake.pose is not None:
             self._ee_pose.publish(pose_to_stamped(fake.pose, stamp_ns, frame))
 
@@ -89,6 +92,17 @@ class StatePublishers:
         twist.linear.x, twist.linear.y = c * speed_x + s * speed_y, c * speed_y - s * speed_x
         twist.angular.z = turning
         return message
+
+
+def joints_by_stream(arm: ArmContract) -> dict[str, list[str]]:
+    """Return which joints come by which stream: of several, the gripper has the last."""
+    streams = arm.joint_streams
+    if len(streams) == 1:
+        return {streams[0]: list(arm.measured_joints)}
+    hand = arm.names_of('gripper')
+    others = [name for name in arm.measured_joints if name not in hand]
+    shares = [list(share) for share in np.array_split(others, len(streams) - bool(hand))]
+    return dict(zip(streams, [*shares, list(hand)][: len(streams)], strict=True))
 
 
 class CameraPublishers:

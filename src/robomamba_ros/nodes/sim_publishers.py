@@ -18,6 +18,7 @@ from std_msgs.msg import String
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.conversions import (
     camera_info,
+    gripper_position,
     pose_to_stamped,
     rgb_to_image,
     time_message,
@@ -58,12 +59,11 @@ class SimPublishers:
 
     def state(self, state: RobotState) -> None:
         """Publish `joint_states` and `ee_pose`."""
-        gripper = self._arm.gripper
-        span = gripper.open_position - gripper.closed_position
-        position = gripper.closed_position + state.gripper * span
-        joints = JointState(
-            name=[*state.joints, gripper.joint], position=[*state.joints.values(), position]
-        )
+        names, positions = list(state.joints), list(state.joints.values())
+        if self._arm.gripper is not None:
+            names += self._arm.names_of('gripper')
+            positions.append(gripper_position(state.gripper, self._arm))
+        joints = JointState(name=names, position=positions)
         joints.header.stamp = time_message(state.stamp_ns)
         self._joint_states.publish(joints)
         self._ee_pose.publish(pose_to_stamped(state.pose, state.stamp_ns, self._arm.base_frame))

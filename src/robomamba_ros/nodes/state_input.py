@@ -14,7 +14,7 @@ from robomamba_ros.data.state_messages import StateJoiner
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.robot_description import RobotDescription
-from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.arm import ArmContract, input_kind
 from robomamba_ros.types import RobotState
 
 _TYPES = {'joint_states': JointState, 'ee_pose': PoseStamped, 'odometry': Odometry}
@@ -23,9 +23,9 @@ _TYPES = {'joint_states': JointState, 'ee_pose': PoseStamped, 'odometry': Odomet
 class StateInput:
     """Subscribes to the streams that the contract names and calls back with every state.
 
-    realtime: with every pose, or every JointState where the pose is computed from it, the newest
-    of the others beside it. lockstep: once all of one stamp are there. A message that cannot be
-    used is reported and dropped, so that the stream goes stale instead of wrong.
+    realtime: with every pose, or every JointState of the arm where the pose is computed from it,
+    the newest of the others beside it. lockstep: once all of one stamp are there. A message that
+    cannot be used is reported and dropped, so that the stream goes stale instead of wrong.
 
     description: where the kinematics come from, if the pose is computed or somebody else wants
     them; without them there is no state.
@@ -48,7 +48,7 @@ class StateInput:
         self._description = description
         self._subscriptions = [
             node.create_subscription(
-                _TYPES[stream], stream, partial(self._take, stream), qos.state(mode)
+                _TYPES[input_kind(stream)], stream, partial(self._take, stream), qos.state(mode)
             )
             for stream in arm.inputs
         ]

@@ -7,7 +7,7 @@ Knows nothing about ROS or policies.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,17 @@ from robomamba_ros.robots import ranges
 from robomamba_ros.robots.arm_sections import (
     CARTESIAN_KEYS,
     FRAME,
+    INTERLOCK_KEYS,
+    JOINT_STATES,
     NAME,
     OUTPUT_KEYS,
     TOPIC,
+    input_kind,
     read_cartesian,
+    read_inputs,
+    read_interlock,
     read_output,
+    read_speed_scaling,
     read_urdf,
     read_workspace,
 )
@@ -33,15 +39,17 @@ from robomamba_ros.robots.parts import (
     Camera,
     CartesianLimits,
     Gripper,
+    Interlock,
     Joint,
     Output,
+    SpeedScaling,
     UrdfSource,
     Workspace,
 )
 from robomamba_ros.sections import Section, refuse
 from robomamba_ros.types import NANOSECONDS, Pose
 
-__all__ = ['ArmContract', 'Camera', 'CartesianLimits', 'Workspace', 'load_arm']
+__all__ = ['ArmContract', 'Camera', 'CartesianLimits', 'Workspace', 'input_kind', 'load_arm']
 
 ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8')
 TRANSPORTS = ('raw', 'compressed')
@@ -49,7 +57,11 @@ TRANSPORTS = ('raw', 'compressed')
 
 @dataclass(frozen=True)
 class ArmContract:
-    """An arm, validated. joints are in order; inputs: topic by stream, budgets_s: age [s]."""
+    """An arm, validated. joints are in order; inputs: topic by stream, budgets_s: age [s].
+
+    Joints may come on several topics: the streams joint_states, joint_states_2, .. publishers: how
+    many nodes may publish on the topic of each stream.
+    """
 
     name: str
     base_frame: str
@@ -57,13 +69,16 @@ class ArmContract:
     urdf: UrdfSource | None
     control_rate_hz: float
     joints: tuple[Joint, ...]
-    gripper: Gripper
+    gripper: Gripper | None
     cameras: tuple[Camera, ...]
     inputs: Mapping[str, str]
     budgets_s: Mapping[str, float]
     cartesian: CartesianLimits
     workspace: Workspace
     outputs: tuple[Output, ...]
+    publishers: Mapping[str, int] = field(default_factory=dict)
+    interlocks: tuple[Interlock, ...] = ()
+    speed_scaling: SpeedScaling | None = None
 
     @property
     def period_ns(self) -> int:
@@ -85,6 +100,22 @@ class ArmContract:
         """Return the joints of `parts`, in the contract's order."""
         return tuple(joint for joint in self.joints if joint.part in parts)
 
+    @property
+    def joint_streams(self) -> tuple[str, ...]:
+        """The streams that joint positions come by."""
+        return tuple(stream for stream in self.inputs if input_kind(stream) == JOINT_STATES)
+
+    @property
+    def measured_joints(self) -> tuple[str, ...]:
+        """The joints of joint_states: all but those of a mobile base, which are the odometry's."""
+        return (*(joint.name for joint in self.joints_of('arm', 'head')), *self.names_of('gripper'))
+
+    def names_of(self, part: str) -> tuple[str, ...]:
+        """Return the names of the joints of a part, the gripper included."""
+        if part == 'gripper':
+            return () if self.gripper is None else (self.gripper.joint,)
+        return tuple(joint.name for joint in self.joints_of(part))
+
     def output(self, part: str) -> Output | None:
         """Return where the commands of a part go."""
         return next((output for output in self.outputs if output.part == part), None)
@@ -103,12 +134,12 @@ def load_arm(name_or_path: str) -> ArmContract:
 
 
 def _read_arm(document: object, folder: Path, errors: list[str]) -> ArmContract:
-    keys = 'name frames control_rate_hz joints gripper cameras inputs cartesian workspace outputs'
-    root = Section(document, '', errors, keys.split(), ('urdf',))
+    keys = 'name frames control_rate_hz joints cameras inputs cartesian workspace outputs'
+    optional = ('urdf', 'gripper', 'interlocks', 'speed_scaling')
+    root = Section(document, '', errors, keys.split(), optional)
     frames = root.section('frames', ('base', 'end_effector'))
-    inputs = root.section('inputs', ('joint_states',), ('ee_pose', 'odometry'))
-    names = ('joint_states', *(key for key in ('ee_pose', 'odometry') if inputs.has(key)))
-    streams = {name: inputs.section(name, ('topic', 'budget_s')) for name in names}
+    inputs = read_inputs(root)
+    interlocks = root.sections('interlocks', *INTERLOCK_KEYS) if root.has('interlocks') else []
     arm = ArmContract(
         name=root.text('name', *NAME),
         base_frame=frames.text('base', *FRAME),
@@ -116,15 +147,20 @@ def _read_arm(document: object, folder: Path, errors: list[str]) -> ArmContract:
         urdf=read_urdf(root, folder) if root.has('urdf') else None,
         control_rate_hz=root.within('control_rate_hz', ranges.CONTROL_RATE),
         joints=tuple(_read_joint(joint) for joint in root.sections('joints', *_JOINT_KEYS)),
-        gripper=_read_gripper(root.section('gripper', _GRIPPER_KEYS)),
+        gripper=_read_gripper(root.section('gripper', _GRIPPER_KEYS))
+        if root.has('gripper')
+        else None,
         cameras=tuple(_read_camera(camera) for camera in root.sections('cameras', *_CAMERA_KEYS)),
-        inputs={name: stream.text('topic', *TOPIC) for name, stream in streams.items()},
-        budgets_s={
-            name: stream.within('budget_s', ranges.BUDGET) for name, stream in streams.items()
-        },
+        inputs=inputs.topics,
+        budgets_s=inputs.budgets_s,
         cartesian=read_cartesian(root.section('cartesian', *CARTESIAN_KEYS)),
         workspace=read_workspace(root.section('workspace', ('lower', 'upper'))),
         outputs=tuple(read_output(output) for output in root.sections('outputs', *OUTPUT_KEYS)),
+        publishers=inputs.publishers,
+        interlocks=tuple(read_interlock(interlock) for interlock in interlocks),
+        speed_scaling=read_speed_scaling(root.section('speed_scaling', ('topic', 'budget_s')))
+        if root.has('speed_scaling')
+        else None,
     )
     _check_together(arm, root)
     return arm
@@ -137,6 +173,8 @@ def _check_together(arm: ArmContract, root: Section) -> None:
         ('cameras', [camera.name for camera in arm.cameras]),
         ('outputs', [output.part for output in arm.outputs]),
         ('outputs', [output.topic for output in arm.outputs]),
+        ('inputs', list(arm.inputs.values())),
+        ('interlocks', [interlock.name for interlock in arm.interlocks]),
     ):
         for name in sorted({name for name in names if name and names.count(name) > 1}):
             root.error(key, f"'{name}' more than once", 'each only once')
@@ -144,7 +182,7 @@ def _check_together(arm: ArmContract, root: Section) -> None:
     topics += [*arm.inputs.values(), None if arm.urdf is None else arm.urdf.topic]
     ranges.check_topics(root, arm.outputs, [topic for topic in topics if topic])
     for part in (*PARTS, 'gripper'):
-        joints = part == 'gripper' or arm.joints_of(part)
+        joints = arm.names_of(part)
         if joints and arm.output(part) is None:
             root.error('outputs', f'none for the part {part}', 'one for each part with joints')
         if not joints and arm.output(part) is not None:

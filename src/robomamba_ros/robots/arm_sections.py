@@ -5,6 +5,7 @@ Each reader notes what is wrong in its section and returns a stand-in; robots/ar
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from robomamba_ros.robots import ranges
 from robomamba_ros.robots.parts import (
     OUTPUT_KINDS,
     CartesianLimits,
+    Interlock,
     Output,
+    SpeedScaling,
     UrdfSource,
     Workspace,
 )
@@ -21,8 +24,17 @@ from robomamba_ros.sections import Section
 
 NAME = ('a name of letters, digits, _, - and .', r'[A-Za-z_][\w.-]*')
 FRAME = ('a frame without a leading /', r'[^/\s]\S*')
+_FIELD = r'(?a)[A-Za-z_]\w*(\[\d+\])?(\.[A-Za-z_]\w*(\[\d+\])?)*'
 # ROS names are ASCII.
 TOPIC = ('the name of a topic', r'(?a)(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*')
+
+# The stream of joint positions; further topics of them are joint_states_2, ..
+JOINT_STATES = 'joint_states'
+
+
+def input_kind(stream: str) -> str:
+    """Return what a stream is of: joint_states, ee_pose or odometry."""
+    return JOINT_STATES if stream.startswith(JOINT_STATES) else stream
 
 
 def read_urdf(root: Section, folder: Path) -> UrdfSource:
@@ -65,8 +77,13 @@ def read_workspace(section: Section) -> Workspace:
 
 
 # The options of each kind of controller; those of a kind that has none are not allowed.
-_OPTIONS = {'lead_s': 'joint_trajectory', 'stamped': 'twist', 'max_effort': 'gripper_command'}
-OUTPUT_KEYS = (('part', 'kind', 'topic'), tuple(_OPTIONS))
+_OPTIONS = {
+    'lead_s': 'joint_trajectory',
+    'controller_settings': 'joint_trajectory',
+    'stamped': 'twist',
+    'max_effort': 'gripper_command',
+}
+OUTPUT_KEYS = (('part', 'kind', 'topic'), (*_OPTIONS, 'publishers'))
 
 
 def read_output(output: Section) -> Output:
@@ -77,6 +94,9 @@ def read_output(output: Section) -> Output:
         if output.has(option) and kind and kind != of_kind:
             output.error(option, f'it with the kind {kind}', f'only with the kind {of_kind}')
     lead = kind == 'joint_trajectory' and output.has('lead_s')
+    settings = 'read'
+    if output.has('controller_settings'):
+        settings = output.choice('controller_settings', ('read', 'assume'))
     return Output(
         part,
         kind,
@@ -84,4 +104,68 @@ def read_output(output: Section) -> Output:
         output.within('lead_s', ranges.LEAD) if lead else None,
         output.flag('stamped') if kind == 'twist' else False,
         output.within('max_effort', ranges.EFFORT) if kind == 'gripper_command' else None,
+        _publishers(output),
+        settings == 'assume',
     )
+
+
+@dataclass
+class Inputs:
+    """The streams of an arm: topic, age [s] and number of publishers, each by stream."""
+
+    topics: dict[str, str] = field(default_factory=dict)
+    budgets_s: dict[str, float] = field(default_factory=dict)
+    publishers: dict[str, int] = field(default_factory=dict)
+
+    def read(self, stream: str, section: Section) -> None:
+        """Take in one stream."""
+        self.topics[stream] = section.text('topic', *TOPIC)
+        self.budgets_s[stream] = section.within('budget_s', ranges.BUDGET)
+        self.publishers[stream] = _publishers(section)
+
+
+def read_inputs(root: Section) -> Inputs:
+    """Return the streams of the arm; those of joints may come on several topics."""
+    section = root.section('inputs', (JOINT_STATES,), ('ee_pose', 'odometry'))
+    inputs, keys = Inputs(), (('topic', 'budget_s'), ('publishers',))
+    if section.is_list(JOINT_STATES):
+        for index, each in enumerate(section.sections(JOINT_STATES, *keys)):
+            inputs.read(f'{JOINT_STATES}_{index + 1}' if index else JOINT_STATES, each)
+    else:
+        inputs.read(JOINT_STATES, section.section(JOINT_STATES, *keys))
+    for stream in ('ee_pose', 'odometry'):
+        if section.has(stream):
+            inputs.read(stream, section.section(stream, *keys))
+    return inputs
+
+
+def _publishers(section: Section) -> int:
+    return section.integer('publishers', 1) if section.has('publishers') else 1
+
+
+INTERLOCK_KEYS = (
+    ('name', 'topic', 'type', 'field', 'allowed'),
+    ('budget_s', 'latched', 'optional'),
+)
+
+
+def read_interlock(section: Section) -> Interlock:
+    """Return what has to be said for the arm to be moved."""
+    latched = section.flag('latched') if section.has('latched') else False
+    if not latched and not section.has('budget_s'):
+        section.error('budget_s', 'nothing', 'an age [s], or `latched: true` for a latched topic')
+    return Interlock(
+        section.text('name', 'letters, digits and _', r'[A-Za-z]\w*'),
+        section.text('topic', *TOPIC),
+        section.text('type', 'a message type such as std_msgs/msg/Bool', r'[a-z]\w*/msg/[A-Z]\w*'),
+        section.text('field', 'a field such as data, status.mode or buttons[4]', _FIELD),
+        section.scalars('allowed'),
+        section.within('budget_s', ranges.BUDGET) if section.has('budget_s') else None,
+        latched,
+        section.flag('optional') if section.has('optional') else False,
+    )
+
+
+def read_speed_scaling(section: Section) -> SpeedScaling:
+    """Return where the robot tells the share of the speed that it executes."""
+    return SpeedScaling(section.text('topic', *TOPIC), section.within('budget_s', ranges.BUDGET))

@@ -98,6 +98,8 @@ class Output:
 
     lead_s: how far ahead of now the point of a joint_trajectory lies [s], None for one control
     period. stamped: whether a twist is a TwistStamped. max_effort: of a gripper_command [N or Nm].
+    publishers: how many nodes may publish on the topic, ours included. assume_settings: whether
+    the arm may move although the settings of its joint_trajectory_controller cannot be read.
     """
 
     part: str
@@ -106,11 +108,45 @@ class Output:
     lead_s: float | None = None
     stamped: bool = False
     max_effort: float | None = None
+    publishers: int = 1
+    assume_settings: bool = False
 
     @property
     def name(self) -> str:
         """The node's own name for the topic: the kind for the arm, the part for every other."""
         return self.kind if self.part == 'arm' else self.part
+
+
+@dataclass(frozen=True)
+class Interlock:
+    """What the robot, or a person, must say for the arm to be moved.
+
+    type: of the messages on `topic`, as std_msgs/msg/Bool. field: the one that counts, with dots
+    and indices, as buttons[4]. allowed: the values that allow motion. budget_s: age at which the
+    newest message is too old [s]; None for a latched topic, which speaks only when the value
+    changes and counts for as long as its publisher is there. optional: whether the arm may move
+    where the package of the message type is not installed.
+    """
+
+    name: str
+    topic: str
+    type: str
+    field: str
+    allowed: tuple[bool | int | float | str, ...]
+    budget_s: float | None
+    latched: bool
+    optional: bool
+
+
+@dataclass(frozen=True)
+class SpeedScaling:
+    """Where the robot says at which share of the commanded speed it executes trajectories.
+
+    topic: std_msgs/Float64 [%]. budget_s: age at which the newest message is too old [s].
+    """
+
+    topic: str
+    budget_s: float
 
 
 @dataclass(frozen=True)

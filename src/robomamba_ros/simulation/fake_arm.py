@@ -64,7 +64,8 @@ class FakeArm:
         arm = self._arm
         self.now_ns = now_ns
         self._desired = {joint.name: rest_position(joint) for joint in arm.joints}
-        self._desired[arm.gripper.joint] = arm.gripper.open_position
+        if arm.gripper is not None:
+            self._desired[arm.gripper.joint] = arm.gripper.open_position
         self.positions = dict(self._desired)
         self.velocities = dict.fromkeys(self._desired, 0.0)
         self._desired_velocities = dict(self.velocities)
@@ -131,7 +132,7 @@ class FakeArm:
         """Return the controller of an output, after adding it to those of its kind."""
         arm, part, period_s = self._arm, output.part, self._period_s
         joints = arm.joints_of(part)
-        names = [joint.name for joint in joints] if joints else [arm.gripper.joint]
+        names = list(arm.names_of(part))
         start = _values(self._desired, names)
         if output.kind == 'joint_trajectory':
             record = JointRecord(joints, period_s, start) if joints else None
@@ -139,7 +140,7 @@ class FakeArm:
                 names, start, self.now_ns, from_desired=self._from_desired, record=record
             )
             return self.trajectories.setdefault(part, follower)
-        if part == 'gripper':
+        if arm.gripper is not None and part == 'gripper':
             return self.streams.setdefault(part, GripperController(arm.gripper, period_s))
         if output.kind == 'forward_position':
             return self.streams.setdefault(part, PositionController(joints, period_s, start))

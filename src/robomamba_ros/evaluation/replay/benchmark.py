@@ -95,7 +95,7 @@ class Recording:
 def _state(arm: ArmContract, stamp_ns: int) -> Iterator[tuple[str, Any]]:
     turn = 2e-9 * stamp_ns
     stamped = header(stamp_ns, arm.base_frame)
-    names = [*(joint.name for joint in arm.joints), arm.gripper.joint]
+    names = [*(joint.name for joint in arm.joints), *arm.names_of('gripper')]
     position = np.full(len(names), 0.1 * math.sin(turn))
     nothing = np.zeros(0)
     yield (

@@ -24,7 +24,7 @@ from robomamba_ros.data.state_messages import StateJoiner, nanoseconds
 from robomamba_ros.errors import ConfigError, DataError, ObservationError, unknown_name
 from robomamba_ros.evaluation.replay.views import CameraViews
 from robomamba_ros.policies.base import PolicySpec
-from robomamba_ros.robots.arm import ArmContract, Camera
+from robomamba_ros.robots.arm import ArmContract, Camera, input_kind
 from robomamba_ros.types import RobotState, UInt8Array
 
 CLOCK = '/clock'
@@ -77,7 +77,7 @@ class BagInputs:
         self.views = CameraViews(arm.base_frame, self.kinematics)
         self._joiner = StateJoiner(arm, self.kinematics, same_stamp=False)
         self._takers: dict[str, Callable[[Any, Inputs], None]] = {
-            self._topic(topic, STATES[stream]): partial(self._state, stream)
+            self._topic(topic, STATES[input_kind(stream)]): partial(self._state, stream)
             for stream, topic in arm.inputs.items()
         }
         cameras = {camera.name: camera for camera in arm.cameras}

@@ -63,7 +63,9 @@ class GripperTrajectory(OnChange):
     def go_to(self, opening: float) -> bool:
         """Publish the trajectory."""
         point = np.array([[[gripper_position(opening, self._arm)], [0.0], [0.0]]])
-        self._publisher.publish(joint_trajectory([self._arm.gripper.joint], [self._lead_ns], point))
+        self._publisher.publish(
+            joint_trajectory(self._arm.names_of('gripper'), [self._lead_ns], point)
+        )
         return True
 
     def destroy(self) -> None:
