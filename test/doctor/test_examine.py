@@ -351,11 +351,11 @@ NOTES: dict[str, tuple[Callable[[Facts], Facts], str, str, str]] = {
         'name no frame',
         'RViz',
     ),
-    'instruction that is not kept': (
-        with_topic('instruction', writers=(Endpoint('/voice', '', 'durability'),)),
+    'instruction that may get lost': (
+        with_topic('instruction', writers=(Endpoint('/voice', '', 'reliability'),)),
         'instruction: QoS',
         '/voice publishes the instruction otherwise than it is read',
-        'transient local',
+        'publish it reliable',
     ),
     'slower than evaluated': (
         with_policy(inferences_s=(0.1, 0.15)),

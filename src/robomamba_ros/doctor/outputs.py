@@ -38,7 +38,7 @@ def check_outputs(facts: Facts) -> Iterator[Finding]:
                 'instruction: QoS',
                 f'{writer.node} publishes the instruction otherwise than it is read: '
                 f'{writer.mismatch}',
-                'publish it reliable and transient local, as `ros2 topic pub` does',
+                'publish it reliable, as `ros2 topic pub` does',
             )
 
 

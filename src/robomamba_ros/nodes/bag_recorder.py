@@ -15,19 +15,17 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.subscription import Subscription
 
 from robomamba_ros.data.bags.definitions import find_definition
 from robomamba_ros.data.bags.recording import RecordingThread
 from robomamba_ros.data.bags.records import Offer, Record
 from robomamba_ros.errors import RoboMambaError
 from robomamba_ros.nodes.bag_topics import message_class
+from robomamba_ros.nodes.reception import with_info
 
 LOOK_S = 0.5
 # Messages that may wait in the middleware while this process is busy.
 DEPTH = 1000
-# From Iron on rclpy tells when the middleware received a message; a callback may come later.
-KNOWS_RECEPTION = hasattr(Subscription, 'CallbackType')
 
 
 class BagRecorder(Node):
@@ -96,9 +94,7 @@ class BagRecorder(Node):
         self._recording.add_topic(name, types[0], definition, offers)
         self._profiles[name] = profile = _matching(publishers)
         self._say(f'recording {name} ({types[0]})')
-        take: Any = partial(self._received, name, types[0])
-        if not KNOWS_RECEPTION:
-            take = partial(take, info=None)
+        take = with_info(partial(self._received, name, types[0]))
         self.create_subscription(kind, name, take, profile, raw=True)
 
     def _compare(self, name: str, publishers: list[Any]) -> None:
@@ -112,6 +108,7 @@ class BagRecorder(Node):
             )
 
     def _received(self, topic: str, type_: str, data: bytes, info: Any) -> None:
+        # When the middleware had it; the callback may come later.
         log_ns = time.time_ns() if info is None else info['received_timestamp']
         self.seen += 1
         self._recording.put(Record(topic, type_, log_ns, data))

@@ -15,10 +15,12 @@ from typing import Any
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from std_msgs.msg import String
 
 from robomamba_ros.bringup import arm_remappings
 from robomamba_ros.data.state_messages import nanoseconds
 from robomamba_ros.doctor.facts import (
+    STRING,
     ClockFacts,
     Facts,
     PolicyFacts,
@@ -29,6 +31,7 @@ from robomamba_ros.doctor.facts import (
 )
 from robomamba_ros.errors import RoboMambaError
 from robomamba_ros.nodes.graph_facts import GraphFacts, reading_profile
+from robomamba_ros.nodes.text_input import TextInput
 from robomamba_ros.nodes.timed_policy import timed
 from robomamba_ros.policies.base import Gives, LoadOptions, fake_observation
 from robomamba_ros.resources import checkpoint_directory
@@ -149,6 +152,9 @@ class _Listener:
         # Of images the newest will do.
         kept = 1 if wanted.name.startswith('camera/') else KEPT
         self._messages: deque[Any] = deque(maxlen=kept)
+        if wanted.type == STRING:
+            TextInput(node, wanted.name, lambda text: self._take(String(data=text)))
+            return
         package, _, name = wanted.type.partition('/msg/')
         kind = getattr(import_module(f'{package}.msg'), name)
         node.create_subscription(kind, wanted.name, self._take, reading_profile(wanted))

@@ -24,7 +24,7 @@ from robomamba_ros.nodes import qos
 def reading_profile(wanted: Wanted) -> QoSProfile:
     """Return the quality of service by which the nodes read a topic."""
     if wanted.name in ('instruction', 'robot_description'):
-        return qos.LATCHED
+        return qos.TEXT
     return qos.camera('realtime') if wanted.name.startswith('camera/') else qos.state('realtime')
 
 

@@ -18,6 +18,7 @@ from robomamba_ros.nodes.camera_input import CameraInput
 from robomamba_ros.nodes.depth_input import DepthInput
 from robomamba_ros.nodes.robot_description import RobotDescription
 from robomamba_ros.nodes.state_input import StateInput
+from robomamba_ros.nodes.text_input import TextInput
 from robomamba_ros.policies.base import Gives, PolicySpec
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
@@ -69,13 +70,9 @@ class PolicyInputs:
             self._description = RobotDescription(node, arm)
         self._states = StateInput(node, arm, mode, self._on_state, on_error, self._description)
         self._active = node.create_publisher(String, 'active_instruction', qos.LATCHED)
-        self._subscriptions = [
-            node.create_subscription(
-                String, 'instruction', lambda text: self.set_instruction(text.data), qos.LATCHED
-            ),
-            node.create_subscription(
-                String, 'question', lambda text: self.on_question(text.data), qos.LATCHED
-            ),
+        self._texts = [
+            TextInput(node, 'instruction', self.set_instruction),
+            TextInput(node, 'question', lambda text: self.on_question(text)),
         ]
 
     @property
@@ -122,6 +119,6 @@ class PolicyInputs:
         self._states.destroy()
         if self._description is not None:
             self._description.destroy()
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
+        for text in self._texts:
+            text.destroy()
         self._node.destroy_publisher(self._active)

@@ -13,6 +13,8 @@ CAMERA_LOCKSTEP = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 STATE_LOCKSTEP = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 # Only the newest chunk or setpoint counts, and it must arrive.
 COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+# Texts of people and of speech nodes; texts that were kept are read as LATCHED.
+TEXT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 # A late joiner gets the last value.
 LATCHED = QoSProfile(
     depth=1,

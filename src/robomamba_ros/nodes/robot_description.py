@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from std_msgs.msg import String
-
 from robomamba_ros.data.state_messages import DESCRIPTION_MISSING
 from robomamba_ros.errors import ObservationError, RoboMambaError
-from robomamba_ros.nodes import qos
+from robomamba_ros.nodes.text_input import TextInput
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics, import_pinocchio
 
@@ -37,16 +35,14 @@ class RobotDescription:
         self._on_change = on_change
         self._kinematics: Kinematics | None = None
         self._problem = ''
-        self._subscription = None
+        self._text: TextInput | None = None
         if arm.urdf is not None and arm.urdf.topic is None:
             self._set(Kinematics(arm), '')
             return
         # Said now, not when the first message comes.
         import_pinocchio()
         self._set(None, DESCRIPTION_MISSING)
-        self._subscription = node.create_subscription(
-            String, 'robot_description', self._read, qos.LATCHED
-        )
+        self._text = TextInput(node, 'robot_description', self._read)
 
     @property
     def kinematics(self) -> Kinematics:
@@ -60,11 +56,11 @@ class RobotDescription:
         """Why there are no kinematics; '' where there are."""
         return self._problem
 
-    def _read(self, message: String) -> None:
+    def _read(self, text: str) -> None:
         if self._kinematics is not None:
             return
         try:
-            self._set(Kinematics(self._arm, message.data), '')
+            self._set(Kinematics(self._arm, text), '')
         except RoboMambaError as error:
             self._set(None, f'robot_description: {error}')
 
@@ -74,5 +70,5 @@ class RobotDescription:
 
     def destroy(self) -> None:
         """Unsubscribe."""
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
+        if self._text is not None:
+            self._text.destroy()

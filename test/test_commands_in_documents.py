@@ -1,0 +1,49 @@
+"""Commands in README and docs: what they say in YAML is YAML, and fits the type that is named."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[1]
+# The words before the type, and what the type is called in the modules of a package.
+SAID = {('topic', 'pub'): 'msg', ('service', 'call'): 'srv', ('action', 'send_goal'): 'action'}
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    """Return the place and the words of each `ros2` command that sends something."""
+    found = []
+    for path in (REPOSITORY / 'README.md', *sorted((REPOSITORY / 'docs').rglob('*.md'))):
+        for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
+            for text in re.findall(r'ros2 (?:topic pub|service call|action send_goal)[^`]*', line):
+                words = shlex.split(text, comments=True)
+                if '/' in ' '.join(words[3:]):  # else it only names the command
+                    found.append((f'{path.name}:{number}', words))
+    return found
+
+
+def message(words: list[str]) -> Any:
+    """Return what a command sends, filled into a message of the type that it names."""
+    kind = SAID[(words[1], words[2])]
+    position = next(i for i, word in enumerate(words) if f'/{kind}/' in word)
+    package, _, name = words[position].split('/')
+    made = getattr(import_module(f'{package}.{kind}'), name)
+    made = made() if kind == 'msg' else (made.Request if kind == 'srv' else made.Goal)()
+    for field, value in (yaml.safe_load(' '.join(words[position + 1 :])) or {}).items():
+        assert isinstance(getattr(made, field), type(value)), (field, value)
+        setattr(made, field, value)
+    return made
+
+
+def test_what_commands_of_the_documents_send_is_yaml_of_their_type() -> None:
+    pytest.importorskip('rclpy')
+    found = commands()
+    sent = {place: message(words) for place, words in found}
+    texts = {str(each.data) for each in sent.values() if hasattr(each, 'data')}
+    assert {'True', 'False', 'is the drawer open?'} <= texts
