@@ -11,11 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from robomamba_ros.actions.joint_limits import JointLimiter
-from robomamba_ros.control.foresight import Trajectory
-from robomamba_ros.control.handover import Handover
-from robomamba_ros.control.setpoint_loop import LoopState, SetpointLoop
-from robomamba_ros.control.twist_servo import BaseServo, PoseServo
+from robomamba_ros.control.senders import PositionSender, TrajectorySender, TwistSender
+from robomamba_ros.control.setpoint_loop import SetpointLoop
 from robomamba_ros.errors import ActionError, ObservationError
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.robots.kinematics import Kinematics
@@ -45,6 +42,13 @@ EVENTS = (
 )
 
 
+SENDERS = {
+    'joint_trajectory': TrajectorySender,
+    'forward_position': PositionSender,
+    'twist': TwistSender,
+}
+
+
 class Rig:
     """A loop and the fake arm that it drives, on a virtual clock.
 
@@ -72,29 +76,20 @@ class Rig:
             kinematics=self.kinematics,
             foresight='joint_trajectory' in kinds.values(),
         )
-        self.handovers: dict[str, Handover] = {}
+        self.senders = {}
         self.fine: dict[str, TrajectoryController] = {}
         self.sent: dict[str, int] = dict.fromkeys(kinds, 0)
         for output in arm.outputs:
             joints = arm.joints_of(output.part)
             names = [joint.name for joint in joints]
+            if output.part != 'gripper' and output.kind in SENDERS:
+                self.senders[output.part] = SENDERS[output.kind](blended or arm, output)
             if output.kind == 'joint_trajectory' and joints:
-                lead_ns = round((output.lead_s or arm.period_ns / NANOSECONDS) * NANOSECONDS)
-                columns = [arm.joints.index(joint) for joint in joints]
-                self.handovers[output.part] = Handover(
-                    (blended or arm).joints_of(output.part), columns, arm.period_ns, lead_ns
-                )
                 start = np.array([self.fake.positions[name] for name in names])
                 record = JointRecord(joints, FINE_NS / NANOSECONDS, start)
                 self.fine[output.part] = TrajectoryController(
                     names, start, self.now_ns, record=record
                 )
-        self.servos = {
-            part: BaseServo(arm) if part == 'base' else PoseServo(arm)
-            for part, kind in kinds.items()
-            if kind == 'twist'
-        }
-        self.limiters: dict[str, JointLimiter] = {}
         self.loop.enable(True)
 
     @property
@@ -144,60 +139,40 @@ class Rig:
             self.loop.update_state(self.measured)
 
     def command(self) -> None:
-        setpoint, trajectory = self.loop.tick(self.now_ns), self.loop.trajectory()
-        if trajectory is not None:
+        self.loop.tick(self.now_ns)
+        command = self.loop.command()
+        if command is not None and command.trajectory is not None:
             # Computing it takes time, in which the controllers go on.
             most = self.arm.period_ns // (2 * FINE_NS)
             self._go_on(self.tick_ns + FINE_NS * int(self.random.integers(most + 1)))
-        if setpoint is None:
-            for part, servo in self.servos.items():
-                self._drive(part, servo.brake())
-            for part, limiter in self.limiters.items():
-                self.fake.streams[part].command(limiter.brake())
-            self.limiters = {k: each for k, each in self.limiters.items() if not each.at_rest}
-            return
         for part, kind in self.kinds.items():
-            joints = [joint.name for joint in self.arm.joints_of(part)]
-            if kind == 'joint_trajectory' and trajectory is not None:
-                self._send(part, joints, trajectory)
-            elif kind == 'forward_position':
-                positions = np.array([setpoint.joints[name] for name in joints])
-                if self.handovers:
-                    limiter = self.limiters.get(part) or self._limiter(part, positions)
-                    positions = limiter.follow(positions)
-                self.fake.streams[part].command(positions)
-            elif kind == 'target_pose':
-                self.fake.poses[part].command(setpoint.pose)
-            elif kind == 'twist':
-                tracking = self.loop.status.state is LoopState.TRACKING
-                measured = self.measured
-                servo = self.servos[part]
-                self._drive(part, servo.twist(setpoint, measured, correct=tracking))
-
-    def _limiter(self, part: str, start: np.ndarray) -> JointLimiter:
-        period_s = self.arm.period_ns / NANOSECONDS
-        self.limiters[part] = JointLimiter(self.arm.joints_of(part), period_s, start)
-        return self.limiters[part]
+            if kind == 'target_pose' and command is not None:
+                self.fake.poses[part].command(command.setpoint.pose)
+            elif kind == 'joint_trajectory' and command is not None:
+                sent = self.senders[part].send(command, self.now_ns)
+                if sent is not None:
+                    self._send(part, *sent)
+            elif kind in ('forward_position', 'twist'):
+                sender = self.senders[part]
+                sent = sender.stop() if command is None else sender.send(command)
+                if sent is not None and kind == 'twist':
+                    self._drive(part, sent)
+                elif sent is not None:
+                    self.fake.streams[part].command(sent)
 
     def _drive(self, part: str, twist: np.ndarray) -> None:
         if part == 'base':
             twist = np.array([*twist[:2], 0.0, 0.0, 0.0, twist[2]])
         self.fake.twists[part].drive(twist[:3], twist[3:], self.now_ns)
 
-    def _send(self, part: str, joints: list[str], trajectory: Trajectory) -> None:
-        times_ns, points = self.handovers[part].begin(trajectory, self.now_ns)
-        message = JointTrajectory(
-            0,
-            tuple(joints),
-            tuple(
-                TrajectoryPoint(time_ns - self.now_ns, *point)
-                for time_ns, point in zip(times_ns, points, strict=True)
-            ),
-        )
+    def _send(self, part: str, since_ns: list[int], points: np.ndarray) -> None:
+        names = tuple(joint.name for joint in self.arm.joints_of(part))
+        rows = zip(since_ns, points, strict=True)
+        message = JointTrajectory(0, names, tuple(TrajectoryPoint(t, *row) for t, row in rows))
         self.sent[part] += 1
         self.fake.accept(part, message, self.now_ns)
         controller = self.fine[part]
-        still = TrajectoryPoint(self.now_ns, np.zeros(len(joints)), np.zeros(len(joints)))
+        still = TrajectoryPoint(self.now_ns, np.zeros(len(names)), np.zeros(len(names)))
         controller.accept(message, self.now_ns, still)
 
     def add(self, actions, names=None, space=ActionSpace.JOINT_DELTA, ahead_ns=0) -> None:

@@ -48,7 +48,7 @@ def test_whatever_is_asked_no_limit_is_exceeded(case, seed) -> None:
     assert exceeded(rig) == {}
     # They were reached, and trajectories replaced one another.
     assert rig.worst['acceleration'] > 0.95
-    assert all(rig.sent[part] > 5 for part in rig.handovers)
+    assert all(rig.sent[part] > 5 for part in rig.fine)
 
 
 @pytest.mark.parametrize('name', ['franka_fr3', 'ur5e', 'hsr'])

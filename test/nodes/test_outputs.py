@@ -16,9 +16,10 @@ from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from robomamba_ros.control.senders import Command
 from robomamba_ros.data.state_messages import nanoseconds
 from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.outputs import Command, Outputs
+from robomamba_ros.nodes.outputs import Outputs
 from robomamba_ros.spatial.transforms import move_in_base
 from robomamba_ros.types import (
     EE_DELTA_NAMES,

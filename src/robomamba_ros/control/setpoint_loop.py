@@ -14,6 +14,7 @@ from robomamba_ros.control.freshness import Freshness
 from robomamba_ros.control.history import StateHistory
 from robomamba_ros.control.metrics import MotionCounts
 from robomamba_ros.control.preview import Preview
+from robomamba_ros.control.senders import Command
 from robomamba_ros.control.status import ChunkReceipt, LoopState, LoopStatus
 from robomamba_ros.errors import ActionError, NotReadyError, ObservationError
 from robomamba_ros.robots.arm import ArmContract
@@ -192,6 +193,14 @@ class SetpointLoop:
         None where what they have still holds, and without foresight.
         """
         return self._commander.trajectory()
+
+    def command(self) -> Command | None:
+        """Return what controllers are to be sent after this tick; None for nothing."""
+        setpoint = self._setpoint
+        if setpoint is None:
+            return None
+        tracking = self._status.state is LoopState.TRACKING
+        return Command(setpoint, self._measured.newest, tracking, self.trajectory())
 
     def preview(self, now_ns: int) -> Preview:
         """Return the poses commanded lately, those still to come, and those given up."""

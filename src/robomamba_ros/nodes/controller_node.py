@@ -13,6 +13,7 @@ from typing import Any
 from robomamba_ros.actions.blending import Blending
 from robomamba_ros.control.lockstep import LockstepGate
 from robomamba_ros.control.metrics import LatencyWindow
+from robomamba_ros.control.senders import sends_trajectories
 from robomamba_ros.control.setpoint_loop import LoopState, SetpointLoop
 from robomamba_ros.errors import ActionError, ConfigError
 from robomamba_ros.nodes.chunk_input import ChunkInput
@@ -20,7 +21,7 @@ from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_valu
 from robomamba_ros.nodes.host import run
 from robomamba_ros.nodes.lifecycle import ManagedNode
 from robomamba_ros.nodes.markers import Markers
-from robomamba_ros.nodes.outputs import Command, Outputs, sends_trajectories
+from robomamba_ros.nodes.outputs import Outputs
 from robomamba_ros.nodes.parameter_tables import CONTROLLER
 from robomamba_ros.nodes.robot_description import RobotDescription
 from robomamba_ros.nodes.state_input import StateInput
@@ -56,7 +57,6 @@ class ControllerNode(ManagedNode):
         foresight = sends_trajectories(arm) and not self._dry_run
         self._loop = SetpointLoop(arm, blending=blending, foresight=foresight)
         self._enabled = False
-        self._state: RobotState | None = None
         self._setpoints = 0
         self._clear_measurements()
         self._outputs = Outputs(
@@ -121,7 +121,6 @@ class ControllerNode(ManagedNode):
         if state.stamp_ns != self._state_ns:
             self._state_ns = state.stamp_ns
             self._state_received_s = time.monotonic()
-        self._state = state
         self._loop.update_state(state)
         if self._gate is not None:
             self._gate.add_state(state.stamp_ns)
@@ -168,8 +167,9 @@ class ControllerNode(ManagedNode):
             self._outputs.stop()
             return False
         self._setpoints += 1
-        tracking = self._loop.status.state is LoopState.TRACKING
-        self._outputs.send(Command(setpoint, self._state, tracking, self._loop.trajectory()))
+        command = self._loop.command()
+        if command is not None:
+            self._outputs.send(command)
         return True
 
     def _counts(self) -> dict[str, int]:

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from robomamba_ros.control.senders import Command
 from robomamba_ros.errors import ConfigError
-from robomamba_ros.nodes.outputs.command import Command, CommandOutput
+from robomamba_ros.nodes.outputs.command import CommandOutput
 from robomamba_ros.nodes.outputs.gripper_action import GripperGoal
 from robomamba_ros.nodes.outputs.grippers import GripperTrajectory
 from robomamba_ros.nodes.outputs.positions import (
@@ -25,12 +26,7 @@ from robomamba_ros.nodes.outputs.twists import TwistOutput
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
 
-__all__ = ['Command', 'Outputs', 'sends_trajectories']
-
-
-def sends_trajectories(arm: ArmContract) -> bool:
-    """Return whether controllers of the arm get trajectories, and go on by themselves."""
-    return any(o.kind == 'joint_trajectory' and o.part != 'gripper' for o in arm.outputs)
+__all__ = ['Outputs']
 
 
 class Outputs:
@@ -98,7 +94,7 @@ def _make(
     if kind == 'gripper_command':
         return GripperGoal(node, arm, output, on_error)
     if kind == 'forward_position' and part != 'gripper':
-        return ForwardPosition(node, arm, output, catches_up=sends_trajectories(arm))
+        return ForwardPosition(node, arm, output)
     if kind == 'joint_trajectory' and part == 'gripper':
         return GripperTrajectory(node, arm, output)
     kinds: dict[str, Callable[[Any, ArmContract, Output], CommandOutput]] = {

@@ -1,27 +1,10 @@
-"""What every output gets in each control period, and what an output is."""
+"""What an output is: it publishes the commands of one part."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
-from robomamba_ros.control.foresight import Trajectory
-from robomamba_ros.types import RobotState, Setpoint
-
-
-@dataclass(frozen=True)
-class Command:
-    """The command of one control period.
-
-    measured: the newest state of the arm. tracking: whether a chunk is followed, by inputs that
-    are fresh. trajectory: what controllers of trajectories are to do from now on, None where that
-    is as before.
-    """
-
-    setpoint: Setpoint
-    measured: RobotState | None
-    tracking: bool
-    trajectory: Trajectory | None
+from robomamba_ros.control.senders import Command
 
 
 class CommandOutput(Protocol):

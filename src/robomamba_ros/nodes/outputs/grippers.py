@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from trajectory_msgs.msg import JointTrajectory
 
+from robomamba_ros.control.senders import Command, lead_ns
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.conversions import gripper_position, joint_trajectory
-from robomamba_ros.nodes.outputs.command import Command
-from robomamba_ros.nodes.outputs.trajectories import lead_ns
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
-import numpy as np
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
-from robomamba_ros.actions.joint_limits import JointLimiter
+from robomamba_ros.control.senders import Command, PositionSender
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.conversions import gripper_command, gripper_position, pose_to_stamped
-from robomamba_ros.nodes.outputs.command import Command
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
-from robomamba_ros.types import NANOSECONDS, Float64Array, Setpoint
+from robomamba_ros.types import Float64Array, Setpoint
 
 
 class _Streamed:
@@ -69,42 +67,26 @@ class TargetPose(_Streamed):
 
 
 class ForwardPosition(_Streamed):
-    """The positions of a part's joints, in the contract's order.
+    """The positions of a part's joints, in the contract's order."""
 
-    catches_up: other parts have controllers of trajectories, so the loop catches up with late
-    ticks. These joints have not moved meanwhile; a limiter of their own keeps them from jumping,
-    and delays them by its average.
-    """
-
-    def __init__(self, node: Any, arm: ArmContract, output: Output, *, catches_up: bool) -> None:
+    def __init__(self, node: Any, arm: ArmContract, output: Output) -> None:
         super().__init__(node, Float64MultiArray, output.name)
-        self._joints = arm.joints_of(output.part)
-        self._period_s = arm.period_ns / NANOSECONDS
-        self._catches_up = catches_up
-        self._limiter: JointLimiter | None = None
+        self._sender = PositionSender(arm, output)
 
     @property
     def at_rest(self) -> bool:
-        """Whether the limiter has come to rest, too."""
-        return self._limiter is None or self._limiter.at_rest
+        """Whether what is sent has come to rest, too."""
+        return self._sender.at_rest
 
-    def message(self, setpoint: Setpoint) -> Float64MultiArray:
-        """Return the positions."""
-        joints = np.array([setpoint.joints[joint.name] for joint in self._joints])
-        if self._catches_up:
-            if self._limiter is None:
-                self._limiter = JointLimiter(self._joints, self._period_s, joints)
-            joints = self._limiter.follow(joints)
-        return _numbers(joints)
+    def send(self, command: Command) -> None:
+        """Publish the positions."""
+        self._publish(_numbers(self._sender.send(command)))
 
     def stop(self) -> None:
         """Publish what is left to come to rest, then leave the controller where it is."""
-        if self._limiter is None:
-            return
-        if self._limiter.at_rest:
-            self._limiter = None
-        else:
-            self._publish(_numbers(self._limiter.brake()))
+        positions = self._sender.stop()
+        if positions is not None:
+            self._publish(_numbers(positions))
 
 
 class GripperState(_Streamed):

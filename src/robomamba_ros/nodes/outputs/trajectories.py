@@ -10,38 +10,30 @@ from typing import Any
 
 from trajectory_msgs.msg import JointTrajectory
 
-from robomamba_ros.control.handover import Handover
+from robomamba_ros.control.senders import Command, TrajectorySender
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.conversions import joint_trajectory
-from robomamba_ros.nodes.outputs.command import Command
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
-from robomamba_ros.types import NANOSECONDS
 
 
 class TrajectoryOutput:
-    """The trajectory of a part's joints, from a point about lead_s ahead on (see Handover)."""
+    """The trajectories of a part's joints."""
 
     def __init__(self, node: Any, arm: ArmContract, output: Output) -> None:
         self._node = node
-        own = arm.joints_of(output.part)
-        self._names = [joint.name for joint in own]
-        columns = [arm.joints.index(joint) for joint in own]
-        self._handover = Handover(own, columns, arm.period_ns, lead_ns(arm, output))
+        self._sender = TrajectorySender(arm, output)
+        self._names = [joint.name for joint in self._sender.joints]
         self._publisher = node.create_publisher(JointTrajectory, output.name, qos.COMMAND)
         self.count = 0
         self.at_rest = True
 
     def send(self, command: Command) -> None:
         """Publish the trajectory where it is another one than before."""
-        if command.trajectory is None:
-            return
-        # Computing it took time, in which the controller went on: what has passed is trimmed.
-        now_ns = int(self._node.get_clock().now().nanoseconds)
-        times_ns, points = self._handover.begin(command.trajectory, now_ns)
-        since_ns = [time_ns - now_ns for time_ns in times_ns]
-        self._publisher.publish(joint_trajectory(self._names, since_ns, points))
-        self.count += 1
+        sent = self._sender.send(command, int(self._node.get_clock().now().nanoseconds))
+        if sent is not None:
+            self._publisher.publish(joint_trajectory(self._names, *sent))
+            self.count += 1
 
     def stop(self) -> None:
         """Leave the controller at the end of the way, at rest."""
@@ -49,8 +41,3 @@ class TrajectoryOutput:
     def destroy(self) -> None:
         """Stop publishing."""
         self._node.destroy_publisher(self._publisher)
-
-
-def lead_ns(arm: ArmContract, output: Output) -> int:
-    """Return how far ahead the first point of a trajectory lies [ns]; one period by default."""
-    return arm.period_ns if output.lead_s is None else round(output.lead_s * NANOSECONDS)

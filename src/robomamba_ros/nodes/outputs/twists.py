@@ -6,10 +6,9 @@ from typing import Any
 
 from geometry_msgs.msg import Twist, TwistStamped
 
-from robomamba_ros.control.twist_servo import BaseServo, PoseServo
+from robomamba_ros.control.senders import Command, TwistSender
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.conversions import twist_message
-from robomamba_ros.nodes.outputs.command import Command
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
 from robomamba_ros.types import Float64Array
@@ -24,27 +23,29 @@ class TwistOutput:
 
     def __init__(self, node: Any, arm: ArmContract, output: Output) -> None:
         self._node = node
-        self._base = output.part == 'base'
-        self._servo = BaseServo(arm) if self._base else PoseServo(arm)
-        self._frame = '' if self._base else arm.base_frame
+        self._sender = TwistSender(arm, output)
+        self._frame = '' if output.part == 'base' else arm.base_frame
         self._stamped = output.stamped
         kind = TwistStamped if output.stamped else Twist
         self._publisher = node.create_publisher(kind, output.name, qos.COMMAND)
-        self._stopped = self.at_rest = True
+        self._stopped = True
         self.count = 0
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the last twist was zero."""
+        return self._sender.at_rest
 
     def send(self, command: Command) -> None:
         """Publish the velocity of this period, corrected while a chunk is followed."""
-        self._send(self._servo.twist(command.setpoint, command.measured, correct=command.tracking))
+        self._send(self._sender.send(command))
 
     def stop(self) -> None:
         """Publish what is left to come to rest, and once zero."""
-        if not self._stopped:
-            twist = self._servo.brake()
+        twist = self._sender.stop()
+        if twist is not None:
             self._send(twist)
-            self._stopped = not twist.any()
-            if self._stopped:
-                self._servo.reset()
+        self._stopped = self._sender.at_rest
 
     def destroy(self) -> None:
         """Publish a last zero twist and stop publishing."""
@@ -54,12 +55,12 @@ class TwistOutput:
 
     def _send(self, twist: Float64Array) -> None:
         numbers = twist.tolist()
-        if self._base:
+        if len(numbers) == 3:
             ahead, left, turn = numbers
             self._publish(twist_message((ahead, left, 0.0), (0.0, 0.0, turn)))
         else:
             self._publish(twist_message(numbers[:3], numbers[3:]))
-        self._stopped, self.at_rest = False, not twist.any()
+        self._stopped = False
 
     def _publish(self, twist: Twist) -> None:
         message = twist
