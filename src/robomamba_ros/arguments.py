@@ -99,7 +99,7 @@ POLICY_ARGUMENTS = (
 )
 _TASK = Argument('task', 'drawer-open', 'Meta-World task to simulate; it gives the instruction')
 _SIM = (
-    Argument('seed', 0, 'fixes where the objects of the simulation lie'),
+    Argument('seed', 0, 'fixes where the objects lie in the first episode; the next has the next'),
     Argument('mode', 'realtime', 'lockstep: simulated time waits for every command', MODES),
 )
 SIM_ARGUMENTS = (*_COMMON, _TASK, *_SIM)
@@ -140,7 +140,7 @@ def graph(values: Mapping[str, Any]) -> tuple[NodeSpec, ...]:
     if values.get('task'):
         # Nobody stands beside a simulated arm.
         options = replace(options, enabled=True)
-        return sim_graph(options, SimOptions(values['task'], seed=values['seed']))
+        return sim_graph(options, SimOptions(values['task'], values['seed'], endless=True))
     if values.get('fake'):
         return fake_graph(options)
     return policy_graph(options)

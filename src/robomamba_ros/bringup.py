@@ -75,11 +75,15 @@ class PolicyOptions:
 
 @dataclass(frozen=True)
 class SimOptions:
-    """The simulated arm: Meta-World task, seed of the objects' places, images per second."""
+    """The simulated arm: Meta-World task, seed of the objects' places, images per second.
+
+    endless: whether an episode that is over is followed by the next, with the next seed.
+    """
 
     task: str
     seed: int = 0
     camera_rate: float = 20.0
+    endless: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,7 @@ def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
         'task': sim.task,
         'seed': sim.seed,
         'camera_rate': sim.camera_rate,
+        'endless': sim.endless,
         # In lockstep the policy waits for an image at every inference.
         'camera_steps': policy.parameters['execute_steps'],
         'announce_instruction': not options.instruction,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
@@ -68,6 +68,28 @@ def graph(host, mode: str, policy: GoTo, checkpoint: Path, *others) -> None:
         ),
         *others,
     )
+
+
+def test_an_episode_that_is_over_is_followed_by_the_next_seed(
+    host, peer, goal, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr('robomamba_ros.simulation.metaworld.MAX_STEPS', 25)
+    common = {'arm': 'sawyer_sim', 'mode': 'lockstep', 'use_sim_time': True, 'execute_steps': 10}
+    sim = {'task': 'push', 'seed': 7, 'camera_size': CAMERA_SIZE, 'endless': True}
+    status = peer.record(DiagnosticStatus, 'sim_node/status', qos.LATCHED)
+    # The policy comes when the simulation has long been there.
+    host((SimNode, {'mode': 'lockstep', **sim}), (ControllerNode, {**common, 'enabled': True}))
+    peer.wait_for(lambda: bool(status), 'the simulation')
+    policy = partial(PolicyNode, load=lambda *_: GoTo(goal))
+    host((policy, {**common, 'checkpoint': str(tmp_path)}))
+
+    def seen() -> list[tuple[str, ...]]:
+        values = [{v.key: v.value for v in each.values} for each in status]
+        ends = [each for each in values if each['done'] == 'True']
+        return sorted({tuple(each[k] for k in ('episode', 'seed', 'step')) for each in ends})
+
+    peer.wait_for(lambda: len(seen()) >= 3, 'three episodes')
+    assert seen()[:3] == [('1', '7', '25'), ('2', '8', '25'), ('3', '9', '25')]
 
 
 def test_lockstep_over_topics_is_the_episode_in_one_loop(host, sim, goal, tmp_path) -> None:

@@ -31,7 +31,7 @@ MANAGED = ('controller_node', 'policy_node')
 class EpisodeResult:
     """One episode. latencies: the figures of /diagnostics by name, e.g. inference_p50_ms.
 
-    begin_ns, end_ns: simulated time of its reset and of its last step.
+    begin_ns, end_ns: simulated time of its first and of its last step.
     """
 
     task: str

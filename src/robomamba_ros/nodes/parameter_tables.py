@@ -113,6 +113,12 @@ SIM = (
     ParameterSpec(
         'announce_instruction', True, "publish the task's instruction on `instruction` at a reset"
     ),
+    ParameterSpec(
+        'endless',
+        False,
+        'when an episode is over, let policy_node and controller_node begin the next one, with the '
+        'next seed',
+    ),
     ParameterSpec('camera_size', 224, 'width and height of the images [px]', limits=(16, 2048)),
 )
 FAKE_ARM = (

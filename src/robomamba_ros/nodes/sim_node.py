@@ -13,6 +13,7 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
@@ -21,6 +22,7 @@ from robomamba_ros.errors import ObservationError, RoboMambaError
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.diagnostics import Rate
 from robomamba_ros.nodes.host import run
+from robomamba_ros.nodes.next_episode import LOOK_S, NextEpisode
 from robomamba_ros.nodes.parameter_tables import SIM
 from robomamba_ros.nodes.parameters import Parameters
 from robomamba_ros.nodes.sim_publishers import SimPublishers
@@ -64,7 +66,10 @@ class SimNode(Node):
             SimPublishers(self, arm, size, parameters['announce_instruction']),
             lockstep=lockstep,
             camera_steps=parameters['camera_steps'] if lockstep else camera_steps,
+            endless=parameters['endless'],
         )
+        if parameters['endless']:
+            self._go_on(robot)
         self._subscribe(arm, robot)
         if lockstep:
             self.create_timer(REPEAT_S, robot.repeat, clock=self._steady)
@@ -76,6 +81,22 @@ class SimNode(Node):
             robot.real_time_factor = rate.read(robot.ticks) * STEP_S
 
         self.create_timer(1.0, measure, clock=self._steady)
+
+    def _go_on(self, robot: SimulatedRobot) -> None:
+        """Let the next episode, with the next seed, follow when one is over."""
+
+        def begin() -> None:
+            seed = (self.get_parameter('seed').value + 1) % 2**31
+            self.set_parameters([Parameter('seed', value=seed)])
+            robot.reset(self.get_parameter('task').value, seed)
+
+        following = NextEpisode(self, begin, self.get_logger().warning)
+
+        def look() -> None:
+            if robot.done and not following.under_way:
+                following.start(enable=robot.commanded)
+
+        self.create_timer(LOOK_S, look, clock=self._steady)
 
     def _subscribe(self, arm: ArmContract, robot: SimulatedRobot) -> None:
         def on_target(message: PoseStamped) -> None:

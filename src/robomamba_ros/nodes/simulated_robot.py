@@ -1,7 +1,8 @@
 """The simulated robot between commands and publications: simulated time, episodes, two modes.
 
-realtime: `tick` steps with the newest command. lockstep: a step waits for the two commands
-stamped with it. Knows nothing about rclpy or topics.
+realtime: `tick` lets time pass; the arm stands still until somebody commands it, then every tick
+is a step with the newest command. lockstep: a step waits for the two commands stamped with it.
+Knows nothing about rclpy or topics.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from robomamba_ros.types import NANOSECONDS, Float64Array, RobotState, UInt8Arra
 
 # Simulated time goes on over a reset, by more than any buffer reaches back.
 EPISODE_GAP_NS = NANOSECONDS
+# An arm that was not told anything for so long is not commanded.
+COMMANDED_NS = NANOSECONDS
 
 
 class Outputs(Protocol):
@@ -35,14 +38,24 @@ class Outputs(Protocol):
 
 
 class SimulatedRobot:
-    """Steps one simulation; an image is taken every `camera_steps` steps from the reset."""
+    """Steps one simulation; an image is taken every `camera_steps` steps from the reset.
+
+    endless: whether somebody begins another episode when one is over; only said here.
+    """
 
     def __init__(
-        self, sim: MetaWorldSim, outputs: Outputs, *, lockstep: bool, camera_steps: int
+        self,
+        sim: MetaWorldSim,
+        outputs: Outputs,
+        *,
+        lockstep: bool,
+        camera_steps: int,
+        endless: bool,
     ) -> None:
         self._sim = sim
         self._outputs = outputs
         self._lockstep = lockstep
+        self._endless = endless
         self._camera_steps = camera_steps
         self._now_ns = 0
         self._episode = 0
@@ -59,7 +72,8 @@ class SimulatedRobot:
     def _begin(self) -> None:
         self._episode += 1
         self._now_ns += EPISODE_GAP_NS
-        self._begin_ns = self._now_ns
+        self._reset_ns = self._begin_ns = self._now_ns
+        self._begun = self._lockstep
         self._target, self._target_ns = self._sim.target_position, -1
         self._opening, self._opening_ns = 1.0, -1
         self._repeated_ns = -1
@@ -68,15 +82,25 @@ class SimulatedRobot:
 
     def command_position(self, position: Float64Array, stamp_ns: int) -> None:
         """Take the position (3,) to reach, base axes [m]."""
-        if stamp_ns >= self._begin_ns:  # else it was meant for the episode before
+        if stamp_ns >= self._reset_ns:  # else it was meant for the episode before
             self._target, self._target_ns = position, stamp_ns
             self._step_if_commanded()
 
     def command_gripper(self, opening: float, stamp_ns: int) -> None:
         """Take the gripper's opening, 0 closed .. 1 open."""
-        if stamp_ns >= self._begin_ns:
+        if stamp_ns >= self._reset_ns:
             self._opening, self._opening_ns = opening, stamp_ns
             self._step_if_commanded()
+
+    @property
+    def done(self) -> bool:
+        """Whether the episode is over."""
+        return self._sim.done
+
+    @property
+    def commanded(self) -> bool:
+        """Whether the arm has been commanded within the last second of simulated time."""
+        return self._target_ns > self._now_ns - COMMANDED_NS
 
     def _step_if_commanded(self) -> None:
         commanded = self._target_ns == self._opening_ns == self._now_ns
@@ -84,8 +108,10 @@ class SimulatedRobot:
             self.tick()
 
     def tick(self) -> None:
-        """Advance time by one step; after the end of an episode the robot stands still."""
-        if not self._sim.done:
+        """Advance time by one step; before and after an episode the robot stands still."""
+        if not self._begun and self._target_ns >= self._reset_ns:
+            self._begun, self._begin_ns = True, self._now_ns
+        if self._begun and not self._sim.done:
             self._sim.step(self._target, self._opening)
         self._now_ns += self._sim.dt_ns
         self.ticks += 1
@@ -98,7 +124,7 @@ class SimulatedRobot:
         self._repeated_ns = self._now_ns
 
     def _publish(self) -> None:
-        steps = (self._now_ns - self._begin_ns) // self._sim.dt_ns
+        steps = (self._now_ns - self._reset_ns) // self._sim.dt_ns
         # Rendered first, so that everything of one instant is sent at one instant.
         image = self._sim.render() if steps % self._camera_steps == 0 else None
         self._outputs.clock(self._now_ns)
@@ -122,10 +148,13 @@ class SimulatedRobot:
 
     def _message(self) -> str:
         sim, episode = self._sim, f'episode {self._episode}, {self._sim.instruction}'
+        if not self._begun:
+            return f'{episode}, seed {sim.seed}: begins with the first command'
         if not sim.done:
             return episode
+        then = 'the next one follows' if self._endless else '~/reset begins another'
         how = 'done' if sim.success else 'over without success'
-        return f'{episode}: {how} after {sim.steps} steps; ~/reset begins another'
+        return f'{episode}: {how} after {sim.steps} steps; {then}'
 
     def close(self) -> None:
         """Free the simulation."""
