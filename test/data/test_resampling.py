@@ -152,6 +152,45 @@ def test_a_clock_that_starts_over_begins_an_episode() -> None:
     assert made.report.breaks == {'the clock went back': 1}
 
 
+def test_a_clock_that_jumps_ahead_is_not_walked_tick_by_tick() -> None:
+    day = 86_400_000
+    made = resampler()
+    found = feed(made, range(0, 250, 50), range(0, 250, 50))
+    found += feed(made, range(day, day + 250, 50), range(day, day + 250, 50))
+    assert ticks(found) == [*range(0, 200, 50), None, *range(day, day + 200, 50)]
+    assert made.report.breaks == {'the clock jumped ahead': 1}
+    assert made.report.missing == {}
+    assert made.report.jumps == [(200 * MS, day * MS)]
+
+
+def test_clocks_that_jump_with_every_message_are_counted_and_a_few_are_said() -> None:
+    made = resampler()
+    for k in range(1000):
+        time_ms = 10**9 * (k % 2) + 20 * k
+        feed(made, [time_ms], [time_ms])
+    assert made.report.jump_count > 400
+    assert len(made.report.describe_jumps()) == 6
+
+
+def test_a_camera_that_is_silent_costs_no_memory() -> None:
+    made = resampler(('top', 'wrist'))
+    feed(made, range(0, 60_000, 50), range(0, 60_000, 10))
+    kept = [len(stream._entries) for stream in (made._images['top'], made._states)]
+    assert kept == [25, 121]
+
+
+def test_no_sample_spans_a_jump_of_the_arm() -> None:
+    made = resampler()
+    for stamp in range(1000, 1500, 10):
+        made.add_state(state(stamp * MS), "joint 'j'" if stamp == 1260 else '')
+        if stamp % 50 == 0:
+            made.add_image('top', stamp * MS, image(stamp * MS))
+    found = list(made.samples(final=True))
+    # A frame at 1200 says where the arm is at 1250, which is before the jump.
+    assert ticks(found) == [*range(1000, 1201, 50), None, *range(1300, 1401, 50)]
+    assert made.report.missing == {"joint 'j' jumped, as where a scene is reset": 1}
+
+
 def test_labels_cut_and_hold_from_their_time_on() -> None:
     made = Resampler(DT, {'top': BUDGET}, BUDGET)
     made.set_label(None)

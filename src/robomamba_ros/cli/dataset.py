@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robomamba_ros.cli.offsets import add_offset
+
 if TYPE_CHECKING:
     from robomamba_ros.data.bag_dataset import BagResult
     from robomamba_ros.data.lerobot.reader import LeRobotDataset
@@ -64,6 +66,7 @@ def _add_from_bag(verbs: Any) -> None:
         default='auto',
         help='from recorded commands or measured states; auto: commands where there are some',
     )
+    add_offset(parser)
     channels = parser.add_argument_group('channels, instead of all that go with the action space')
     channels.add_argument('--state-channels', nargs='+', metavar='NAME')
     channels.add_argument('--action-channels', nargs='+', metavar='NAME')
@@ -90,6 +93,7 @@ def convert(args: argparse.Namespace) -> int:
         task_topic=args.task_topic,
         episodes_by=args.episodes_by,
         actions=args.actions,
+        offsets_s=dict(args.offset),
     )
     options = DatasetOptions(
         space=ActionSpace(args.action_space),
@@ -127,8 +131,14 @@ def _print_result(result: BagResult, fps: int) -> None:
             f'  camera {camera}: {report.repeats[camera]} of {report.samples} frames repeat the '
             f'image before, mean age {age_ms:.1f} ms'
         )
+    delays = samples.clocks.delays.items()
+    if delays:
+        found = ', '.join(f'{name} {1e3 * each.delay_s:.1f} ms' for name, each in delays)
+        print(f'  recorded after their stamps: {found}')
     if result.short:
         print(f'  {result.short} episodes left out as too short, {result.short_frames} frames')
+    for line in report.describe_jumps():
+        print(f'  {line}')
     for title, counts in (
         ('episodes ended', report.breaks),
         ('steps without a frame', report.missing),
@@ -137,6 +147,8 @@ def _print_result(result: BagResult, fps: int) -> None:
     ):
         for reason, count in counts.most_common():
             print(f'  {title}: {count} x {reason}')
+    if hint := samples.episode_hint(result.episodes):
+        print(f'  hint: {hint}')
 
 
 def print_info(args: argparse.Namespace) -> int:

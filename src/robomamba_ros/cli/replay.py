@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from robomamba_ros.cli.load_options import add_load_options, load_options
+from robomamba_ros.cli.offsets import add_offset
 
 
 def add_parser(subparsers: Any) -> None:
@@ -46,6 +47,7 @@ def add_parser(subparsers: Any) -> None:
         metavar='CONDITION',
         help="a figure of the report and a limit, such as 'action_l1>0.02'; may be repeated",
     )
+    add_offset(parser)
     add_load_options(parser)
     parser.add_argument('--output', type=Path, default=Path('out/replay'), metavar='DIR')
     parser.set_defaults(run=run)
@@ -100,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
                     instruction=args.instruction,
                     execute_steps=args.execute_steps,
                     latency=latency,
+                    offsets_s=dict(args.offset),
                 )
                 report = PolicyReport(label, policy.spec.action_names, replay)
                 for threshold in thresholds:  # before the work, not after it

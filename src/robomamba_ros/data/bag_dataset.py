@@ -5,7 +5,7 @@ Knows nothing about how streams are brought to one clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ from robomamba_ros.data.lerobot.writer import LeRobotWriter
 from robomamba_ros.data.resampling import Break, Sample
 from robomamba_ros.errors import DataError
 from robomamba_ros.robots.arm import ArmContract
-from robomamba_ros.types import ActionSpace
+from robomamba_ros.types import NANOSECONDS, ActionSpace
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ class BagDataset:
         check_names('state', self._state, every)
         self._root, self._arm, self._sampling, self._options = root, arm, sampling, options
         self._writer: LeRobotWriter | None = None
+        self._sizes: dict[str, tuple[int, ...]] = {}
         self._stack = ExitStack()
 
     def add(self, bag: Bag, progress: Callable[[float], None] = lambda _: None) -> BagResult:
@@ -95,13 +96,18 @@ class BagDataset:
                 if isinstance(each, Break):
                     self._finish(result)
                 else:
-                    self._add(each, labels)
+                    self._add(each, labels, result)
             progress(share)
         self._finish(result)
         return result
 
-    def _add(self, sample: Sample, labels: ActionLabels) -> None:
+    def _add(self, sample: Sample, labels: ActionLabels, result: BagResult) -> None:
         images = {f'{CAMERA_PREFIX}{name}': image for name, image in sample.images.items()}
+        for name, image in sample.images.items():
+            size = self._sizes.setdefault(name, image.shape[:2])
+            if image.shape[:2] != size:
+                self._finish(result)
+                raise _other_size(result.samples, name, sample.stamp_ns, image.shape[:2], size)
         if self._writer is None:
             features = {
                 STATE: Feature('float32', (len(self._state),), self._state),
@@ -146,3 +152,14 @@ class BagDataset:
         trace: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+
+def _other_size(
+    samples: BagSamples, camera: str, time_ns: int, size: Sequence[int], first: Sequence[int]
+) -> DataError:
+    return DataError(
+        f'{samples.path}: images of {samples.image_topics[camera]} are {size[1]} x {size[0]} from '
+        f'{time_ns / NANOSECONDS:.3f} s on, before {first[1]} x {first[0]}; a data set has one '
+        f"size for each camera. The episodes before are in the set. Leave camera '{camera}' out "
+        'with --cameras, or convert the bags of each size into a set of their own'
+    )

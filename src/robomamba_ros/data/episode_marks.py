@@ -25,6 +25,8 @@ class EpisodeMarks:
 
     def __init__(self, task: str | None, *, marked: bool) -> None:
         self._task = task
+        # How often the task was said again without a change.
+        self.repeats = 0
         self._number: int | None = None if marked else 0
         self._count = 0
         self._said: Any = None
@@ -37,7 +39,9 @@ class EpisodeMarks:
 
     def take_task(self, message: Any) -> None:
         """Take the task in words, a std_msgs/String; an empty one is none."""
-        self._task = message.data.strip()
+        said = message.data.strip()
+        self.repeats += bool(said) and said == self._task
+        self._task = said
 
     def take_mark(self, message: Any, type_: str) -> None:
         """Take a mark, of one of MARK_TYPES.

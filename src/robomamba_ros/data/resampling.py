@@ -5,12 +5,13 @@ Every value counts as of its own stamp. Knows nothing about bags or data sets.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from robomamba_ros.data.command_messages import Command, Target
+from robomamba_ros.data.streams import Report, Stream
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.spatial.transforms import interpolate_states
 from robomamba_ros.types import NANOSECONDS, RobotState, UInt8Array
@@ -21,6 +22,8 @@ T = TypeVar('T')
 Label = tuple[int, str]
 # How far back the stamps of a stream may jump before its clock counts as started over.
 RESTART_NS = NANOSECONDS
+# How long all streams may be silent before that counts as a jump of their clocks, not as a gap.
+JUMP_NS = 10 * NANOSECONDS
 # A command holds this long after the end of where it leads; parts that hold the last one for ever.
 COMMAND_BUDGET_S = 0.5
 COMMAND_BUDGET_NS = round(COMMAND_BUDGET_S * NANOSECONDS)
@@ -46,64 +49,6 @@ class Sample:
 @dataclass(frozen=True)
 class Break:
     """Samples before and after it do not follow one another."""
-
-
-@dataclass
-class Report:
-    """What became of the streams; counts by stream, by camera or by reason.
-
-    late: values older than what came before. repeats: ticks without a new image. ages_ns: sum over
-    samples of the age of the image. missing: ticks without a sample. breaks: ends of episodes.
-    """
-
-    samples: int = 0
-    late: Counter[str] = field(default_factory=Counter)
-    repeats: Counter[str] = field(default_factory=Counter)
-    ages_ns: Counter[str] = field(default_factory=Counter)
-    missing: Counter[str] = field(default_factory=Counter)
-    breaks: Counter[str] = field(default_factory=Counter)
-
-
-class Stream(Generic[T]):
-    """Values by their stamps, as far back as they are needed."""
-
-    def __init__(self) -> None:
-        self._entries: deque[tuple[int, T]] = deque()
-
-    @property
-    def newest(self) -> tuple[int, T] | None:
-        """The last value and its stamp."""
-        return self._entries[-1] if self._entries else None
-
-    @property
-    def oldest_ns(self) -> int | None:
-        """The stamp of the first value that is still there."""
-        return self._entries[0][0] if self._entries else None
-
-    def reaches(self, time_ns: int) -> bool:
-        """Return whether a value of a time or later is there."""
-        return bool(self._entries) and self._entries[-1][0] >= time_ns
-
-    def add(self, stamp_ns: int, value: T) -> bool:
-        """Take a value; return whether it is newer than all before, else it is left out."""
-        if self.reaches(stamp_ns):
-            return False
-        self._entries.append((stamp_ns, value))
-        return True
-
-    def around(self, time_ns: int) -> tuple[tuple[int, T] | None, tuple[int, T] | None]:
-        """Return the last value not after a time, and the first one after it."""
-        before = None
-        for entry in self._entries:
-            if entry[0] > time_ns:
-                return before, entry
-            before = entry
-        return before, None
-
-    def forget_before(self, time_ns: int) -> None:
-        """Drop what is not needed from a time on: all but the last value not after it."""
-        while len(self._entries) > 1 and self._entries[1][0] <= time_ns:
-            self._entries.popleft()
 
 
 class Resampler:
@@ -140,6 +85,7 @@ class Resampler:
         self._states: Stream[RobotState] = Stream()
         self._commands: dict[str, Stream[Command]] = {part: Stream() for part in self._parts}
         self._labels: Stream[Label | None] = Stream()
+        self._jumps: dict[int, str] = {}
         self._decoded: dict[str, tuple[int, UInt8Array]] = {}
         self._tick_ns: int | None = None
         # Whether the last tick gave a sample, and whether the next one is where it is to be.
@@ -150,13 +96,17 @@ class Resampler:
     def add_image(self, camera: str, stamp_ns: int, decode: Callable[[], UInt8Array]) -> None:
         """Take an image, which is decoded only where a tick needs it."""
         self._add(camera, lambda: self._images[camera], stamp_ns, decode)
+        self._pass(stamp_ns)
 
-    def add_state(self, state: RobotState) -> None:
-        """Take a state of the arm."""
+    def add_state(self, state: RobotState, jumped: str = '') -> None:
+        """Take a state of the arm; jumped: what came there without a way from the state before."""
+        if jumped:
+            self._jumps[state.stamp_ns] = jumped
         self._add('states', lambda: self._states, state.stamp_ns, state)
+        self._pass(state.stamp_ns)
 
     def add_command(self, part: str, stamp_ns: int, command: Command) -> None:
-        """Take a command to a part of the robot."""
+        """Take a command to a part of the robot; a command may be for later, so no time passes."""
         self._add(f'commands to the {part}', lambda: self._commands[part], stamp_ns, command)
 
     def set_label(self, label: Label | None) -> None:
@@ -177,13 +127,21 @@ class Resampler:
     def _add(self, name: str, stream: Callable[[], Stream[T]], stamp_ns: int, value: T) -> None:
         newest = stream().newest
         if newest is not None and stamp_ns < newest[0] - RESTART_NS:
-            self._restart()
+            self._restart(newest[0], stamp_ns)
         if not stream().add(stamp_ns, value):
             self.report.late[name] += 1
-        self.now_ns = max(stamp_ns, self.now_ns or stamp_ns)
 
-    def _restart(self) -> None:
+    def _pass(self, stamp_ns: int) -> None:
+        """Let time go on to a stamp; before the first tick, drop what is too old for it."""
+        self.now_ns = max(stamp_ns, self.now_ns or stamp_ns)
+        if self._next_tick() is None:
+            streams: list[Stream[Any]] = [*self._images.values(), self._states]
+            for stream in streams:
+                stream.forget_before(self.now_ns - self._patience_ns - RESTART_NS)
+
+    def _restart(self, from_ns: int, to_ns: int) -> None:
         """Begin anew, as where a simulation or a bag starts over; the label stays."""
+        self.report.add_jump(from_ns, to_ns)
         self._out.extend(self.samples(final=True))
         self._out.extend(self._break('the clock went back'))
         label = self._labels.newest
@@ -218,19 +176,36 @@ class Resampler:
                 return
             sample = self._sample(tick_ns, label[1])
         except ObservationError as error:
-            self.report.missing[str(error)] += 1
-            yield from self._break(str(error))
+            self._anchored = False
+            self._tick_ns = tick_ns + self._dt_ns
+            later_ns = self._next_stamp(self._tick_ns)
+            if later_ns is not None and later_ns > self._tick_ns + JUMP_NS:
+                self.report.add_jump(tick_ns, later_ns)
+                self._tick_ns = later_ns
+                yield from self._break('the clock jumped ahead')
+            else:
+                self.report.missing[str(error)] += 1
+                yield from self._break(str(error))
         else:
             if sample.label != self._label:
                 yield from self._break('the task or the recording changed')
             self._label, self._running = sample.label, True
             self.report.samples += 1
             yield sample
-        self._anchored = False
-        self._tick_ns = tick_ns + self._dt_ns
+            self._anchored = False
+            self._tick_ns = tick_ns + self._dt_ns
+        assert self._tick_ns is not None
         streams: list[Stream[Any]] = [*self._images.values(), *self._commands.values()]
         for stream in (*streams, self._states, self._labels):
             stream.forget_before(self._tick_ns)
+        for stamp_ns in [each for each in self._jumps if each <= tick_ns]:
+            del self._jumps[stamp_ns]
+
+    def _next_stamp(self, time_ns: int) -> int | None:
+        """Return the first stamp after a time at which anything was seen, None for none."""
+        streams: list[Stream[Any]] = [*self._images.values(), self._states]
+        later = [after[0] for stream in streams if (after := stream.around(time_ns)[1])]
+        return min(later, default=None)
 
     def _anchor(self, tick_ns: int) -> None:
         """Move the tick on to the stamp of the next image of the first camera."""
@@ -244,6 +219,12 @@ class Resampler:
 
     def _sample(self, tick_ns: int, label: Label) -> Sample:
         end_ns = tick_ns + self._dt_ns
+        before, after = self._states.around(end_ns)
+        exact = before is not None and before[0] == end_ns
+        last_ns = end_ns if exact or after is None else after[0]
+        for stamp_ns, what in self._jumps.items():
+            if tick_ns < stamp_ns <= last_ns:
+                raise ObservationError(f'{what} jumped, as where a scene is reset')
         chosen = {name: self._choose(name, tick_ns) for name in self._images}
         return Sample(
             stamp_ns=tick_ns,

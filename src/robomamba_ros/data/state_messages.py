@@ -58,12 +58,15 @@ class StateJoiner:
         self._quaternion: Float64Array | None = None
         self._given = False
 
-    def add(self, stream: str, message: Any) -> RobotState | None:
+    def add(self, stream: str, message: Any, stamp_ns: int | None = None) -> RobotState | None:
         """Take a message of a stream of the contract; return what it completes.
 
         A sensor_msgs/JointState, a geometry_msgs/PoseStamped or a nav_msgs/Odometry.
+        stamp_ns: instead of the message's own [ns].
         """
-        arm, stamps, stamp_ns = self._arm, self._stamps, nanoseconds(message.header.stamp)
+        arm, stamps = self._arm, self._stamps
+        if stamp_ns is None:
+            stamp_ns = nanoseconds(message.header.stamp)
         leads = stream == self._leads
         if stream == 'ee_pose':
             self._newest[stream] = pose_from_stamped(message, arm.base_frame)

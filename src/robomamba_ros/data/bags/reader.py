@@ -67,7 +67,7 @@ class Bag:
         self._folder = TemporaryDirectory(prefix='robomamba_bag_')
         self._files: list[StorageFile] = []
         try:
-            self._open(_storage_paths(self.path, self._warn))
+            self._open(_storage_paths(self.path, self.warn))
         except BaseException:
             self.close()
             raise
@@ -81,7 +81,7 @@ class Bag:
             counts[topic.name] += topic.count
             offers.setdefault(topic.name, {}).update(dict.fromkeys(topic.offers))
             if types.setdefault(topic.name, topic.type) != topic.type:
-                self._warn(
+                self.warn(
                     f"topic '{topic.name}' of {self.path} has messages of two types, "
                     f'{types[topic.name]} and {topic.type}; only the first are read'
                 )
@@ -99,7 +99,7 @@ class Bag:
         self.end_ns = max((file.end_ns for file in self._files), default=0)
         if not sum(counts.values()):
             self.start_ns = self.end_ns = 0
-            self._warn(f'{self.path} holds no messages')
+            self.warn(f'{self.path} holds no messages')
 
     @property
     def count(self) -> int:
@@ -162,6 +162,20 @@ class Bag:
         for record, data in self._read(topics, plain, start_ns):
             yield record._replace(data=data)
 
+    def stored(self, topics: Collection[str], start_ns: int = 0) -> Iterator[Record]:
+        """Yield the messages of `topics` as they are stored, in the order of their recording.
+
+        start_ns: nothing that was recorded before it [ns]. What is odd is not said.
+        """
+        for _, _, record in heapq.merge(*self._streams(topics, start_ns), key=itemgetter(0, 1)):
+            if record is not None and record.type == self.topics[record.topic].type:
+                yield record
+
+    def warn(self, text: str) -> None:
+        """Add to the warnings what is not among them yet."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
     def _read(
         self, topics: Collection[str], convert: Callable[[Record], Value], start_ns: int = 0
     ) -> Iterator[tuple[Record, Value]]:
@@ -169,9 +183,7 @@ class Bag:
         refused: Counter[str] = Counter()
         reasons: dict[str, str] = {}
         backwards, last_ns = 0, 0
-        for _, _, record in heapq.merge(*self._streams(topics, start_ns), key=itemgetter(0, 1)):
-            if record is None or record.type != self.topics[record.topic].type:
-                continue
+        for record in self.stored(topics, start_ns):
             backwards += record.log_ns < last_ns
             last_ns = record.log_ns
             try:
@@ -182,11 +194,11 @@ class Bag:
             else:
                 yield record, value
         for name, count in refused.items():
-            self._warn(
+            self.warn(
                 f"{count} messages of topic '{name}' of {self.path} are left out: {reasons[name]}"
             )
         if backwards:
-            self._warn(f'the times of recording in {self.path} go backwards {backwards} times')
+            self.warn(f'the times of recording in {self.path} go backwards {backwards} times')
 
     def _streams(
         self, topics: Collection[str], start_ns: int
@@ -208,17 +220,13 @@ class Bag:
         failures = []
         for path in paths:
             try:
-                self._files.append(StorageFile(path, Path(self._folder.name), self._warn))
+                self._files.append(StorageFile(path, Path(self._folder.name), self.warn))
             except DataError as error:
                 failures.append(str(error))
         if not self._files:
             raise DataError('; '.join(failures))
         for failure in failures:
-            self._warn(f'{failure}; it is left out')
-
-    def _warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
+            self.warn(f'{failure}; it is left out')
 
     def close(self) -> None:
         """Close every file."""

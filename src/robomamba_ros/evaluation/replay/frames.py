@@ -32,22 +32,15 @@ class Frame:
 
 
 class Film:
-    """A few frames from start to end of a bag.
+    """A few frames from start to end of a recording.
 
     views: looked up when a frame is drawn. notes: why a path was not drawn.
     """
 
-    def __init__(
-        self,
-        arm: ArmContract,
-        views: CameraViews,
-        start_ns: int,
-        end_ns: int,
-    ) -> None:
+    def __init__(self, arm: ArmContract, views: CameraViews) -> None:
         self._cameras = {camera.name: camera for camera in arm.cameras}
         self._views = views
-        self._every_ns = max((end_ns - start_ns) // FRAMES, 1)
-        self._next_ns: int | None = None
+        self._next = 0.0
         self.frames: list[Frame] = []
         self.notes: list[str] = []
 
@@ -57,16 +50,16 @@ class Film:
         anchor: Pose,
         joints: Mapping[str, float],
         path: Float64Array,
-        now_ns: int,
+        share: float,
     ) -> None:
-        """Keep the observation's images if enough time has passed since the last ones.
+        """Keep the observation's images if enough of the recording has passed since the last ones.
 
         path: the poses (n, 7) that are predicted from the pose `anchor` on, n 0 where none are.
-        joints: where they were at the observation.
+        joints: where they were at the observation. share: of the recording that has passed, 0..1.
         """
-        if self._next_ns is not None and now_ns < self._next_ns:
+        if share < self._next:
             return
-        self._next_ns = now_ns + self._every_ns
+        self._next = share + 1.0 / FRAMES
         for name, image in observation.images.items():
             drawn = image
             if not len(path):

@@ -38,7 +38,7 @@ ROWS = (
     ('first_command_s', 'until the first command', 1.0, 's'),
     ('observation_to_command_ms.p50', 'observation to command, p50', 1.0, 'ms'),
     ('observation_to_command_ms.p99', 'observation to command, p99', 1.0, 'ms'),
-    ('restarts', 'times the clock went back', 1.0, ''),
+    ('restarts', 'times the clock jumped', 1.0, ''),
 )
 
 

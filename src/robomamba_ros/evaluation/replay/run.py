@@ -6,7 +6,8 @@ beside it. The same bag, policy and latency give the same predictions, byte for 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from robomamba_ros.control.freshness import Freshness
@@ -14,6 +15,8 @@ from robomamba_ros.control.policy_loop import ObservationBuffer, PolicyLoop
 from robomamba_ros.control.setpoint_loop import LoopState, SetpointLoop
 from robomamba_ros.data.bags.reader import Bag
 from robomamba_ros.data.chunk_arrays import predicted_poses
+from robomamba_ros.data.resampling import JUMP_NS
+from robomamba_ros.data.streams import describe_jump
 from robomamba_ros.errors import ActionError, DataError, ObservationError
 from robomamba_ros.evaluation.replay.comparison import Comparison
 from robomamba_ros.evaluation.replay.frames import Film
@@ -24,6 +27,9 @@ from robomamba_ros.evaluation.replay.trace import Stall, Trace
 from robomamba_ros.policies.base import ChunkPolicy, PolicySpec
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import NANOSECONDS, ActionChunk, Observation, RobotState, UInt8Array
+
+# How many jumps of the clock are said with their times.
+JUMPS_SAID = 5
 
 
 class _Watched:
@@ -53,8 +59,9 @@ class _Watched:
 class Replay:
     """One policy on one bag.
 
-    instruction: instead of the bag's. execute_steps: instead of the policy's. stopwatch: wall time
-    [s]; it measures inference and changes nothing else. trace, comparison, film: what came of it.
+    instruction: instead of the bag's. execute_steps: instead of the policy's. offsets_s: what is
+    added to the stamps of a stream [s]. stopwatch: wall time [s]; it measures inference and changes
+    nothing else. trace, comparison, film: what came of it.
     """
 
     def __init__(
@@ -68,11 +75,12 @@ class Replay:
         instruction: str | None = None,
         execute_steps: int | None = None,
         latency: Latency = fixed_latency(0.0),  # noqa: B008
+        offsets_s: Mapping[str, float] | None = None,
     ) -> None:
         spec = policy.spec
         self.execute_steps = spec.execute_steps if execute_steps is None else execute_steps
         self._bag, self._arm = bag, arm
-        self._inputs = BagInputs(bag, arm, spec, instruction)
+        self._inputs = BagInputs(bag, arm, spec, instruction, offsets_s)
         self._latency = latency
         self._predictions = predictions
         cameras = {camera.name: camera.budget_s for camera in arm.cameras}
@@ -89,7 +97,7 @@ class Replay:
         }
         self._freshness = Freshness(self.budgets_s)
         self.comparison = Comparison(spec, self.execute_steps)
-        self.film = Film(arm, self._inputs.views, bag.start_ns, bag.end_ns)
+        self.film = Film(arm, self._inputs.views)
         self.trace = Trace(self.budgets_s)
         self._pending: tuple[int, ActionChunk] | None = None
         self._new_chunk_ns: int | None = None
@@ -108,14 +116,13 @@ class Replay:
         for now_ns, messages in self._inputs.instants():
             if self._now_ns is None:
                 self.trace.start_ns = self._tick_ns = now_ns
-            elif now_ns < self._now_ns:
-                self._start_over(now_ns)
+            elif now_ns < self._now_ns or now_ns > self._now_ns + JUMP_NS:
+                self._jump(self._now_ns, now_ns)
             self._now_ns = self.trace.end_ns = now_ns
             self._advance(now_ns)
             for message in messages:
                 self._inputs.deliver(message, self)
-                log_ns = message.log_ns - self._bag.start_ns
-                progress(log_ns / max(self._bag.end_ns - self._bag.start_ns, 1))
+            progress(self._inputs.share)
             self._infer(now_ns)
             self._advance(now_ns + 1)
         self.comparison.finish()
@@ -146,9 +153,15 @@ class Replay:
         """Take what is wrong with a message."""
         self.trace.problems.add(str(error))
 
-    def _start_over(self, now_ns: int) -> None:
-        """Begin an episode: the clock went back, as where a simulation or a bag starts again."""
-        self.trace.restarts += 1
+    def _jump(self, then_ns: int, now_ns: int) -> None:
+        """Begin an episode: the clock went back, as where a simulation starts again, or ahead."""
+        if self.trace.chunk_stamps:
+            self.trace.restarts += 1
+        else:  # what came before, as a message without a time, does not count
+            self.trace.start_ns = now_ns
+            self.trace.recorded = array('d')
+        if self.trace.restarts < JUMPS_SAID:
+            self._bag.warn(f'{self._bag.path}: {describe_jump(then_ns, now_ns)}')
         self._buffer.clear()
         self._inference.reset()
         self._control.reset(at_once=True)
@@ -191,7 +204,7 @@ class Replay:
         self.comparison.add_chunk(chunk, path)
         self._predictions.add_chunk(chunk, path, self._pending[0])
         assert self._policy.observation is not None
-        self.film.add(self._policy.observation, then.pose, then.joints, path, now_ns)
+        self.film.add(self._policy.observation, then.pose, then.joints, path, self._inputs.share)
 
     def _follow(self, now_ns: int) -> None:
         assert self._pending is not None

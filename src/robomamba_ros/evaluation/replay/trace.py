@@ -59,7 +59,7 @@ class Trace:
     chunk_stamps; latency_ns, simulated; inference_s, in wall time: by chunk. seam_jumps_m,
     trimmed_steps, and command_age_s, the age of the observation at its first command: by followed
     chunk. ages_s: stream -> its age at every tick. limited, followed: setpoints that the limits
-    changed, of all that followed a chunk. restarts: how often the clock went back. problems: of
+    changed, of all that followed a chunk. restarts: how often the clock jumped. problems: of
     messages and observations; refused: of chunks. recorded: stamp [ns], x, y, z, opening, flat.
     """
 
