@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robomamba_ros.control.lockstep import LockstepGate, LockstepStep
-from robomamba_ros.control.policy_loop import ObservationBuffer, PolicyLoop
+from robomamba_ros.control.observation_buffer import ObservationBuffer
+from robomamba_ros.control.policy_loop import PolicyLoop
 from robomamba_ros.control.setpoint_loop import SetpointLoop
 from robomamba_ros.policies.base import CameraSpec, PolicySpec
 from robomamba_ros.robots.arm import load_arm

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from robomamba_ros.control.policy_loop import ObservationBuffer
+from robomamba_ros.control.observation_buffer import ObservationBuffer
 from robomamba_ros.control.policy_runner import Outlets, PolicyRunner, RunnerState
 from robomamba_ros.control.questions import Questions
 from robomamba_ros.control.target_loop import TargetLoop
@@ -179,13 +179,20 @@ class Running:
     def __init__(self, policy, buffer=None, **options):
         self.buffer = buffer or full_buffer()
         self.now_ns = SECOND
-        self.given, self.answers, self.errors = [], [], []
+        self.given, self.answers, self.errors, self.withdrawn = [], [], [], 0
         self._out = threading.Semaphore(0)
-        outlets = Outlets(*(self._into(x) for x in (self.given, self.answers, self.errors)))
+        given, answer, error = (self._into(x) for x in (self.given, self.answers, self.errors))
+        outlets = Outlets(given, self._withdraw, answer, error)
         self.runner = PolicyRunner(policy, self.buffer, outlets, lambda: self.now_ns, **options)
 
     def _into(self, where):
         return lambda what: (where.append(what), self._out.release())
+
+    def _withdraw(self):
+        self.withdrawn += 1
+
+    def instruct(self, text):
+        self.runner.ask(self.buffer.set_instruction(text))
 
     def wait(self):
         assert self._out.acquire(timeout=LIMIT_S)
@@ -218,6 +225,34 @@ def test_a_disabled_runner_infers_nothing_and_says_so():
         state, reason = running.status()
         assert state is RunnerState.WAITING
         assert reason.startswith('front is late: 0.980 s old')
+
+
+def test_a_new_instruction_withdraws_the_chunk_of_the_last_and_gives_one_at_once():
+    policy = Policy(Gives.CHUNKS)
+    with Running(policy) as running:
+        running.runner.enable(True)
+        running.wait()
+        # Nothing is due for two steps; the same words again change nothing.
+        running.instruct(running.buffer.instruction)
+        assert running.withdrawn == 0
+        running.instruct('close it')
+        assert running.withdrawn == 1
+        running.wait()
+        assert policy.inferred[-1] == 'close it'
+        assert policy.resets == 1
+        assert [chunk.stamp_ns for chunk in running.given] == [SECOND, SECOND]
+
+
+def test_a_chunk_that_is_being_inferred_for_the_last_instruction_is_not_given():
+    policy = Policy(Gives.CHUNKS)
+    with Running(policy) as running:
+        policy.during = lambda: policy.inferred.count('close it') or running.instruct('close it')
+        running.runner.enable(True)
+        running.wait()
+        assert len(policy.inferred) == 2
+        assert policy.inferred[-1] == 'close it'
+        assert len(running.given) == 1
+        assert running.withdrawn == 1
 
 
 def test_enabling_and_new_instructions_ask_for_a_target_and_then_it_is_idle():

@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_demonstrations import small_run, write_store
 
-from robomamba_ros.training.augmentation import Augmentation
+from robomamba_ros.errors import ConfigError
+from robomamba_ros.policies.anolevla.config import read_config
+from robomamba_ros.training.augmentation import Augmentation, blacken, dropped
 from robomamba_ros.training.loop import Trainer
 
 
@@ -70,3 +72,28 @@ def test_a_sequence_is_changed_as_a_whole(tmp_path):
     assert not torch.equal(moves[0], moves[1])
     for name in ('state', 'actions', 'valid', 'instruction'):
         assert torch.equal(getattr(plain, name), getattr(changed, name))
+
+
+def test_cameras_drop_out_in_their_share_of_sequences_and_whole():
+    black = dropped(0, 3, 4000, (0.0, 0.25), slice(1000, 3000), times=2)
+    assert black.shape == (4000, 2)
+    assert not black[:, 0].any()
+    assert black[:, 1].float().mean().item() == pytest.approx(0.25, abs=0.03)
+    assert torch.equal(black[::2], black[1::2])
+    assert torch.equal(black, dropped(0, 3, 4000, (0.0, 0.25), slice(1000, 3000), times=2))
+    images = blacken(torch.zeros(4000, 2, 3, 2, 2), black)
+    assert torch.equal(images[:, 1, 0, 0, 0] == -1.0, black[:, 1])
+    assert not images[:, 0].any()
+
+
+def test_a_camera_that_drops_out_in_training_is_one_the_policy_can_do_without(tmp_path):
+    data = write_store(tmp_path / 'data', episodes=4, steps=7)
+    trainer = Trainer(small_run(data, tmp_path / 'a', camera_dropout={'front': 0.5}))
+    assert [camera.optional for camera in trainer.network.config.spec.cameras] == [True]
+    black = (trainer._batch().images == -1.0).flatten(1).all(1)
+    assert 0 < black.sum() < len(black)
+    trainer.save()
+    path = tmp_path / 'a' / 'checkpoint' / 'config.yaml'
+    assert read_config(path, 'a').spec.cameras[0].optional
+    with pytest.raises(ConfigError, match="camera in camera_dropout 'wrist'"):
+        Trainer(small_run(data, tmp_path / 'b', camera_dropout={'wrist': 0.5}))

@@ -84,7 +84,7 @@ def test_a_streamed_forward_pass_is_the_policys_own_stream(data, tmp_path, first
     samples = Samples.load(data)
     tokenizer = InstructionTokenizer.train(META.instructions, 300, 16)
     torch.manual_seed(0)
-    network = AnoleVLA(network_config(read_template(config), META, tokenizer.vocabulary))
+    network = AnoleVLA(network_config(config, read_template(config), META, tokenizer.vocabulary))
     with torch.no_grad():
         for layer in network.backbone.layers:  # or what is remembered would not reach the actions
             layer.mixer.dt_proj.bias.add_(2.0)

@@ -1,4 +1,4 @@
-"""The recent images of one camera, each with the depth image of its time.
+"""The recent images of each camera with the depth image of their time, and sets of one time.
 
 Knows nothing about ROS, nor about how pixels are decoded.
 """
@@ -6,7 +6,7 @@ Knows nothing about ROS, nor about how pixels are decoded.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
@@ -16,7 +16,7 @@ from robomamba_ros.types import NANOSECONDS, Float32Array, UInt8Array
 Image: TypeAlias = UInt8Array | Callable[[], UInt8Array]
 Depth: TypeAlias = Float32Array | Callable[[], Float32Array]
 
-# Depth is often computed from the images, and comes some frames later.
+# Depth is often computed from the images, and comes some frames later; so do other cameras.
 KEPT = 8
 
 
@@ -37,19 +37,20 @@ class Frame(NamedTuple):
 
 
 class CameraFrames:
-    """The newest colour image, and the newest one that is complete: with depth, if it needs it.
+    """The recent colour images of a camera, and those that are complete: with depth, if needed.
 
+    kept: how many images to keep; a camera with depth keeps KEPT.
     A depth image belongs to the colour image nearest in time, no further from it than half the
     shortest interval between images of either stream, nor than the camera's budget. Before there
     is an interval the stamps must be equal.
     """
 
-    def __init__(self, *, needs_depth: bool, budget_s: float) -> None:
+    def __init__(self, *, needs_depth: bool, budget_s: float, kept: int = KEPT) -> None:
         self._needs_depth = needs_depth
         self._budget_ns = round(budget_s * NANOSECONDS)
-        self._images: deque[tuple[int, Image]] = deque(maxlen=KEPT if needs_depth else 1)
+        self._images: deque[tuple[int, Image]] = deque(maxlen=KEPT if needs_depth else kept)
         self._depths: deque[tuple[int, Depth]] = deque(maxlen=KEPT)
-        self.complete: Frame | None = None
+        self.complete: tuple[Frame, ...] = ()
 
     @property
     def newest(self) -> Frame | None:
@@ -60,7 +61,7 @@ class CameraFrames:
         """Take a colour image; one that is not newer than the last is ignored."""
         if not self._images or stamp_ns > self._images[-1][0]:
             self._images.append((stamp_ns, image))
-            self.complete = self._match() if self._needs_depth else self.newest
+            self.complete = self._match()
 
     def add_depth(self, stamp_ns: int, depth: Depth) -> None:
         """Take a depth image; one that is not newer than the last is ignored."""
@@ -72,7 +73,7 @@ class CameraFrames:
         """Forget every image."""
         self._images.clear()
         self._depths.clear()
-        self.complete = None
+        self.complete = ()
 
     @property
     def tolerance_ns(self) -> int:
@@ -84,10 +85,75 @@ class CameraFrames:
         ]
         return min(min(intervals, default=0) // 2, self._budget_ns)
 
-    def _match(self) -> Frame | None:
-        tolerance_ns = self.tolerance_ns
+    def _match(self) -> tuple[Frame, ...]:
+        """Return the complete frames, the newest first."""
+        if not self._needs_depth:
+            return tuple(Frame(*entry) for entry in reversed(self._images))
+        tolerance_ns, matched = self.tolerance_ns, []
         for stamp_ns, image in reversed(self._images):
             apart = [abs(depth_ns - stamp_ns) for depth_ns, _ in self._depths]
             if apart and min(apart) <= tolerance_ns:
-                return Frame(stamp_ns, image, self._depths[apart.index(min(apart))][1])
+                depth = self._depths[apart.index(min(apart))][1]
+                matched.append(Frame(stamp_ns, image, depth))
+        return tuple(matched)
+
+
+def newest_set(
+    required: Mapping[str, Sequence[Frame]],
+    optional: Mapping[str, Sequence[Frame]],
+    max_skew_ns: int,
+) -> dict[str, Frame] | None:
+    """Return the newest images of one time by camera, None where the required ones have none.
+
+    Frames of each camera come newest first. Every required camera is in the set, an optional one
+    where it has an image of that time. The stamps of a set lie within max_skew_ns.
+    """
+    leading = required or _newest_camera(optional)
+    if not all(leading.values()):
         return None
+    # No set can be newer than the camera whose newest image is the oldest.
+    slowest = min(leading.values(), key=lambda frames: frames[0].stamp_ns, default=())
+    for reference in slowest:
+        chosen = {name: _nearest(frames, reference) for name, frames in leading.items()}
+        if _skew_ns(chosen) <= max_skew_ns:
+            return _joined(chosen, reference, optional, max_skew_ns)
+    return None if leading else {}
+
+
+def _newest_camera(cameras: Mapping[str, Sequence[Frame]]) -> dict[str, Sequence[Frame]]:
+    """Return the camera with the newest image, none where none has any."""
+    present = {name: frames for name, frames in cameras.items() if frames}
+    name = max(present, key=lambda name: present[name][0].stamp_ns, default=None)
+    return {} if name is None else {name: present[name]}
+
+
+def _joined(
+    chosen: dict[str, Frame],
+    reference: Frame,
+    optional: Mapping[str, Sequence[Frame]],
+    max_skew_ns: int,
+) -> dict[str, Frame]:
+    """Return the set with every optional image that stays within the skew."""
+    for name, frames in optional.items():
+        if frames:
+            joined = {**chosen, name: _nearest(frames, reference)}
+            chosen = joined if _skew_ns(joined) <= max_skew_ns else chosen
+    return chosen
+
+
+def smallest_skew_ns(cameras: Mapping[str, Sequence[Frame]]) -> int:
+    """Return how far apart the images nearest to one time are [ns]; each camera has some."""
+    slowest = min(cameras.values(), key=lambda frames: frames[0].stamp_ns)
+    return min(
+        _skew_ns({name: _nearest(frames, reference) for name, frames in cameras.items()})
+        for reference in slowest
+    )
+
+
+def _nearest(frames: Sequence[Frame], reference: Frame) -> Frame:
+    return min(frames, key=lambda frame: abs(frame.stamp_ns - reference.stamp_ns))
+
+
+def _skew_ns(chosen: Mapping[str, Frame]) -> int:
+    stamps = [frame.stamp_ns for frame in chosen.values()]
+    return max(stamps) - min(stamps)

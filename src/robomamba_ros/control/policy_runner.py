@@ -12,7 +12,8 @@ from enum import Enum
 from typing import Any, TypeAlias, cast
 
 from robomamba_ros.control.inference import InferenceThread, Job
-from robomamba_ros.control.policy_loop import ObservationBuffer, PolicyLoop
+from robomamba_ros.control.observation_buffer import ObservationBuffer
+from robomamba_ros.control.policy_loop import PolicyLoop
 from robomamba_ros.control.questions import Questions
 from robomamba_ros.control.target_loop import TargetLoop
 from robomamba_ros.errors import ConfigError, ObservationError, RoboMambaError
@@ -54,9 +55,13 @@ class RunnerStatus:
 
 @dataclass(frozen=True)
 class Outlets:
-    """What takes what the policy gives, from the thread that it runs in."""
+    """What takes what the policy gives, from the thread that it runs in.
+
+    withdraw: takes note that what was given is not wanted any more, from the thread that says so.
+    """
 
     given: Callable[[Given], None]
+    withdraw: Callable[[], None]
     answer: Callable[[str], None]
     error: Callable[[Exception], None]
 
@@ -128,11 +133,20 @@ class PolicyRunner:
         if enabled:
             self.ask()
 
-    def ask(self) -> None:
-        """Follow a new instruction: chunks do so anyway, a target is asked for."""
-        if isinstance(self._loop, TargetLoop):
-            self._loop.ask()
-        self._sent = False
+    def ask(self, changed: bool = False) -> None:
+        """Follow the instruction: a target is asked for.
+
+        changed: it is another one. What was given for the last one is withdrawn, and the next
+        chunk comes from the next observation. In lockstep it comes when it is due.
+        """
+        with self._giving:
+            if isinstance(self._loop, TargetLoop):
+                self._loop.ask()
+            elif self._loop is not None and changed and self._thread is not None:
+                self._loop.renew()
+            if changed and self._enabled:
+                self._outlets.withdraw()
+            self._sent = False
         self.notify()
 
     def question(self, text: str) -> None:
@@ -201,7 +215,8 @@ class PolicyRunner:
 
     def _on_given(self, given: Given | None) -> None:
         with self._giving:
-            if given is not None and self._enabled:
+            overtaken = isinstance(self._loop, PolicyLoop) and self._loop.overtaken
+            if given is not None and self._enabled and not overtaken:
                 self._problem = ''
                 self._sent = True
                 self._outlets.given(given)

@@ -5,7 +5,7 @@ Knows nothing about ROS. Any thread may ask; one answers.
 
 from __future__ import annotations
 
-from robomamba_ros.control.policy_loop import ObservationBuffer
+from robomamba_ros.control.observation_buffer import ObservationBuffer
 from robomamba_ros.policies.base import AnsweringPolicy
 
 

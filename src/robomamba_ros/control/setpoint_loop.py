@@ -167,6 +167,11 @@ class SetpointLoop:
         self.counts.add_seam(receipt.seam_jump_m, receipt.seam_jump_rad, receipt.seam_jump_joint)
         return receipt
 
+    def withdraw_chunk(self, reason: str) -> None:
+        """Brake where a chunk is followed: its sender takes it back. The next one continues."""
+        if self._status.state is LoopState.TRACKING:
+            self._stop(reason, LoopState.HOLDING)
+
     def tick(self, now_ns: int) -> Setpoint | None:
         """Return the command for the control period that begins now; once per period.
 

@@ -5,7 +5,7 @@ Knows nothing about ROS, threads or how targets are followed.
 
 from __future__ import annotations
 
-from robomamba_ros.control.policy_loop import ObservationBuffer
+from robomamba_ros.control.observation_buffer import ObservationBuffer
 from robomamba_ros.policies.base import TargetPolicy
 from robomamba_ros.types import PoseTarget
 

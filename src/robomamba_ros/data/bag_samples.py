@@ -223,7 +223,8 @@ class BagSamples:
 
     def _image(self, camera: Camera, message: Message) -> None:
         decode = partial(camera_to_rgb, message.content, camera)
-        self._resampler.add_image(camera.name, self.clocks.stamp(camera.name, message), decode)
+        stamp_ns = camera.taken_ns(self.clocks.stamp(camera.name, message))
+        self._resampler.add_image(camera.name, stamp_ns, decode)
 
     def _command(self, part: str, message: Message) -> None:
         now_ns = self._resampler.now_ns or 0

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from robomamba_ros.control.policy_loop import ObservationBuffer, PolicyLoop
+from robomamba_ros.control.observation_buffer import observation_buffer
+from robomamba_ros.control.policy_loop import PolicyLoop
 from robomamba_ros.control.setpoint_loop import SetpointLoop
 from robomamba_ros.policies.base import ChunkPolicy
 from robomamba_ros.robots.arm import ArmContract
@@ -64,8 +65,7 @@ def run_episode(
     """
     sim.reset(None, seed)
     policy.reset()
-    camera = next(camera for camera in arm.cameras if camera.name == CAMERA)
-    buffer = ObservationBuffer(policy.spec, {CAMERA: camera.budget_s}, arm.budgets_s)
+    buffer = observation_buffer(policy.spec, arm)
     buffer.set_instruction(sim.instruction if instruction is None else instruction)
     inference = PolicyLoop(policy, buffer, execute_steps=execute_steps)
     # Nine tasks reach further than the arm's contract says.

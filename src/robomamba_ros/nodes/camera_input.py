@@ -43,7 +43,8 @@ class CameraInput:
         def decode() -> UInt8Array:
             return camera_to_rgb(message, self._camera)
 
-        self._on_image(self._camera.name, nanoseconds(message.header.stamp), decode)
+        stamp_ns = self._camera.taken_ns(nanoseconds(message.header.stamp))
+        self._on_image(self._camera.name, stamp_ns, decode)
 
     def destroy(self) -> None:
         """Unsubscribe."""

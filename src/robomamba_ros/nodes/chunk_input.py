@@ -12,18 +12,22 @@ from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from robomamba_ros.errors import ActionError
 from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.chunk_messages import ChunkJoiner
+from robomamba_ros.nodes.chunk_messages import ChunkJoiner, is_withdrawal
 from robomamba_ros.types import ActionChunk
 
 
 class ChunkInput:
-    """Calls back with every chunk whose two messages have come, or with what is wrong with it."""
+    """Calls back with every chunk whose two messages have come, or with what is wrong with it.
+
+    on_withdrawal: called where the sender says that its last chunk is not to be followed further.
+    """
 
     def __init__(
         self,
         node: Any,
         frame: str,
         on_chunk: Callable[[ActionChunk], None],
+        on_withdrawal: Callable[[], None],
         on_error: Callable[[ActionError], None],
     ) -> None:
         self._node = node
@@ -33,6 +37,9 @@ class ChunkInput:
         joiner = ChunkJoiner(frame)
 
         def on_targets(message: MultiDOFJointTrajectory) -> None:
+            if is_withdrawal(message):
+                on_withdrawal()
+                return
             self._take(joiner.add_targets, message)
 
         def on_joints(message: JointTrajectory) -> None:

@@ -67,6 +67,19 @@ def chunk_to_messages(
     return targets, joints
 
 
+def withdrawal(stamp_ns: int, frame: str) -> MultiDOFJointTrajectory:
+    """Return the `action_chunk` that says: what was sent before is not to be followed further."""
+    message = MultiDOFJointTrajectory()
+    message.header.stamp = time_message(stamp_ns)
+    message.header.frame_id = frame
+    return message
+
+
+def is_withdrawal(targets: Any) -> bool:
+    """Tell whether an `action_chunk` is one that `withdrawal` makes: no actions of no space."""
+    return not targets.points and not targets.joint_names
+
+
 def messages_to_chunk(targets: Any, joints: Any, frame: str) -> ActionChunk:
     """Return the chunk that two messages of one stamp carry; the inverse of chunk_to_messages.
 

@@ -69,7 +69,9 @@ class ControllerNode(ManagedNode):
             self._connections.append(description)
         self._states = StateInput(self, arm, mode, self._on_state, self.warn, description)
         self._connections.append(self._states)
-        self._chunks = ChunkInput(self, arm.base_frame, self._on_chunk, self.warn)
+        self._chunks = ChunkInput(
+            self, arm.base_frame, self._on_chunk, self._on_withdrawal, self.warn
+        )
         self._connections.append(self._chunks)
         self.sole_topics = (*arm.inputs, 'action_chunk', 'joint_chunk')
         self._connections.append(
@@ -132,6 +134,9 @@ class ControllerNode(ManagedNode):
             self._step_in_lockstep()
         elif self._enabled:
             self._follow(chunk, self._now_ns())
+
+    def _on_withdrawal(self) -> None:
+        self._loop.withdraw_chunk('the policy took its chunk back, as for a new instruction')
 
     def _follow(self, chunk: ActionChunk, now_ns: int) -> None:
         if self._dry_run:

@@ -11,11 +11,12 @@ from typing import Any
 
 from sensor_msgs.msg import CameraInfo, Image
 
-from robomamba_ros.control.policy_loop import ObservationBuffer
+from robomamba_ros.control.observation_buffer import ObservationBuffer
 from robomamba_ros.data.image_messages import camera_intrinsics, depth_to_metres
 from robomamba_ros.data.state_messages import nanoseconds
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.nodes import qos
+from robomamba_ros.robots.arm import Camera
 
 
 class DepthInput:
@@ -28,7 +29,7 @@ class DepthInput:
     def __init__(
         self,
         node: Any,
-        camera: str,
+        camera: Camera,
         mode: str,
         buffer: ObservationBuffer,
         on_data: Callable[[int], None],
@@ -41,12 +42,13 @@ class DepthInput:
         self._on_error = on_error
         self._frame: str | None = None
         self.count = 0
-        self.topic = f'camera/{camera}/depth'
+        name = self._name = camera.name
+        self.topic = f'camera/{name}/depth'
         profile = qos.camera(mode)
         self._subscriptions = [
             node.create_subscription(Image, self.topic, self._on_depth, profile),
             node.create_subscription(
-                CameraInfo, f'camera/{camera}/camera_info', self._on_info, profile
+                CameraInfo, f'camera/{name}/camera_info', self._on_info, profile
             ),
         ]
 
@@ -56,20 +58,20 @@ class DepthInput:
         if frame != self._frame:
             if self._frame is not None:
                 error = (
-                    f"{self._camera}/depth is in the frame '{frame}', camera_info in "
+                    f"{self._name}/depth is in the frame '{frame}', camera_info in "
                     f"'{self._frame}'; give depth that is registered to the images"
                 )
                 self._on_error(ObservationError(error))
             return
-        stamp_ns = nanoseconds(message.header.stamp)
-        self._buffer.add_depth(self._camera, stamp_ns, partial(depth_to_metres, message))
+        stamp_ns = self._camera.taken_ns(nanoseconds(message.header.stamp))
+        self._buffer.add_depth(self._name, stamp_ns, partial(depth_to_metres, message))
         self._on_data(stamp_ns)
 
     def _on_info(self, message: CameraInfo) -> None:
         try:
-            self._buffer.set_intrinsics(self._camera, *camera_intrinsics(message))
+            self._buffer.set_intrinsics(self._name, *camera_intrinsics(message))
         except ObservationError as error:
-            self._on_error(ObservationError(f'{self._camera}: {error}'))
+            self._on_error(ObservationError(f'{self._name}: {error}'))
         else:
             self._frame = message.header.frame_id
 

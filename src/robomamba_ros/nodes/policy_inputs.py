@@ -12,7 +12,7 @@ from typing import Any
 
 from std_msgs.msg import String
 
-from robomamba_ros.control.policy_loop import ObservationBuffer
+from robomamba_ros.control.observation_buffer import observation_buffer
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.camera_input import CameraInput
 from robomamba_ros.nodes.depth_input import DepthInput
@@ -30,10 +30,11 @@ class PolicyInputs:
 
     buffer: the observation; state: the newest one, for anchoring what follows from it; topics:
     those that only one node may publish. on_data: called with the stamp of what came in.
-    on_instruction, on_question: to be set; called when there is a new one.
+    on_instruction, on_question: to be set; called when there is a new one, on_instruction with
+    whether it is another than the last.
     """
 
-    on_instruction: Callable[[], None]
+    on_instruction: Callable[[bool], None]
     on_question: Callable[[str], None]
 
     def __init__(
@@ -50,9 +51,7 @@ class PolicyInputs:
         self.instruction = ''
         self.state: RobotState | None = None
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=256)
-        self.buffer = ObservationBuffer(
-            spec, {camera.name: camera.budget_s for camera in arm.cameras}, arm.budgets_s
-        )
+        self.buffer = observation_buffer(spec, arm)
         wanted = {camera.name: camera for camera in spec.cameras}
         self._cameras: dict[str, CameraInput | DepthInput] = {}
         for camera in arm.cameras:
@@ -61,7 +60,7 @@ class PolicyInputs:
                 self._cameras[name] = CameraInput(node, camera, mode, self._on_image)
             if name in wanted and wanted[name].depth:
                 self._cameras[f'{name}/depth'] = DepthInput(
-                    node, name, mode, self.buffer, on_data, on_error
+                    node, camera, mode, self.buffer, on_data, on_error
                 )
         self.topics = (*arm.inputs, *(camera.topic for camera in self._cameras.values()))
         hung = {c.name for c in arm.cameras if c.link} if spec.gives is Gives.TARGETS else set()
@@ -94,9 +93,9 @@ class PolicyInputs:
     def set_instruction(self, text: str) -> None:
         """Use an instruction from the next inference on, and say so on `active_instruction`."""
         self.instruction = text
-        self.buffer.set_instruction(text)
+        changed = self.buffer.set_instruction(text)
         self._active.publish(String(data=text))
-        self.on_instruction()
+        self.on_instruction(changed)
 
     def arrived_s(self, stamp_ns: int) -> float | None:
         """Return the wall time at which the image stamped so arrived, if it is remembered."""

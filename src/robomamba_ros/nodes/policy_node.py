@@ -77,7 +77,7 @@ class PolicyNode(ManagedNode):
         self._runner = PolicyRunner(
             self._policy,
             self._inputs.buffer,
-            Outlets(self._publish, self._outputs.answer, self.warn),
+            Outlets(self._publish, self._outputs.withdraw, self._outputs.answer, self.warn),
             self._now_ns,
             execute_steps=parameters['execute_steps'],
             lockstep=self._lockstep,
@@ -151,6 +151,7 @@ class PolicyNode(ManagedNode):
             'policy': self._policy.spec.name,
             'instruction': inputs.instruction,
             'question_problem': status.question_problem,
+            'cameras_absent': ', '.join(inputs.buffer.absent),
             'chunks_sent': outputs.chunks,
             'targets_sent': outputs.targets,
         }

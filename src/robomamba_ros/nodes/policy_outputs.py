@@ -16,7 +16,7 @@ from robomamba_ros.control.approach import approach_chunk
 from robomamba_ros.control.policy_runner import Given
 from robomamba_ros.errors import ActionError
 from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.chunk_messages import chunk_to_messages, predicted_path
+from robomamba_ros.nodes.chunk_messages import chunk_to_messages, predicted_path, withdrawal
 from robomamba_ros.nodes.conversions import pose_to_stamped
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics, base_T_optical
@@ -84,6 +84,12 @@ class PolicyOutputs:
             return False
         self._send(*self._last[1:])
         return True
+
+    def withdraw(self) -> None:
+        """Say that the last chunk is not to be followed any further."""
+        stamp_ns = int(self._node.get_clock().now().nanoseconds)
+        message = withdrawal(stamp_ns, self._arm.base_frame)
+        self._publishers['action_chunk'].publish(message)
 
     def answer(self, text: str) -> None:
         """Publish an answer."""

@@ -29,12 +29,14 @@ class CameraSpec:
     """A camera the policy needs: images of exactly (height, width, 3), RGB uint8.
 
     depth: whether it also needs depth (height, width) in metres and the intrinsics.
+    optional: whether it was trained to do without: black is shown in the place of its image.
     """
 
     name: str
     height: int
     width: int
     depth: bool = False
+    optional: bool = False
 
 
 class Gives(str, Enum):

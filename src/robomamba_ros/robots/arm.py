@@ -54,6 +54,9 @@ __all__ = ['ArmContract', 'Camera', 'CartesianLimits', 'Workspace', 'input_kind'
 ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8')
 TRANSPORTS = ('raw', 'compressed')
 
+# Cameras of 10 Hz and more always have images as near to one another as this [s].
+MAX_CAMERA_SKEW_S = 0.05
+
 
 @dataclass(frozen=True)
 class ArmContract:
@@ -61,6 +64,7 @@ class ArmContract:
 
     Joints may come on several topics: the streams joint_states, joint_states_2, .. publishers: how
     many nodes may publish on the topic of each stream.
+    max_camera_skew_s: how far apart the images of one observation may be taken [s].
     """
 
     name: str
@@ -79,6 +83,7 @@ class ArmContract:
     publishers: Mapping[str, int] = field(default_factory=dict)
     interlocks: tuple[Interlock, ...] = ()
     speed_scaling: SpeedScaling | None = None
+    max_camera_skew_s: float = MAX_CAMERA_SKEW_S
 
     @property
     def period_ns(self) -> int:
@@ -135,7 +140,7 @@ def load_arm(name_or_path: str) -> ArmContract:
 
 def _read_arm(document: object, folder: Path, errors: list[str]) -> ArmContract:
     keys = 'name frames control_rate_hz joints cameras inputs cartesian workspace outputs'
-    optional = ('urdf', 'gripper', 'interlocks', 'speed_scaling')
+    optional = ('urdf', 'gripper', 'interlocks', 'speed_scaling', 'max_camera_skew_s')
     root = Section(document, '', errors, keys.split(), optional)
     frames = root.section('frames', ('base', 'end_effector'))
     inputs = read_inputs(root)
@@ -161,6 +166,9 @@ def _read_arm(document: object, folder: Path, errors: list[str]) -> ArmContract:
         speed_scaling=read_speed_scaling(root.section('speed_scaling', ('topic', 'budget_s')))
         if root.has('speed_scaling')
         else None,
+        max_camera_skew_s=root.positive('max_camera_skew_s', 's')
+        if root.has('max_camera_skew_s')
+        else MAX_CAMERA_SKEW_S,
     )
     _check_together(arm, root)
     return arm
@@ -248,7 +256,7 @@ def _read_gripper(section: Section) -> Gripper:
 _PLACES = ('base_T_camera', 'ee_T_camera', 'link')
 _CAMERA_KEYS = (
     ('name', 'topic', 'encoding', 'budget_s', 'required'),
-    ('transport', 'depth_topic', 'info_topic', *_PLACES),
+    ('transport', 'depth_topic', 'info_topic', 'latency_s', *_PLACES),
 )
 
 
@@ -271,6 +279,7 @@ def _read_camera(camera: Section) -> Camera:
         _read_pose(camera, 'base_T_camera'),
         _read_pose(camera, 'ee_T_camera'),
         camera.text('link', *FRAME) if camera.has('link') else None,
+        camera.number('latency_s') if camera.has('latency_s') else 0.0,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robomamba_ros.types import Float64Array, Pose
+from robomamba_ros.types import NANOSECONDS, Float64Array, Pose
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Gripper:
 class Camera:
     """A camera: its topic, how its pixels come, and the age at which an image is too old [s].
 
+    required: whether the robot is to be moved by policies only while this camera is there.
+    latency_s: how much later than the image was taken its stamp is [s].
     depth_topic, info_topic: depth image registered to the colour image, and CameraInfo.
     base_T_camera: pose of the optical frame of a camera that never moves. ee_T_camera: of one that
     moves with the end effector, in its frame. link: the optical frame in the URDF, of one that
@@ -59,6 +61,11 @@ class Camera:
     base_T_camera: Pose | None = None  # noqa: N815
     ee_T_camera: Pose | None = None  # noqa: N815
     link: str | None = None
+    latency_s: float = 0.0
+
+    def taken_ns(self, stamp_ns: int) -> int:
+        """Return when the image with this stamp was taken [ns]."""
+        return stamp_ns - round(self.latency_s * NANOSECONDS)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ camera stands. A function of the seed and the step; knows nothing about what is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Sets these numbers apart from those that draw the samples of the same seed and step.
-_STREAM = 1
+# Set these numbers apart from those that draw the samples of the same seed and step.
+_STREAM, _DROPOUT_STREAM = 1, 2
 
 
 @dataclass(frozen=True)
@@ -91,3 +92,21 @@ class Changes:
         """Return where points (n, k, 2) of the first camera's image, -1..1 over it, are then."""
         shift = torch.from_numpy(self.shift[:, 0]).to(pixels.device)
         return pixels + shift[:, None] * (2.0 / side)
+
+
+def dropped(
+    seed: int, step: int, count: int, shares: Sequence[float], mine: slice, times: int
+) -> Tensor:
+    """Return which cameras (n, cameras) show black in one training step, as booleans.
+
+    shares: of the `count` sequences, by camera. The rows are those of `mine`, each `times` times in
+    a row: a camera that is gone is gone for the whole sequence.
+    """
+    rng = np.random.default_rng([seed, step, _DROPOUT_STREAM])
+    black = rng.random((count, len(shares))) < np.array(shares)
+    return torch.from_numpy(np.repeat(black[mine], times, axis=0))
+
+
+def blacken(images: Tensor, black: Tensor) -> Tensor:
+    """Return images (n, cameras, 3, s, s) in -1..1 with those black that `black` marks."""
+    return images.masked_fill(black.to(images.device)[:, :, None, None, None], -1.0)

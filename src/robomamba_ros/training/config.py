@@ -23,7 +23,8 @@ class TrainConfig:
     instruction, the first of these; 0 for all. policy: a file of config/policies by name, or a
     path; its cameras, state and actions give way to those of the data. initial: a checkpoint to
     start from, in the place of `policy`. emphasis: how much more often than others an instruction
-    is drawn.
+    is drawn. camera_dropout: in which share of the sequences a camera shows black; the policy can
+    do without such a camera then.
 
     acceleration_weight is the paper's lambda_acc (not stated there); localization_weight 0 turns
     the localisation loss off. streaming: ticks over which the state is carried, execute_steps of
@@ -69,6 +70,7 @@ class TrainConfig:
     validation_samples: int = 2048
     patience: int = 0
     emphasis: dict[str, float] = field(default_factory=dict)
+    camera_dropout: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.stage1_steps + self.stage2_steps <= 0 or self.batch_size <= 0:
@@ -81,6 +83,9 @@ class TrainConfig:
                 f'batch_size ({self.batch_size}) must be a multiple of streaming '
                 f'({self.streaming}): a batch is made of whole sequences'
             )
+        for camera, share in self.camera_dropout.items():
+            if share >= 1.0:
+                raise ConfigError(f'camera_dropout of {camera} is {share}; give less than 1')
         if self.action_space and self.action_space not in list(ActionSpace):
             spaces = [space.value for space in ActionSpace]
             raise ConfigError(unknown_name('action_space', self.action_space, spaces))

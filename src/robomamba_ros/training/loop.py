@@ -21,6 +21,7 @@ from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.checkpoint import save
 from robomamba_ros.policies.checkpoint import torch_device
 from robomamba_ros.policies.normalization import Normalization
+from robomamba_ros.training.augmentation import blacken, dropped
 from robomamba_ros.training.batches import Batch, BatchReader, BatchSampler, fit_normalization
 from robomamba_ros.training.checkpointing import RunFiles
 from robomamba_ros.training.config import TrainConfig
@@ -167,15 +168,20 @@ class Trainer:
         """Return this process's part of the step's batch."""
         config, mine = self.config, self._group.mine
         batch = self._sampler.batch(self.step, mine)
-        if not config.augmentation.does_something:
-            return batch
         count, cameras = config.batch_size // config.streaming, batch.images.shape[1]
-        changes = config.augmentation.draw(config.seed, self.step, count, cameras)
-        changes = changes.rows(mine, config.streaming)
-        return batch._replace(
-            images=changes.images(batch.images),
-            pixels=changes.pixels(batch.pixels, batch.images.shape[-1]),
-        )
+        if config.augmentation.does_something:
+            changes = config.augmentation.draw(config.seed, self.step, count, cameras)
+            changes = changes.rows(mine, config.streaming)
+            batch = batch._replace(
+                images=changes.images(batch.images),
+                pixels=changes.pixels(batch.pixels, batch.images.shape[-1]),
+            )
+        if config.camera_dropout:
+            names = [camera.name for camera in self.network.config.spec.cameras]
+            shares = [config.camera_dropout.get(name, 0.0) for name in names]
+            black = dropped(config.seed, self.step, count, shares, mine, config.streaming)
+            batch = batch._replace(images=blacken(batch.images, black))
+        return batch
 
     def _validate(self, stage: int) -> float | None:
         """Measure the held-out error where it is due; keep the best weights, and end a stage."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 
 from robomamba_ros.data.demonstrations import DatasetMeta
-from robomamba_ros.errors import ConfigError
+from robomamba_ros.errors import ConfigError, unknown_name
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.checkpoint import check_vocabulary
 from robomamba_ros.policies.anolevla.config import AnoleVLAConfig, read_config
@@ -62,8 +62,8 @@ def make_network(
     Raises CheckpointError where the weights are not those of their configuration.
     """
     if not config.initial:
-        return AnoleVLA(network_config(template, meta, vocabulary)), ()
-    network = AnoleVLA(network_config(template, meta, template.language.vocabulary))
+        return AnoleVLA(network_config(config, template, meta, vocabulary)), ()
+    network = AnoleVLA(network_config(config, template, meta, template.language.vocabulary))
     path = checkpoint_directory(config.initial) / WEIGHTS
     fresh = _fresh_parts(template.spec, network.config.spec)
     begun = {name: x for name, x in network.state_dict().items() if name.startswith(fresh)}
@@ -76,11 +76,17 @@ def make_network(
     return network, fresh
 
 
-def network_config(template: AnoleVLAConfig, meta: DatasetMeta, vocabulary: int) -> AnoleVLAConfig:
+def network_config(
+    config: TrainConfig, template: AnoleVLAConfig, meta: DatasetMeta, vocabulary: int
+) -> AnoleVLAConfig:
     """Return the network of `template` with what a data set sees, measures and does.
 
-    Raises ConfigError where the data set's images have not the size that the network reads.
+    Raises ConfigError where the data set's images have not the size that the network reads, or it
+    lacks a camera that is to be dropped.
     """
+    for name in config.camera_dropout:
+        if name not in meta.cameras:
+            raise ConfigError(unknown_name('camera in camera_dropout', name, meta.cameras))
     if meta.crops[0].target != template.vision.image_size:
         raise ConfigError(
             f"the data set has images of {meta.crops[0].target} px, policy '{template.spec.name}' "
@@ -91,7 +97,10 @@ def network_config(template: AnoleVLAConfig, meta: DatasetMeta, vocabulary: int)
         template,
         spec=replace(
             template.spec,
-            cameras=tuple(CameraSpec(name, crop.height, crop.width) for name, crop in views),
+            cameras=tuple(
+                CameraSpec(name, crop.height, crop.width, optional=name in config.camera_dropout)
+                for name, crop in views
+            ),
             state_names=meta.state_names,
             action_space=ActionSpace(meta.action_space),
             action_names=meta.action_names,

@@ -173,7 +173,7 @@ class BagInputs:
 
     def _image(self, camera: Camera, message: Message, inputs: Inputs) -> None:
         decode = partial(camera_to_rgb, message.content, camera)
-        stamp_ns = self._clocks.stamp(camera.name, message, self._now_ns)
+        stamp_ns = camera.taken_ns(self._clocks.stamp(camera.name, message, self._now_ns))
         inputs.on_image(camera.name, stamp_ns, decode)
 
     def _info(self, camera: str, message: Message, inputs: Inputs) -> None:

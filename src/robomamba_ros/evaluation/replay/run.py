@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from robomamba_ros.control.freshness import Freshness
-from robomamba_ros.control.policy_loop import ObservationBuffer, PolicyLoop
+from robomamba_ros.control.observation_buffer import observation_buffer
+from robomamba_ros.control.policy_loop import PolicyLoop
 from robomamba_ros.control.setpoint_loop import LoopState, SetpointLoop
 from robomamba_ros.data.bags.reader import Bag
 from robomamba_ros.data.chunk_arrays import predicted_poses
@@ -84,7 +85,7 @@ class Replay:
         self._latency = latency
         self._predictions = predictions
         cameras = {camera.name: camera.budget_s for camera in arm.cameras}
-        self._buffer = ObservationBuffer(spec, cameras, arm.budgets_s)
+        self._buffer = observation_buffer(spec, arm)
         if instruction is not None:
             self._buffer.set_instruction(instruction)
         self._policy = _Watched(policy, stopwatch)
@@ -147,7 +148,9 @@ class Replay:
 
     def on_instruction(self, text: str) -> None:
         """Take the task in words."""
-        self._buffer.set_instruction(text)
+        if self._buffer.set_instruction(text):
+            self._inference.renew()
+            self._pending = None
 
     def on_problem(self, error: ObservationError) -> None:
         """Take what is wrong with a message."""

@@ -6,7 +6,7 @@ Every choice of parts is named here once; knows nothing about how they compute.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -107,7 +107,7 @@ def read_config(path: Path, name: str) -> AnoleVLAConfig:
     vision = _sizes(parts, kinds[0], VISIONS[kinds[0]]) if kinds else KeypointConfig()
     views = [
         _read_view(section, vision.image_size)
-        for section in root.sections('cameras', CAMERA_KEYS, CROP_KEYS)
+        for section in root.sections('cameras', CAMERA_KEYS, (*CROP_KEYS, 'optional'))
     ]
     names = [camera.name for camera, _ in views]
     if len(set(names)) < len(names):
@@ -133,6 +133,7 @@ def write_config(config: AnoleVLAConfig, path: Path) -> None:
     cameras = [
         {'name': camera.name, 'height': camera.height, 'width': camera.width}
         | {key: getattr(crop, key) for key in CROP_KEYS}
+        | ({'optional': True} if camera.optional else {})
         for camera, crop in zip(config.spec.cameras, config.crops, strict=True)
     ]
     kind = next(name for name, cls in VISIONS.items() if isinstance(config.vision, cls))
@@ -151,6 +152,8 @@ def write_config(config: AnoleVLAConfig, path: Path) -> None:
 def _read_view(section: Section, target: int) -> tuple[CameraSpec, CropResize]:
     """Return a camera and its crop: the largest square at the centre where the file says none."""
     camera = read_camera(section)
+    if section.has('optional'):
+        camera = replace(camera, optional=section.flag('optional'))
     side = min(camera.height, camera.width)
     given = {'left': (camera.width - side) // 2, 'top': (camera.height - side) // 2, 'side': side}
     given |= {key: section.integer(key, 0, 'px') for key in CROP_KEYS if section.has(key)}
