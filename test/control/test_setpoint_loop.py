@@ -317,6 +317,23 @@ def test_a_chunk_that_runs_out_stops_the_arm_and_the_next_one_resumes():
     assert_within_limits(ARM, np.vstack([path, resumed]))
 
 
+def test_a_chunk_that_is_taken_back_stops_the_arm_and_the_next_one_resumes():
+    bench = Bench(SLOW_ARM)
+    bench.loop.withdraw_chunk('nothing to take back')
+    assert bench.loop.status.state is LoopState.WAITING
+    bench.tick()
+    bench.loop.add_chunk(steady(bench.now_ns), bench.now_ns)
+    path = positions(bench.tick(10))
+    bench.loop.withdraw_chunk('a new instruction')
+    assert bench.loop.status == LoopStatus(LoopState.STOPPING, 'a new instruction')
+    stopping = positions(bench.tick_until(LoopState.HOLDING))
+    assert_within_limits(SLOW_ARM, np.concatenate([path, stopping]))
+    # Without the rest of the chunk, which goes on for another 40 steps.
+    assert stopping[-1][0] - HOME[0] < 0.02
+    bench.loop.add_chunk(steady(bench.now_ns), bench.now_ns)
+    assert bench.loop.status.state is LoopState.TRACKING
+
+
 def test_a_hold_for_want_of_a_chunk_becomes_final_when_the_inputs_stop_too():
     bench = Bench()
     bench.loop.add_chunk(steady(bench.now_ns, horizon=2), bench.now_ns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
@@ -107,3 +109,14 @@ def test_an_image_of_another_colour_order_is_refused_when_it_is_used(peer, sent,
     else:
         with pytest.raises(ObservationError, match=r"'corner2' sends bgr8, the arm contract says"):
             decode()
+
+
+def test_an_image_counts_from_when_it_was_taken(peer) -> None:
+    camera = replace(ARM.cameras[0], latency_s=0.03)
+    stamps = []
+    CameraInput(peer.node, camera, 'lockstep', lambda name, stamp_ns, _: stamps.append(stamp_ns))
+    publisher = peer.node.create_publisher(Image, 'camera/corner2/image', qos.STATE_LOCKSTEP)
+    peer.wait_for(lambda: publisher.get_subscription_count() == 1, 'the input')
+    publisher.publish(rgb_to_image(np.zeros((2, 2, 3), np.uint8), 5_000_000_000, 'corner2'))
+    peer.wait_for(lambda: len(stamps) == 1, 'the image')
+    assert stamps == [4_970_000_000]

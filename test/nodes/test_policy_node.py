@@ -15,6 +15,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 from robomamba_ros.nodes import qos
+from robomamba_ros.nodes.chunk_messages import is_withdrawal
 from robomamba_ros.nodes.conversions import pose_to_stamped, rgb_to_image, time_message
 from robomamba_ros.nodes.policy_node import PolicyNode
 from robomamba_ros.robots.arm import load_arm
@@ -61,7 +62,8 @@ class Robot:
         """Wait for a chunk that follows an instruction of so many letters: GoTo rises by them."""
 
         def came() -> bool:
-            ends = (message.points[-1].transforms[0] for message in self.chunks)
+            whole = [message for message in self.chunks if message.points]
+            ends = (message.points[-1].transforms[0] for message in whole)
             return letters in [round(end.translation.z / 50e-6) for end in ends]
 
         self._peer.wait_for(came, f'a chunk for {letters} letters')
@@ -94,6 +96,8 @@ def test_a_new_instruction_changes_the_chunks_of_a_running_policy(robot, peer) -
         robot.chunks.clear()
         robot.instruct(text)
         robot.wait_for_chunk(len(text))
+        # What was sent for the instruction before is taken back first.
+        assert is_withdrawal(robot.chunks[0]) or text == 'open'
     peer.wait_for(lambda: len(active) == 3, 'the instructions')
     assert [message.data for message in active] == ['open', 'close it', 'open']
 
