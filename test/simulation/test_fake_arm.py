@@ -12,6 +12,7 @@ from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.robots.parts import Output
 from robomamba_ros.simulation.controllers import ARM_TIMEOUT_NS, BASE_TIMEOUT_NS
+from robomamba_ros.simulation.disagreement import Disagreement
 from robomamba_ros.simulation.fake_arm import FakeArm
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
 from robomamba_ros.simulation.trajectory_controller import JointTrajectory, TrajectoryPoint
@@ -210,7 +211,12 @@ def test_a_gripper_follows_trajectories_too():
 @pytest.mark.parametrize('from_desired', [True, False])
 def test_only_from_the_desired_state_a_stream_of_trajectories_keeps_its_speed(from_desired):
     arm = load_arm('franka_fr3')
-    names, fake = names_of(arm), FakeArm(arm, None, NOW, from_desired=from_desired)
+    names, fake = (
+        names_of(arm),
+        FakeArm(
+            arm, None, NOW, disagreement=Disagreement(interpolate_from_desired_state=from_desired)
+        ),
+    )
     start = np.array([fake.positions[name] for name in names])
     path = []
     # A way at 0.5 rad/s, sent anew in every period, two periods ahead.

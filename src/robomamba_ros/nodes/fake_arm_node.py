@@ -27,6 +27,7 @@ from robomamba_ros.nodes.parameters import Parameters
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.robots.urdf import read_urdf
+from robomamba_ros.simulation.disagreement import Disagreement
 from robomamba_ros.simulation.fake_arm import FakeArm
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
 
@@ -64,9 +65,11 @@ class FakeArmNode(Node):
     def _connect(self, parameters: Mapping[str, Any]) -> None:
         arm = load_arm(parameters['arm'])
         urdf = urdf_of(arm, parameters['urdf'])
-        from_desired = parameters['interpolate_from_desired_state']
         kinematics = self._kinematics(arm, urdf)
-        fake = FakeArm(arm, kinematics, self._now_ns(), from_desired=from_desired)
+        disagreement = Disagreement(
+            interpolate_from_desired_state=parameters['interpolate_from_desired_state']
+        )
+        fake = FakeArm(arm, kinematics, self._now_ns(), disagreement=disagreement)
         # Latched; kept by the node.
         self.create_publisher(String, 'robot_description', qos.LATCHED).publish(String(data=urdf))
         states = StatePublishers(self, arm)

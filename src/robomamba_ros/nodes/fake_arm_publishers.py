@@ -28,6 +28,7 @@ from robomamba_ros.nodes.conversions import (
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Camera
 from robomamba_ros.simulation.color_bars import ColorBars
+from robomamba_ros.simulation.disagreement.reports import joint_messages
 from robomamba_ros.simulation.fake_arm import FakeArm
 from robomamba_ros.spatial.transforms import quaternion_from_rotation_vector
 from robomamba_ros.types import Pose, UInt8Array
@@ -67,7 +68,7 @@ class StatePublishers:
         # Readers make a state of what is there when the joints come, or the pose.
         if self._odometry is not None:
             self._odometry.publish(self._odometry_message(fake, stamp_ns))
-        for stream, names in joints_by_stream(self._arm).items():
+        for stream, names in joint_messages(self._arm, fake.disagreement):
             joints = JointState(
                 name=names,
                 position=[fake.positions[name] for name in names],
@@ -92,17 +93,6 @@ class StatePublishers:
         twist.linear.x, twist.linear.y = c * speed_x + s * speed_y, c * speed_y - s * speed_x
         twist.angular.z = turning
         return message
-
-
-def joints_by_stream(arm: ArmContract) -> dict[str, list[str]]:
-    """Return which joints come by which stream: of several, the gripper has the last."""
-    streams = arm.joint_streams
-    if len(streams) == 1:
-        return {streams[0]: list(arm.measured_joints)}
-    hand = arm.names_of('gripper')
-    others = [name for name in arm.measured_joints if name not in hand]
-    shares = [list(share) for share in np.array_split(others, len(streams) - bool(hand))]
-    return dict(zip(streams, [*shares, list(hand)][: len(streams)], strict=True))
 
 
 class CameraPublishers:

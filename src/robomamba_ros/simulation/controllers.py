@@ -1,7 +1,7 @@
 """The controllers of a fake arm that follow streams: of positions, of poses, of velocities.
 
-`step` gives a controller's joints one control period on. A stream has one command for every
-period, so commands go into the record one by one. Knows nothing about ROS messages.
+`step` gives a controller's joints one update on. A stream has one command for every control period,
+so commands go into the record one by one. Knows nothing about ROS messages.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Controller(Protocol):
         """The peaks of what it was commanded."""
 
     def step(self, now_ns: int, here: Float64Array) -> Float64Array:
-        """Return where the joints are at now_ns that were at `here` (n,) one period before."""
+        """Return where the joints are at now_ns that were at `here` (n,) one update before."""
 
     def hold(self, now_ns: int, here: Float64Array) -> None:
         """Stay at `here` (n,) until the next command."""
@@ -64,6 +64,7 @@ class PositionController:
     def hold(self, now_ns: int, here: Float64Array) -> None:
         """Stay at `here` (n,) until the next command."""
         self._target = here
+        self.record.restart(here)
 
 
 class GripperController:
@@ -96,9 +97,11 @@ class PoseController:
     Without kinematics there are no joints to move and `pose` is where it was last commanded.
     """
 
-    def __init__(self, arm: ArmContract, kinematics: Kinematics | None, start: Pose) -> None:
+    def __init__(
+        self, arm: ArmContract, kinematics: Kinematics | None, start: Pose, update_s: float
+    ) -> None:
         self.names = () if kinematics is None else kinematics.names
-        self._period_s = arm.period_ns / NANOSECONDS
+        self._period_s, self._update_s = arm.period_ns / NANOSECONDS, update_s
         self.record = PoseRecord(arm.cartesian, arm.workspace, self._period_s, start)
         self._kinematics = kinematics
         self.pose = start
@@ -112,19 +115,22 @@ class PoseController:
         """Return the joints one step nearer to the newest pose, within their velocities."""
         if self._kinematics is None:
             return here
-        return self._kinematics.step(here, self.pose, self._period_s).joints
+        return self._kinematics.step(here, self.pose, self._update_s).joints
 
     def hold(self, now_ns: int, here: Float64Array) -> None:
         """Stay at `here` (n,) until the next command."""
         if self._kinematics is not None:
             self.pose = self._kinematics.forward(here)
+        self.record.restart(self.pose)
 
 
 class TwistController(PoseController):
     """twist: the end effector moves with the newest velocity, in base axes, and stops without."""
 
-    def __init__(self, arm: ArmContract, kinematics: Kinematics | None, start: Pose) -> None:
-        super().__init__(arm, kinematics, start)
+    def __init__(
+        self, arm: ArmContract, kinematics: Kinematics | None, start: Pose, update_s: float
+    ) -> None:
+        super().__init__(arm, kinematics, start, update_s)
         self._commanded = start
         self._linear = self._angular = np.zeros(3)
         self._received_ns = 0
@@ -133,7 +139,7 @@ class TwistController(PoseController):
         """Take velocities (3,) [m/s] and (3,) [rad/s]; raises ActionError where not finite."""
         _check_twist(linear, angular)
         self._linear, self._angular, self._received_ns = linear, angular, now_ns
-        self._commanded = self._moved(self._commanded)
+        self._commanded = self._moved(self._commanded, self._period_s)
         self.record.add(self._commanded)
 
     def step(self, now_ns: int, here: Float64Array) -> Float64Array:
@@ -141,25 +147,28 @@ class TwistController(PoseController):
         if now_ns - self._received_ns > ARM_TIMEOUT_NS:
             self._linear = self._angular = np.zeros(3)
         if self._linear.any() or self._angular.any():
-            self.pose = self._moved(self.pose)
+            self.pose = self._moved(self.pose, self._update_s)
         return super().step(now_ns, here)
 
     def hold(self, now_ns: int, here: Float64Array) -> None:
         """Stay at `here` (n,) until the next command."""
         super().hold(now_ns, here)
+        self._commanded = self.pose
         self._linear = self._angular = np.zeros(3)
 
-    def _moved(self, pose: Pose) -> Pose:
-        return move_in_base(pose, self._linear * self._period_s, self._angular * self._period_s)
+    def _moved(self, pose: Pose, seconds: float) -> Pose:
+        return move_in_base(pose, self._linear * seconds, self._angular * seconds)
 
 
 class BaseController:
     """twist of a planar base: along x, along y and about z of its footprint."""
 
-    def __init__(self, joints: Sequence[Joint], period_s: float, start: Float64Array) -> None:
+    def __init__(
+        self, joints: Sequence[Joint], period_s: float, update_s: float, start: Float64Array
+    ) -> None:
         self.names = tuple(joint.name for joint in joints)
         self.record = JointRecord(joints, period_s, start)
-        self._period_s = period_s
+        self._period_s, self._update_s = period_s, update_s
         self._commanded = start
         self._heading = float(start[2])
         self._velocity = np.zeros(3)
@@ -169,7 +178,7 @@ class BaseController:
         """Take velocities (3,) [m/s] and (3,) [rad/s]; raises ActionError where not finite."""
         _check_twist(linear, angular)
         self._velocity, self._received_ns = np.array([*linear[:2], angular[2]]), now_ns
-        self._commanded = self._commanded + self._way()
+        self._commanded = self._commanded + self._way(self._period_s)
         self.record.add(self._commanded)
 
     def step(self, now_ns: int, here: Float64Array) -> Float64Array:
@@ -177,16 +186,18 @@ class BaseController:
         if now_ns - self._received_ns > BASE_TIMEOUT_NS:
             self._velocity = np.zeros(3)
         self._heading = float(here[2])
-        return np.asarray(here + self._way())
+        return np.asarray(here + self._way(self._update_s))
 
     def hold(self, now_ns: int, here: Float64Array) -> None:
         """Stay at `here` (3,) until the next command."""
         self._velocity = np.zeros(3)
+        self._commanded, self._heading = here, float(here[2])
+        self.record.restart(here)
 
-    def _way(self) -> Float64Array:
-        """Return the way of one period in the frame of the odometry, (3,)."""
+    def _way(self, seconds: float) -> Float64Array:
+        """Return the way of some seconds in the frame of the odometry, (3,)."""
         c, s = np.cos(self._heading), np.sin(self._heading)
-        x, y, turn = self._velocity * self._period_s
+        x, y, turn = self._velocity * seconds
         return np.array([c * x - s * y, s * x + c * y, turn])
 
 

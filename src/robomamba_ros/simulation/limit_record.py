@@ -18,6 +18,8 @@ from robomamba_ros.types import Float64Array, Pose
 DERIVATIVES = ('velocity', 'acceleration', 'jerk')
 # Room for rounding, as a share of a limit: that of three differences of a position.
 ROUNDING = 1e-6
+# Rows that are judged at once.
+_BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,16 @@ class LimitRecord:
     """
 
     def __init__(self) -> None:
-        self.peaks: dict[str, Peak] = {}
+        self._peaks: dict[str, Peak] = {}
+
+    @property
+    def peaks(self) -> dict[str, Peak]:
+        """The peaks, by quantity."""
+        return self._peaks
+
+    def clear(self) -> None:
+        """Forget the peaks; the motion goes on."""
+        self._peaks.clear()
 
     def _note_positions(
         self,
@@ -60,14 +71,15 @@ class LimitRecord:
     def _note(
         self, quantity: str, shares: Float64Array, values: Float64Array, names: Sequence[str]
     ) -> None:
-        """Take what `names` has at one instant: (n,) shares and values."""
-        worst = int(np.argmax(shares))
-        if quantity not in self.peaks or shares[worst] > self.peaks[quantity].share:
-            self.peaks[quantity] = Peak(float(shares[worst]), float(values[worst]), names[worst])
+        """Take shares and values (.., n) that `names` has at one instant or at several."""
+        worst = np.unravel_index(int(np.argmax(shares)), shares.shape)
+        if quantity not in self._peaks or shares[worst] > self._peaks[quantity].share:
+            peak = Peak(float(shares[worst]), float(values[worst]), names[int(worst[-1])])
+            self._peaks[quantity] = peak
 
 
 class JointRecord(LimitRecord):
-    """What joints were commanded, from a start (n,) at rest, one `add` each control period."""
+    """What joints were commanded, from a start (n,) at rest, one `add` each period [s]."""
 
     def __init__(self, joints: Sequence[Joint], period_s: float, start: Float64Array) -> None:
         super().__init__()
@@ -80,17 +92,43 @@ class JointRecord(LimitRecord):
             np.array([joint.acceleration for joint in joints]),
             np.array(jerks),
         )
-        self._history = np.tile(start, (4, 1))
+        self._rows = [start] * len(DERIVATIVES)
+
+    @property
+    def peaks(self) -> dict[str, Peak]:
+        """The peaks, by quantity."""
+        self._evaluate()
+        return self._peaks
 
     def add(self, positions: Float64Array) -> None:
         """Take the positions (n,) commanded for the next period."""
-        self._history = np.vstack([self._history[1:], positions])
-        self._note_positions(positions, self._lower, self._upper, self._names)
-        for index, (quantity, limits) in enumerate(zip(DERIVATIVES, self._limits, strict=True)):
+        self._rows.append(positions)
+        if len(self._rows) > _BLOCK:
+            self._evaluate()
+
+    def restart(self, start: Float64Array) -> None:
+        """Go on from rest at `start` (n,), where the joints were put. The peaks stay."""
+        self._evaluate()
+        self._rows = [start] * len(DERIVATIVES)
+
+    def clear(self) -> None:
+        """Forget the peaks; the motion goes on."""
+        self._evaluate()
+        super().clear()
+
+    def _evaluate(self) -> None:
+        """Judge what came since the last time, many rows at once: there may be 1,000 a second."""
+        values, before = np.array(self._rows), len(DERIVATIVES)
+        count = len(values) - before
+        if count == 0:
+            return
+        self._rows = self._rows[-before:]
+        self._note_positions(values[before:], self._lower, self._upper, self._names)
+        for order, (quantity, limits) in enumerate(zip(DERIVATIVES, self._limits, strict=True), 1):
+            values = np.diff(values, axis=0)
             if np.isfinite(limits).any():
-                order = index + 1
-                values = np.diff(self._history, n=order, axis=0)[-1] / self._period**order
-                self._note(quantity, np.abs(values) / limits, values, self._names)
+                derivatives = values[-count:] / self._period**order
+                self._note(quantity, np.abs(derivatives) / limits, derivatives, self._names)
 
 
 class PoseRecord(LimitRecord):
@@ -107,6 +145,10 @@ class PoseRecord(LimitRecord):
             '': (limits.velocity, limits.acceleration, limits.jerk),
             'rotation_': turning,
         }
+        self.restart(start)
+
+    def restart(self, start: Pose) -> None:
+        """Go on from rest at `start`, where the end effector was put. The peaks stay."""
         self._pose = start
         self._velocities = {prefix: np.zeros((3, 3)) for prefix in self._limits}
 

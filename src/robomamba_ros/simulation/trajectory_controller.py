@@ -1,6 +1,6 @@
 """Follows joint trajectories as ros2_controllers' joint_trajectory_controller (JTC) does.
 
-Its rules, after its documentation (doc/trajectory.rst) and source (trajectory.cpp and
+Its rules, after its documentation (doc/trajectory.rst) and source (trajectory.cpp and `update` and
 validate_trajectory_msg in joint_trajectory_controller.cpp of github.com/ros-controls/
 ros2_controllers), with its defaults:
 
@@ -14,60 +14,50 @@ ros2_controllers), with its defaults:
   0 s is a step, and so is a stamp that has passed.
 - The last velocity is 0, and the last point is held.
 - A trajectory replaces the one before it as a whole.
+- What is not measured of the state that it begins at, velocity or acceleration, is taken for 0
+  (since December 2025; versions before draw a cubic from a measured state).
+- Time in a trajectory passes at the speed scaling, and begins anew with every message.
+- Where a joint is further than the path tolerance from where it is to be, it is held where it is
+  measured: a step, and the arm stands.
 
-It differs in three points:
-
-- JTC does not look for numbers that are not finite, nor for accelerations without velocities,
-  which it cannot follow. Here both are rejected.
-- Where JTC begins at its desired state, it repeats (Humble) or skips (later) one of its update
-  periods. Here it goes on.
-- Where JTC begins at a measured state without accelerations, versions before December 2025 draw a
-  cubic. Here it is the quintic of those since, which take them for 0. From the desired state all
-  draw the quintic.
+Versions differ in how one trajectory follows another: see controller_rules. It differs from all of
+them in two points: JTC does not look for numbers that are not finite, nor for accelerations without
+velocities, which it cannot follow. Here both are rejected.
 
 Knows nothing about ROS messages, limits or the rest of the robot.
 """
 
 from __future__ import annotations
 
-import itertools
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from robomamba_ros.errors import ActionError
+from robomamba_ros.simulation.controller_rules import Rules
+from robomamba_ros.simulation.joint_trajectory import (
+    JointTrajectory,
+    TrajectoryPoint,
+    check_trajectory,
+    polynomial,
+)
 from robomamba_ros.simulation.limit_record import JointRecord
 from robomamba_ros.types import NANOSECONDS, Float64Array
 
-# JTC compares the last velocity with that of single precision.
-_STILL = float(np.finfo(np.float32).eps)
-
-
-@dataclass(frozen=True)
-class TrajectoryPoint:
-    """Where joints are to be at `time_ns`: positions (n,), velocities and accelerations or None."""
-
-    time_ns: int
-    positions: Float64Array
-    velocities: Float64Array | None = None
-    accelerations: Float64Array | None = None
-
-
-@dataclass(frozen=True)
-class JointTrajectory:
-    """Points [rad or m] of the joints `names`, timed from `stamp_ns`; 0 is the time of receipt."""
-
-    stamp_ns: int
-    names: tuple[str, ...]
-    points: tuple[TrajectoryPoint, ...]
+__all__ = ['JointTrajectory', 'TrajectoryController', 'TrajectoryPoint']
 
 
 class TrajectoryController:
     """Moves the joints `names` along the newest trajectory; holds `start` (n,) until one comes.
 
     from_desired: a new trajectory begins at the desired state (JTC's interpolate_from_desired_state
-    or open_loop_control), else at the measured one. record: takes the positions of every period.
+    or open_loop_control), else at the measured one. rules: of a version, see controller_rules.
+    period_ns: between two updates. tolerance: how far a joint may be from where it is to be while
+    it moves [rad or m], 0 for any distance. record: takes the positions of every update.
+
+    scaling: the share of a second that passes in a trajectory in one (UR's speed scaling).
+    stopped: how often it held where it was measured for the tolerance.
     """
 
     def __init__(
@@ -77,30 +67,93 @@ class TrajectoryController:
         now_ns: int,
         *,
         from_desired: bool = True,
+        rules: Rules | None = None,
+        period_ns: int = 0,
+        tolerance: float = 0.0,
         record: JointRecord | None = None,
     ) -> None:
         self.names = tuple(names)
         self.record = record
+        self.scaling = 1.0
+        self.stopped = 0
         self._from_desired = from_desired
+        self._rules = rules or Rules()
+        self._ahead_ns = period_ns if self._rules.looks_ahead else 0
+        self._tolerance = tolerance
         self._still = np.zeros(len(self.names))
-        self.hold(now_ns, start)
+        self._measured = TrajectoryPoint(now_ns, start, self._still)
+        # The last update, the time in the trajectory, and a message that waits for an update.
+        self._now_ns = self._clock_ns = now_ns
+        self._pending: JointTrajectory | None = None
+        self._stand(now_ns, start)
 
     @property
     def arrived(self) -> bool:
         """Whether the last point is reached."""
-        return self._desired.time_ns >= self._points[-1].time_ns
+        return self._pending is None and self._clock_ns + self._ahead_ns >= self._times_ns[-1]
+
+    def observe(self, measured: TrajectoryPoint) -> None:
+        """Take note of where the joints are."""
+        self._measured = measured
 
     def accept(
         self, trajectory: JointTrajectory, received_ns: int, measured: TrajectoryPoint
     ) -> None:
-        """Follow `trajectory` from now on; measured: where the joints are.
+        """Follow `trajectory` from now on, or from the next update; measured: where the joints are.
 
         Raises ActionError with the reason of a rejection; what was followed before then goes on.
         """
-        self._check(trajectory, received_ns)
+        check_trajectory(trajectory, self.names, received_ns)
+        self.observe(measured)
+        if self._rules.at_update:
+            self._pending = trajectory
+        else:
+            before = replace(self._at(self._clock_ns), time_ns=self._now_ns)
+            self._clock_ns = self._now_ns
+            self._begin(trajectory, before if self._from_desired else measured, received_ns)
+
+    def step(self, now_ns: int, here: Float64Array) -> Float64Array:
+        """Return the positions (n,) to be at now_ns, whatever they were before."""
+        if self._pending is not None:
+            self._come_onto(self._pending, now_ns)
+        else:
+            self._clock_ns += round((now_ns - self._now_ns) * self.scaling)
+        self._now_ns = now_ns
+        if self._strays():
+            self.stopped += 1
+            self._stand(now_ns, self._measured.positions)
+        positions = self._positions(self._clock_ns + self._ahead_ns)
+        if self.record is not None:
+            self.record.add(positions)
+        return positions
+
+    def hold(self, now_ns: int, here: Float64Array) -> None:
+        """Stay at `here` (n,), where the joints are, until the next trajectory."""
+        self._stand(now_ns, here)
+        if self.record is not None:
+            self.record.restart(here)
+
+    def _stand(self, now_ns: int, here: Float64Array) -> None:
+        self._now_ns = self._clock_ns = now_ns
+        self._pending = None
+        self._follow((TrajectoryPoint(now_ns, here, self._still, self._still),))
+
+    def _come_onto(self, trajectory: JointTrajectory, now_ns: int) -> None:
+        """Leave what was followed for a trajectory, as the rules of the version say."""
+        if self._rules.replaces and self._clock_ns < self._times_ns[-1]:
+            before = replace(self._at(self._clock_ns), time_ns=now_ns)
+        elif self._from_desired:
+            # Its last command, and the time of the update that gave it.
+            given_ns = self._now_ns if self._rules.looks_ahead else now_ns
+            before = replace(self._at(self._clock_ns + self._ahead_ns), time_ns=given_ns)
+        else:
+            before = replace(self._measured, time_ns=now_ns)
+        self._clock_ns, self._pending = now_ns, None
+        self._begin(trajectory, before, now_ns)
+
+    def _begin(self, trajectory: JointTrajectory, before: TrajectoryPoint, now_ns: int) -> None:
         order = [trajectory.names.index(name) for name in self.names]
-        start_ns = trajectory.stamp_ns or received_ns
-        before = self._desired if self._from_desired else measured
+        start_ns = trajectory.stamp_ns or now_ns
         points = [
             TrajectoryPoint(
                 start_ns + point.time_ns,
@@ -111,106 +164,48 @@ class TrajectoryController:
             for point in trajectory.points
         ]
         if before.accelerations is None and points[0].accelerations is not None:
-            # What is not measured is taken for 0, so that the way to the first point is quintic.
             before = replace(before, accelerations=self._still)
-        step = points[0].time_ns <= max(before.time_ns, received_ns)
-        self._points = tuple(points) if step else (before, *points)
+        step = points[0].time_ns <= max(before.time_ns, now_ns)
+        self._follow(tuple(points) if step else (before, *points))
 
-    def step(self, now_ns: int, here: Float64Array) -> Float64Array:
-        """Return the positions (n,) to be at now_ns, whatever they were before."""
-        self._desired = self._sample(now_ns)
-        if self.record is not None:
-            self.record.add(self._desired.positions)
-        return self._desired.positions
+    def _follow(self, points: tuple[TrajectoryPoint, ...]) -> None:
+        self._points = points
+        self._times_ns = [point.time_ns for point in points]
+        self._segment, self._terms = 0, np.zeros((0, len(self.names)))
 
-    def hold(self, now_ns: int, here: Float64Array) -> None:
-        """Stay at `here` (n,) until the next trajectory."""
-        self._desired = TrajectoryPoint(now_ns, here, self._still, self._still)
-        self._points = (self._desired,)
+    def _way(self, time_ns: int) -> tuple[Float64Array, float] | None:
+        """Return the terms of the way at a time and the seconds in it; None after the last."""
+        after = max(bisect_right(self._times_ns, time_ns), 1)
+        if after == len(self._points):
+            return None
+        begin = self._points[after - 1]
+        if after != self._segment:
+            self._segment, self._terms = after, polynomial(begin, self._points[after])
+        return self._terms, (time_ns - begin.time_ns) / NANOSECONDS
 
-    def _sample(self, now_ns: int) -> TrajectoryPoint:
-        for begin, end in zip(self._points, self._points[1:], strict=False):
-            if now_ns < end.time_ns:
-                return _interpolated(begin, end, now_ns)
-        return TrajectoryPoint(now_ns, self._points[-1].positions, self._still, self._still)
+    def _positions(self, time_ns: int) -> Float64Array:
+        way = self._way(time_ns)
+        if way is None:
+            return self._points[-1].positions
+        terms, seconds = way
+        return np.asarray(seconds ** np.arange(len(terms)) @ terms)
 
-    def _check(self, trajectory: JointTrajectory, received_ns: int) -> None:
-        names, points = trajectory.names, trajectory.points
-        if sorted(names) != sorted(self.names):
-            raise ActionError(
-                f'the joints of the trajectory ({", ".join(names) or "none"}) are not those of the '
-                f'controller: {", ".join(self.names)}, each once'
-            )
-        if not points:
-            raise ActionError('the trajectory has no points')
-        for index, point in enumerate(points):
-            _check_point(point, index, len(names))
-        for index, (point, following) in enumerate(itertools.pairwise(points)):
-            if following.time_ns <= point.time_ns:
-                raise ActionError(
-                    f'the times of points {index} and {index + 1} are not strictly increasing: '
-                    f'{point.time_ns / NANOSECONDS:.6f} s and {following.time_ns / NANOSECONDS:.6f}'
-                    ' s'
-                )
-        last = points[-1].velocities
-        if last is not None and (np.abs(last) > _STILL).any():
-            joint = int(np.argmax(np.abs(last)))
-            raise ActionError(
-                f'the velocity of {names[joint]} at the last point is {last[joint]:.6g}, not 0'
-            )
-        late_ns = received_ns - (trajectory.stamp_ns + points[-1].time_ns)
-        if trajectory.stamp_ns and late_ns > 0:
-            raise ActionError(
-                f'the trajectory ended {late_ns / NANOSECONDS:.3f} s ago; stamp it later, or 0 to '
-                'start on receipt'
-            )
+    def _at(self, time_ns: int) -> TrajectoryPoint:
+        """Return the point at a time, with its velocities and accelerations."""
+        way = self._way(time_ns)
+        if way is None:
+            return TrajectoryPoint(time_ns, self._points[-1].positions, self._still, self._still)
+        terms, seconds = way
+        values = []
+        for _ in range(3):
+            powers = np.arange(len(terms))
+            values.append(np.asarray(seconds**powers @ terms))
+            terms = (powers[:, None] * terms)[1:]
+        return TrajectoryPoint(time_ns, *values)
 
-
-def _check_point(point: TrajectoryPoint, index: int, count: int) -> None:
-    fields = {
-        'positions': point.positions,
-        'velocities': point.velocities,
-        'accelerations': point.accelerations,
-    }
-    for field, values in fields.items():
-        if values is None:
-            continue
-        if len(values) != count:
-            raise ActionError(f'point {index} has {len(values)} {field} for {count} joints')
-        if not np.isfinite(values).all():
-            raise ActionError(f'point {index} has {field} that are not finite: {values.tolist()}')
-    if point.accelerations is not None and point.velocities is None:
-        raise ActionError(f'point {index} has accelerations and no velocities')
-
-
-def _interpolated(begin: TrajectoryPoint, end: TrajectoryPoint, now_ns: int) -> TrajectoryPoint:
-    """Return the point at now_ns on the polynomial of lowest degree that both ends determine."""
-    whole = (end.time_ns - begin.time_ns) / NANOSECONDS
-    time = (now_ns - begin.time_ns) / NANOSECONDS
-    p0, p1 = begin.positions, end.positions
-    v0, v1, a0, a1 = begin.velocities, end.velocities, begin.accelerations, end.accelerations
-    if v0 is None or v1 is None:
-        slope = (p1 - p0) / whole
-        return TrajectoryPoint(now_ns, p0 + slope * time, slope, np.zeros(len(p0)))
-    # What is left of each derivative at the end, were the first terms all there is.
-    if a0 is None or a1 is None:
-        way = p1 - p0 - v0 * whole
-        speed = (v1 - v0) * whole
-        terms = [p0, v0, (3 * way - speed) / whole**2, (speed - 2 * way) / whole**3]
-    else:
-        way = p1 - p0 - v0 * whole - a0 * whole**2 / 2
-        speed = (v1 - v0 - a0 * whole) * whole
-        change = (a1 - a0) * whole**2
-        terms = [
-            p0,
-            v0,
-            a0 / 2,
-            (10 * way - 4 * speed + change / 2) / whole**3,
-            (-15 * way + 7 * speed - change) / whole**4,
-            (6 * way - 3 * speed + change / 2) / whole**5,
-        ]
-    values = []
-    for _ in range(3):
-        values.append(sum(c * time**k for k, c in enumerate(terms)))
-        terms = [k * c for k, c in enumerate(terms)][1:]
-    return TrajectoryPoint(now_ns, *(np.asarray(value, dtype=np.float64) for value in values))
+    def _strays(self) -> bool:
+        """Tell whether a joint that moves is further from its way than is tolerated."""
+        if not self._tolerance or self._clock_ns >= self._times_ns[-1]:
+            return False
+        error = np.abs(self._measured.positions - self._positions(self._clock_ns))
+        return bool(error.max() > self._tolerance)
