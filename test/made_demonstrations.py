@@ -76,7 +76,7 @@ def small_run(data: Path, output: Path, **changes: Any) -> TrainConfig:
         batch_size=4,
         warmup_steps=1,
         save_every=100,
-        bfloat16=False,
+        dtype='float32',
         threads=1,
         # The made-up data does not say where anything is.
         localization_weight=0.0,

@@ -19,6 +19,7 @@ from robomamba_ros.arguments import (
 )
 from robomamba_ros.cli import up
 from robomamba_ros.errors import ConfigError
+from robomamba_ros.policies.base import DTYPES
 
 
 def values(table: tuple[Argument, ...], **given: Any) -> dict[str, Any]:
@@ -65,9 +66,10 @@ def test_text_becomes_a_value_of_the_defaults_type(
         ),
         (Argument('decay', 0.1, 'of it'), 'slow', 'decay:=slow must be a number: of it'),
         (
-            Argument('dtype', 'float32', '', ('float32', 'bfloat16')),
+            Argument('dtype', 'auto', '', DTYPES),
             'float16',
-            "unknown value of dtype:= 'float16'. Did you mean 'bfloat16'? Valid: bfloat16, float32",
+            "unknown value of dtype:= 'float16'. Did you mean 'bfloat16'? "
+            'Valid: auto, bfloat16, float32',
         ),
     ],
 )

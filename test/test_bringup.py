@@ -55,7 +55,7 @@ def test_a_policy_graph_is_a_policy_and_a_controller(checkpoint: str) -> None:
         'use_sim_time': False,
         'checkpoint': checkpoint,
         'device': 'cpu',
-        'dtype': 'float32',
+        'dtype': 'auto',
         'cache': 'none',
         'threads': 1,
         'instruction': 'Open it',

@@ -73,7 +73,13 @@ _COMMON = (
     ),
     Argument('instruction', '', 'what to do; the topic `instruction` changes it'),
     Argument('device', 'cpu', 'where the policy runs: cpu, cuda, cuda:0, ...'),
-    Argument('dtype', 'float32', 'type that the large parts of the policy compute in', DTYPES),
+    Argument(
+        'dtype',
+        'auto',
+        'type that the large parts of the policy compute in; auto: as stored, where the machine '
+        'is fast in it',
+        DTYPES,
+    ),
     Argument('cache', 'none', 'what is kept from one inference to the next', CACHES),
     Argument('threads', 1, 'CPU threads of an inference'),
     Argument(

@@ -5,7 +5,6 @@ Knows nothing about what is measured.
 
 from __future__ import annotations
 
-import platform
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,21 +14,15 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from robomamba_ros.machine import read_processor
+
 Runs = Mapping[str, Callable[[], object]]
 Times = np.ndarray[Any, np.dtype[np.float64]]  # ms
 
 
-def cpu_name() -> str:
-    """Return the processor's name as the system gives it."""
-    info = Path('/proc/cpuinfo')
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def machine(threads: int) -> str:
     """Return the line that every table begins with."""
-    return f'{cpu_name()}, {threads} thread(s), torch {torch.__version__}'
+    return f'{read_processor().name}, {threads} thread(s), torch {torch.__version__}'
 
 
 def take_turns(runs: Runs, repeats: int) -> dict[str, Times]:

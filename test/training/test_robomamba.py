@@ -270,12 +270,12 @@ def test_reads_the_shipped_runs_and_names_every_wrong_setting(tmp_path):
         assert config.stages['1.1'].epochs == 1
     path = tmp_path / 'run.yaml'
     path.write_text(
-        'start: x\noutput: y\nseeds: 3\nbfloat16: 1\nconversations: talks\n'
+        'start: x\noutput: y\nseeds: 3\ndtype: half\nconversations: talks\n'
         "stages: {'1.1': {epoch: 2, learning_rate: -1}, '3': {}}\n"
     )
     with pytest.raises(ConfigError) as caught:
         load_robomamba_training(path, {})
-    for said in ("mean 'seed'", 'bfloat16: found 1', "mean 'epochs'", 'found -1', 'stages.3'):
+    for said in ("mean 'seed'", "dtype: found 'half'", "mean 'epochs'", 'found -1', 'stages.3'):
         assert said in str(caught.value)
     path.write_text("start: x\noutput: y\nstages: {'2': {}}\n")
     with pytest.raises(ConfigError, match='stage 2 learns from poses'):

@@ -11,7 +11,11 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to a verb's parser."""
     parser.add_argument('--device', default='cpu', help='where the policy runs (%(default)s)')
     parser.add_argument(
-        '--dtype', choices=DTYPES, default='float32', help='type of its large parts (%(default)s)'
+        '--dtype',
+        choices=DTYPES,
+        default='auto',
+        help='type of its large parts; auto: as stored, where this machine is fast in it '
+        '(%(default)s)',
     )
     parser.add_argument(
         '--cache',

@@ -12,6 +12,7 @@ from importlib import import_module
 
 from robomamba_ros import __version__
 from robomamba_ros.errors import RoboMambaError
+from robomamba_ros.logs import shown
 
 VERBS = (
     'up',
@@ -46,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status: 2 for a mistake of the user's, 130 for Ctrl-C."""
     args = build_parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        with shown():
+            return int(args.run(args))
     except RoboMambaError as error:
         print(f'robomamba {args.verb}: {error}', file=sys.stderr)
         return 2

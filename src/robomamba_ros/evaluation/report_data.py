@@ -13,6 +13,7 @@ import numpy as np
 
 from robomamba_ros.errors import DataError
 from robomamba_ros.evaluation.statistics import SuccessRate, rates_by_name
+from robomamba_ros.machine import read_processor
 from robomamba_ros.types import Float64Array, UInt8Array
 
 REPORTED_PACKAGES = ('robomamba_ros', 'numpy', 'torch', 'numba', 'mujoco', 'metaworld', 'ros-rclpy')
@@ -36,10 +37,7 @@ def this_machine() -> Machine:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    info = Path('/proc/cpuinfo')
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-    cpu = names[0] if names else platform.processor() or platform.machine()
+    cpu = read_processor().name
     return Machine(
         cpu, len(os.sched_getaffinity(0)), f'{platform.system()} {platform.machine()}', versions
     )

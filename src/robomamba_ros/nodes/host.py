@@ -19,6 +19,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from robomamba_ros.errors import RoboMambaError
+from robomamba_ros.logs import shown
 from robomamba_ros.nodes.lifecycle import ManagedNode
 
 NodeFactory = Callable[[], Any]
@@ -135,7 +136,7 @@ def run(factories: Sequence[NodeFactory], arguments: list[str] | None = None) ->
         print(error, file=sys.stderr)
         return 2
     try:
-        with Host(factories) as host:
+        with shown(), Host(factories) as host:
 
             def handle(number: int, frame: FrameType | None) -> None:
                 host.request_stop()

@@ -37,8 +37,8 @@ POLICY = (
     ParameterSpec('device', 'cpu', 'where the policy runs: cpu, cuda, cuda:0, ...'),
     ParameterSpec(
         'dtype',
-        'float32',
-        'type that the large parts compute in: bfloat16 is faster for large policies',
+        'auto',
+        'type that the large parts compute in; auto: as stored, where the machine is fast in it',
         choices=DTYPES,
     ),
     ParameterSpec(

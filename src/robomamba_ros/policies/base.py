@@ -20,7 +20,7 @@ from robomamba_ros.types import (
     UInt8Array,
 )
 
-DTYPES = ('float32', 'bfloat16')
+DTYPES = ('auto', 'float32', 'bfloat16')
 CACHES = ('none', 'prefix', 'stream')
 
 
@@ -155,18 +155,21 @@ class AnsweringPolicy(Policy, Protocol):
 class LoadOptions:
     """How a policy runs, whatever it is.
 
-    device: cpu, cuda or cuda:N. dtype: of the large weights; scan, convolution and recurrent state
-    compute in float32 always. cache: none computes every token at every inference; prefix keeps
-    the state after the tokens that do not change, with the same answer; stream carries the state
-    from one inference to the next until `reset`, for policies trained so. threads: CPU threads of
-    PyTorch, in the whole process. One is right for small policies: OpenMP threads that wait for a
-    busy core make an inference many times longer.
+    device: cpu, cuda or cuda:N.
+    dtype: of the large weights; scan, convolution and recurrent state compute in float32 always.
+    auto: the type that the weights are stored in, but float32 where that is bfloat16 and the device
+    has no fast products of it.
+    cache: none computes every token at every inference; prefix keeps the state after the tokens
+    that do not change, with the same answer; stream carries the state from one inference to the
+    next until `reset`, for policies trained so.
+    threads: CPU threads of PyTorch, in the whole process. One is right for small policies: OpenMP
+    threads that wait for a busy core make an inference many times longer.
 
     Raises ConfigError naming the valid choices.
     """
 
     device: str = 'cpu'
-    dtype: str = 'float32'
+    dtype: str = 'auto'
     cache: str = 'none'
     threads: int = 1
 

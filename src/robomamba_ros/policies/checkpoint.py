@@ -5,11 +5,13 @@ Knows nothing about what is in the files.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
 from robomamba_ros.errors import BackendError, CheckpointError
+from robomamba_ros.machine import choose_dtype, compute_device
 
 CONFIG, WEIGHTS = 'config.yaml', 'model.safetensors'
 TOKENIZER, NORMALIZATION = 'tokenizer.json', 'normalization.json'
@@ -37,3 +39,14 @@ def torch_device(name: str) -> torch.device:
             'GPU; install a CUDA build of torch or give device cpu'
         )
     return device
+
+
+def compute_dtype(asked: str, device: torch.device, weights: Iterable[torch.Tensor]) -> torch.dtype:
+    """Return the type in which the large weights compute, of those that LoadOptions names.
+
+    weights: as they are stored; the small ones among them may be wider than the rest.
+    """
+    half = any(tensor.dtype == torch.bfloat16 for tensor in weights)
+    preferred = 'bfloat16' if half else 'float32'
+    chosen: torch.dtype = getattr(torch, choose_dtype(asked, compute_device(device), preferred))
+    return chosen

@@ -32,7 +32,7 @@ def load_policy(
     directory: str | Path,
     *,
     device: str = 'cpu',
-    dtype: str = 'float32',
+    dtype: str = 'auto',
     cache: str = 'none',
     threads: int = 1,
 ) -> Policy:

@@ -21,7 +21,7 @@ from robomamba_ros.weights import read_safetensors
 STATE_FILE, CHECKPOINT = 'training_state.pt', 'checkpoint'
 # Where a run ends, where its data lies, what it dwells on and how it runs may change on resuming.
 FREE = {'stage1_steps', 'stage2_steps', 'patience', 'emphasis', 'data', 'validation_data'}
-FREE |= {'initial', 'output', 'save_every', 'log_every', 'threads', 'device'}
+FREE |= {'initial', 'output', 'save_every', 'log_every', 'threads', 'device', 'dtype'}
 
 
 class RunFiles:

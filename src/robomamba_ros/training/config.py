@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from robomamba_ros.errors import ConfigError, unknown_name
+from robomamba_ros.policies.base import DTYPES
 from robomamba_ros.training.augmentation import Augmentation
 from robomamba_ros.types import ActionSpace
 
@@ -33,6 +34,7 @@ class TrainConfig:
     validation_share: of the episodes, or validation_data: another store; both empty for none.
     validation_samples: at most. patience: validations without a better error that end a stage, 0
     for no such end. device: cpu, cuda or cuda:N; threads: CPU threads to use, of each process.
+    dtype: of the products, float32 or bfloat16; auto: bfloat16 where the device is fast in it.
     """
 
     data: str
@@ -51,7 +53,7 @@ class TrainConfig:
     ema_decay: float = 0.999
     acceleration_weight: float = 0.5
     localization_weight: float = 0.2
-    bfloat16: bool = True
+    dtype: str = 'auto'
     seed: int = 0
     threads: int = 2
     save_every: int = 500
@@ -86,6 +88,8 @@ class TrainConfig:
         for camera, share in self.camera_dropout.items():
             if share >= 1.0:
                 raise ConfigError(f'camera_dropout of {camera} is {share}; give less than 1')
+        if self.dtype not in DTYPES:
+            raise ConfigError(unknown_name('dtype', self.dtype, DTYPES))
         if self.action_space and self.action_space not in list(ActionSpace):
             spaces = [space.value for space in ActionSpace]
             raise ConfigError(unknown_name('action_space', self.action_space, spaces))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -33,6 +33,7 @@ from robomamba_ros.training.optimization import (
     learning_rate,
     make_optimizer,
 )
+from robomamba_ros.training.precision import resolve_dtype
 from robomamba_ros.training.record import Record
 from robomamba_ros.training.samples import Samples
 from robomamba_ros.training.sources import describe, open_samples, prepare
@@ -70,9 +71,10 @@ class Trainer:
         device: torch.device | None = None,
         notes: Mapping[str, Any] | None = None,
     ) -> None:
-        self.config, self._files = config, RunFiles(config)
         self._group = group or Group()
         self._device = device or torch_device(config.device)
+        config = replace(config, dtype=resolve_dtype(config.dtype, self._device))
+        self.config, self._files = config, RunFiles(config)
         if config.batch_size // config.streaming < self._group.size:
             raise ConfigError(
                 f'a batch is {config.batch_size // config.streaming} sequences, fewer than the '

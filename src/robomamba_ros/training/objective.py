@@ -15,6 +15,7 @@ from robomamba_ros.training.batches import Batch
 from robomamba_ros.training.config import TrainConfig
 from robomamba_ros.training.distributed import Group
 from robomamba_ros.training.losses import acceleration_loss, localization_loss, velocity_loss
+from robomamba_ros.training.precision import autocast
 
 
 class Losses(NamedTuple):
@@ -41,7 +42,7 @@ class Objective(nn.Module):
         its gradients, however many actions of each part are valid.
         """
         config, group = self._config, self._group
-        with torch.autocast(batch.state.device.type, torch.bfloat16, enabled=config.bfloat16):
+        with autocast(batch.state.device, config.dtype):
             output = predict(self.network, batch, config.streaming)
         actions, valid = output.actions.float(), batch.valid
         losses = {

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from robomamba_ros import __version__
+from robomamba_ros.machine import read_processor
 
 RUN, METRICS, EVENTS = 'run.json', 'metrics.jsonl', 'tensorboard'
 PACKAGES = ('torch', 'numpy', 'transformers', 'tokenizers', 'numba', 'triton')
@@ -81,7 +82,7 @@ def _surroundings() -> dict[str, Any]:
         },
         'machine': {
             'system': platform.platform(),
-            'processor': _processor(),
+            'processor': read_processor().name,
             'cpus': os.cpu_count(),
             'gpus': [
                 torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())
@@ -111,12 +112,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _processor() -> str:
-    try:
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-    return names[0] if names else platform.processor()

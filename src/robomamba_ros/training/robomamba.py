@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from robomamba_ros.policies.checkpoint import torch_device
 from robomamba_ros.policies.robomamba.checkpoint import save
 from robomamba_ros.policies.robomamba.network import last_token
 from robomamba_ros.policies.robomamba.prompts import ASSISTANT, USER, Prompts
+from robomamba_ros.training.precision import autocast, resolve_dtype
 from robomamba_ros.training.record import Record
 from robomamba_ros.training.robomamba_batches import (
     Images,
@@ -58,7 +59,9 @@ class RoboMambaTrainer:
     """A run of stages in one directory; `run` continues where it stands."""
 
     def __init__(self, config: RoboMambaTraining) -> None:
-        self.config = config
+        self.config = replace(
+            config, dtype=resolve_dtype(config.dtype, torch_device(config.device))
+        )
         self._poses: list[PoseSample] = read_poses(Path(config.poses)) if config.poses else []
         self._talks: list[Conversation] = []
         if config.conversations:
@@ -219,7 +222,7 @@ class Stage:
         return seen, hidden[:, -text.shape[1] :]
 
     def _autocast(self) -> Any:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._run.bfloat16)
+        return autocast(self._device, self._run.dtype)
 
     def _make_optimizer(self) -> torch.optim.AdamW:
         """Return AdamW over what the stage trains; all else is frozen.
@@ -271,7 +274,7 @@ class Stage:
         self.step = state['step']
 
     def _settings(self) -> dict[str, Any]:
-        return {**asdict(self._config), 'seed': self._run.seed, 'bfloat16': self._run.bfloat16}
+        return {**asdict(self._config), 'seed': self._run.seed}
 
 
 def learning_rate(config: StageConfig, step: int, steps: int) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 
 from robomamba_ros.documents import read_yaml
 from robomamba_ros.errors import ConfigError
+from robomamba_ros.policies.base import DTYPES
 from robomamba_ros.sections import Section, refuse
 
 
@@ -88,7 +89,7 @@ class RoboMambaTraining:
     poses: str = ''
     conversations: str = ''
     images: str = ''
-    bfloat16: bool = False
+    dtype: str = 'auto'
     seed: int = 0
     threads: int = 2
     device: str = 'cpu'
@@ -124,8 +125,8 @@ def load_robomamba_training(path: Path, overrides: Mapping[str, str]) -> RoboMam
     settings |= {name: root.integer(name, 1) for name in COUNTS if root.has(name)}
     if root.has('seed'):
         settings['seed'] = root.integer('seed', 0)
-    if root.has('bfloat16'):
-        settings['bfloat16'] = root.flag('bfloat16')
+    if root.has('dtype'):
+        settings['dtype'] = root.choice('dtype', DTYPES)
     stages = root.section('stages', (), tuple(STAGES))
     names = [name for name in STAGES if stages.has(name)]
     if stages.clean and not names:

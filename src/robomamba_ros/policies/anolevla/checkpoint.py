@@ -28,6 +28,7 @@ from robomamba_ros.policies.checkpoint import (
     NORMALIZATION,
     TOKENIZER,
     WEIGHTS,
+    compute_dtype,
     require_files,
     torch_device,
 )
@@ -55,7 +56,7 @@ def load(folder: Path, options: LoadOptions) -> AnoleVLAPolicy:
         network = AnoleVLA(config)
     path = folder / WEIGHTS
     fit_weights(network, read_safetensors(path), str(path), CONFIG)
-    network.compute_in(getattr(torch, options.dtype))
+    network.compute_in(compute_dtype(options.dtype, device, network.parameters()))
     network.to(device)
     if device.type == 'cpu':
         network.pack()

@@ -20,6 +20,7 @@ from robomamba_ros.policies.checkpoint import (
     CONFIG,
     TOKENIZER,
     WEIGHTS,
+    compute_dtype,
     require_files,
     torch_device,
 )
@@ -58,8 +59,9 @@ def load(folder: Path, options: LoadOptions) -> RoboMambaPolicy:
     with uninitialised():
         network = RoboMamba(config)
     path = folder / WEIGHTS
-    dtype = getattr(torch, options.dtype)
-    fit_weights(network, in_type(read_safetensors(path), dtype), str(path), CONFIG)
+    weights = read_safetensors(path)
+    dtype = compute_dtype(options.dtype, device, weights.values())
+    fit_weights(network, in_type(weights, dtype), str(path), CONFIG)
     network.to(device)
     if device.type == 'cpu':
         pack(network)
