@@ -69,12 +69,15 @@ def test_a_policy_that_comes_thirty_seconds_late_still_has_the_whole_episode(
     late = 30 * NANOSECONDS // DT_NS
     assert late > MAX_STEPS
     for _ in range(late):
+        # What a controller says that waits for its policy.
+        robot.command_position(sim.state(outputs.now_ns).pose.position, outputs.now_ns)
+        robot.command_gripper(1.0, outputs.now_ns)
         robot.tick()
     # Time has passed, for streams that are to stay fresh; the arm stood still.
     assert outputs.now_ns == begin_ns + late * DT_NS
-    assert (sim.steps, robot.done, robot.commanded) == (0, False, False)
+    assert (sim.steps, robot.done) == (0, False)
     np.testing.assert_array_equal(sim.target_position, hand)
-    assert outputs.said == ['episode 1, Open a drawer, seed 0: begins with the first command']
+    assert outputs.said == ['episode 1, Open a drawer, seed 0: begins when the arm is told to move']
 
     open_the_drawer(robot, sim, outputs)
     assert sim.success
@@ -87,14 +90,14 @@ def test_a_policy_that_comes_thirty_seconds_late_still_has_the_whole_episode(
 
 
 def test_a_command_for_the_episode_before_does_not_begin_the_next(robot, sim, outputs) -> None:
-    old_ns = outputs.now_ns
-    robot.command_position(sim.target_position, old_ns)
+    old_ns, there = outputs.now_ns, sim.target_position + np.array([0.0, 0.05, 0.0])
+    robot.command_position(there, old_ns)
     robot.tick()
     assert sim.steps == 1
     robot.reset('drawer-open', 1)
-    robot.command_position(sim.target_position, old_ns)
+    robot.command_position(there, old_ns)
     robot.tick()
-    assert sim.steps == 0
-    robot.command_position(sim.target_position, outputs.now_ns)
+    assert (sim.steps, robot.commanded) == (0, False)
+    robot.command_position(there, outputs.now_ns)
     robot.tick()
-    assert (sim.steps, sim.seed) == (1, 1)
+    assert (sim.steps, sim.seed, robot.commanded) == (1, 1, True)

@@ -1,13 +1,15 @@
 """The simulated robot between commands and publications: simulated time, episodes, two modes.
 
-realtime: `tick` lets time pass; the arm stands still until somebody commands it, then every tick
-is a step with the newest command. lockstep: a step waits for the two commands stamped with it.
+realtime: `tick` lets time pass; the arm stands still until somebody moves it, then every tick is a
+step with the newest command. lockstep: a step waits for the two commands stamped with it.
 Knows nothing about rclpy or topics.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
+
+import numpy as np
 
 from robomamba_ros.simulation.metaworld import MetaWorldSim
 from robomamba_ros.types import NANOSECONDS, Float64Array, RobotState, UInt8Array
@@ -16,6 +18,8 @@ from robomamba_ros.types import NANOSECONDS, Float64Array, RobotState, UInt8Arra
 EPISODE_GAP_NS = NANOSECONDS
 # An arm that was not told anything for so long is not commanded.
 COMMANDED_NS = NANOSECONDS
+# Commands nearer to where the arm is [m] hold it; a controller without a policy gives them.
+HELD_M = 1e-3
 
 
 class Outputs(Protocol):
@@ -73,7 +77,7 @@ class SimulatedRobot:
         self._episode += 1
         self._now_ns += EPISODE_GAP_NS
         self._reset_ns = self._begin_ns = self._now_ns
-        self._begun = self._lockstep
+        self._begun, self._moved = self._lockstep, False
         self._target, self._target_ns = self._sim.target_position, -1
         self._opening, self._opening_ns = 1.0, -1
         self._repeated_ns = -1
@@ -84,6 +88,8 @@ class SimulatedRobot:
         """Take the position (3,) to reach, base axes [m]."""
         if stamp_ns >= self._reset_ns:  # else it was meant for the episode before
             self._target, self._target_ns = position, stamp_ns
+            here = self._sim.state(self._now_ns).pose.position
+            self._moved = self._moved or bool(np.linalg.norm(position - here) > HELD_M)
             self._step_if_commanded()
 
     def command_gripper(self, opening: float, stamp_ns: int) -> None:
@@ -109,7 +115,7 @@ class SimulatedRobot:
 
     def tick(self) -> None:
         """Advance time by one step; before and after an episode the robot stands still."""
-        if not self._begun and self._target_ns >= self._reset_ns:
+        if not self._begun and self._moved:
             self._begun, self._begin_ns = True, self._now_ns
         if self._begun and not self._sim.done:
             self._sim.step(self._target, self._opening)
@@ -149,7 +155,7 @@ class SimulatedRobot:
     def _message(self) -> str:
         sim, episode = self._sim, f'episode {self._episode}, {self._sim.instruction}'
         if not self._begun:
-            return f'{episode}, seed {sim.seed}: begins with the first command'
+            return f'{episode}, seed {sim.seed}: begins when the arm is told to move'
         if not sim.done:
             return episode
         then = 'the next one follows' if self._endless else '~/reset begins another'
