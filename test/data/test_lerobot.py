@@ -536,7 +536,7 @@ def misplace(root: Path) -> None:
     ('damage', 'message'),
     [
         (lambda r: (r / 'meta/info.json').unlink(), r'is no LeRobot data set: .*info.json is miss'),
-        (lambda r: truncate(r / 'meta/info.json'), r'info.json cannot be read'),
+        (lambda r: truncate(r / 'meta/info.json'), r'info.json, line 60 is not valid JSON'),
         (
             lambda r: edit_info(r, lambda i: i.update(codebase_version='v1.6')),
             r'is v1.6; read are v2.0, v2.1, v3.0: convert it with .*convert_dataset_v1_to_v2',

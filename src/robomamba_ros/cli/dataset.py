@@ -153,7 +153,9 @@ def _print_result(result: BagResult, fps: int) -> None:
 
 def print_info(args: argparse.Namespace) -> int:
     """Print what a data set holds."""
+    from robomamba_ros.data.lerobot.checks import check_numbers
     from robomamba_ros.data.lerobot.reader import LeRobotDataset
+    from robomamba_ros.errors import DataError
 
     dataset = LeRobotDataset(args.folder)
     info = dataset.info
@@ -176,6 +178,12 @@ def print_info(args: argparse.Namespace) -> int:
         print(f'{key}: {width} x {height}, {info.features[key].dtype}')
     if lengths:
         _print_numbers(dataset)
+    for note in dataset.notes:
+        print(f'note: {note}')
+    try:
+        check_numbers(dataset)
+    except DataError as error:
+        print(f'warning: {error}')
     return 0
 
 

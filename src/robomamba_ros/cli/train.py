@@ -70,7 +70,7 @@ def _train(config: TrainConfig, group: Any, device: Any) -> None:
     shown = group.leads
     if shown:
         with tqdm(unit='episode', desc='reading', delay=1.0) as bar:
-            for done, total in prepare(config, read_template(config)):
+            for done, total in prepare(config, read_template(config), tqdm.write):
                 bar.total = total
                 bar.update(done - bar.n)
     group.wait()

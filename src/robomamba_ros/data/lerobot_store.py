@@ -19,6 +19,7 @@ from robomamba_ros.data.demonstrations import (
     shard_path,
     write_shard,
 )
+from robomamba_ros.data.lerobot.checks import check_numbers
 from robomamba_ros.data.lerobot.layout import ACTION, STATE
 from robomamba_ros.data.lerobot.metadata import Episode
 from robomamba_ros.data.lerobot.reader import LeRobotDataset
@@ -41,10 +42,12 @@ def store_meta(
 
     target: side of the images [px]; a camera of `crops` is cut as said there, others to their
     largest square at the centre. action_space: None where the names of the channels say it. Raises
-    ConfigError where they do not, or a crop is not of the camera's size.
+    ConfigError where they do not, or a crop is not of the camera's size, DataError for a set with
+    numbers that nothing can be learnt from.
     """
     for key in (STATE, ACTION):
         dataset.names(key)  # says what there is where one is missing
+    check_numbers(dataset)
     views = {}
     for key, name in dataset.cameras.items():
         size = dataset.info.features[key].image_size

@@ -5,7 +5,7 @@ Knows nothing about networks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,13 @@ LEROBOT = 'meta/info.json'
 STORES = {'data': 'data', 'validation_data': 'validation_data'}
 
 
-def prepare(config: TrainConfig, template: AnoleVLAConfig) -> Iterator[tuple[int, int]]:
+def prepare(
+    config: TrainConfig, template: AnoleVLAConfig, say: Callable[[str], None] = print
+) -> Iterator[tuple[int, int]]:
     """Make stores of the LeRobot data sets of a run; yields (episodes done, episodes) of each.
 
-    A store lies in the run's folder; what is there already is kept. Raises DataError and
+    A store lies in the run's folder; what is there already is kept. say: is told, a line each, what
+    of a set is not read or not as it says itself. Raises DataError and
     ConfigError for a data set that cannot be learnt from.
     """
     for setting, name in STORES.items():
@@ -36,6 +39,8 @@ def prepare(config: TrainConfig, template: AnoleVLAConfig) -> Iterator[tuple[int
         from robomamba_ros.data.lerobot_store import fill_store, store_meta
 
         dataset = LeRobotDataset(source)
+        for note in dataset.notes:
+            say(note)
         names = (camera.name for camera in template.spec.cameras)
         meta = store_meta(
             dataset,

@@ -60,6 +60,11 @@ def frame_schema(features: Mapping[str, Feature]) -> pa.Schema:
     return pa.schema(fields, metadata={'huggingface': text})
 
 
+def is_own(found: pa.Schema, expected: pa.Schema) -> bool:
+    """Return whether a table on the disk has the columns and notes that this program gives one."""
+    return bool(found.equals(expected)) and found.metadata == expected.metadata
+
+
 def episode_schema(features: Mapping[str, Feature]) -> pa.Schema:
     """Return the columns of the table of episodes."""
     fields = [

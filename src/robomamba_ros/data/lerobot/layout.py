@@ -6,14 +6,14 @@ reading, of the versions 2.0 and 2.1 before it. Knows nothing about what is in t
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from robomamba_ros.data.lerobot.templates import PathTemplate
+from robomamba_ros.documents import read_json
 from robomamba_ros.errors import DataError
 
 VERSION = 'v3.0'
@@ -26,9 +26,18 @@ EPISODES = 'meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet'
 DATA = 'data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet'
 VIDEO = 'videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4'
 FILES_PER_CHUNK = 1000
+INFO_MEGABYTES = 4
 # Smaller than lerobot's own 100 and 200: a file is rewritten whenever an episode is added to it.
 DATA_FILE_MB = 32
 VIDEO_FILE_MB = 64
+
+# What a path may depend on, in 3.0 and in the versions before it.
+FIELDS = ('video_key', 'chunk_index', 'file_index', 'episode_index', 'episode_chunk')
+VISUAL, TEXT = ('image', 'video'), 'string'
+NUMERIC: tuple[str, ...] = ('bool', 'float16', 'float32', 'float64')
+NUMERIC += tuple(f'{sign}int{bits}' for sign in ('', 'u') for bits in (8, 16, 32, 64))
+# Values of one feature of one frame, and pixels of a side.
+LARGEST_FEATURE, LARGEST_SIDE = 10**6, 16_384
 
 STATE, ACTION, CAMERA_PREFIX = 'observation.state', 'action', 'observation.images.'
 # Of demonstrations that were disturbed: whether something else than the frame's action was done.
@@ -39,7 +48,7 @@ DISTURBED = 'disturbed'
 class Feature:
     """One value of every frame.
 
-    dtype: a type of NumPy, 'string', 'image' (PNG within the table) or 'video'. shape: as declared;
+    dtype: one of NUMERIC, 'string', 'image' (PNG within the table) or 'video'. shape: as declared;
     an image is (h, w, 3), in older sets (3, h, w) too. names: of the channels, None for none.
     """
 
@@ -51,12 +60,12 @@ class Feature:
     @property
     def is_visual(self) -> bool:
         """Whether it holds pictures, depth included."""
-        return self.dtype in ('image', 'video')
+        return self.dtype in VISUAL
 
     @property
     def is_numeric(self) -> bool:
         """Whether it holds numbers or flags."""
-        return not self.is_visual and self.dtype != 'string'
+        return self.dtype in NUMERIC
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -87,18 +96,23 @@ INDICES: Mapping[str, Feature] = {
 
 @dataclass(frozen=True)
 class Info:
-    """meta/info.json, checked. fps: frames per second; document: all of it, as it was read."""
+    """meta/info.json, checked. fps: frames per second; document: all of it, as it was read.
+
+    skipped: the types of features that nobody here needs, such as audio, by their keys; they are
+    not read. total_episodes, total_frames: as it says, None where it does not.
+    """
 
     version: str
     fps: float
     features: Mapping[str, Feature]
     robot_type: str | None
     chunks_size: int
-    data_path: str
-    video_path: str | None
-    total_episodes: int
-    total_frames: int
+    data_path: PathTemplate
+    video_path: PathTemplate | None
+    total_episodes: int | None
+    total_frames: int | None
     document: Mapping[str, Any]
+    skipped: Mapping[str, str]
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -113,33 +127,51 @@ def read_info(root: Path) -> Info:
     path = root / INFO
     if not path.is_file():
         raise DataError(f'{root} is no LeRobot data set: {path} is missing')
-    try:
-        document = json.loads(path.read_text(encoding='utf-8'))
-        version = str(document['codebase_version'])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f'{path} cannot be read as the description of a data set: {error}'
-        ) from error
-    _check_version(version, path)
-    try:
-        info = Info(
-            version=version,
-            fps=float(document['fps']),
-            features={key: _feature(each) for key, each in document['features'].items()},
-            robot_type=document.get('robot_type'),
-            chunks_size=int(document.get('chunks_size', FILES_PER_CHUNK)),
-            data_path=str(document['data_path']),
-            video_path=document.get('video_path'),
-            total_episodes=int(document['total_episodes']),
-            total_frames=int(document['total_frames']),
-            document=document,
-        )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        reason = f'lacks the key {error}' if isinstance(error, KeyError) else f'is wrong: {error}'
-        raise DataError(f'{path} {reason}') from error
-    if not info.fps > 0:
-        raise DataError(f'{path}: fps is {info.fps:g}; it has to be above 0')
-    return info
+    document = read_json(path, megabytes=INFO_MEGABYTES, error=DataError)
+    if not isinstance(document, dict):
+        raise DataError(f'{path} must hold keys and values; get it again')
+    _check_version(str(document.get('codebase_version', 'not given'))[:40], path)
+    missing = [key for key in ('fps', 'features', 'data_path') if key not in document]
+    if missing:
+        raise DataError(f"{path} lacks the key '{missing[0]}'; get it again")
+    features = document['features']
+    if not isinstance(features, dict) or not all(isinstance(x, dict) for x in features.values()):
+        raise DataError(f'{path}: features must hold keys and, of each, what it is')
+    known = {
+        key: each
+        for key, each in features.items()
+        if each.get('dtype') in (*NUMERIC, *VISUAL, TEXT)
+    }
+    video = document.get('video_path')
+    return Info(
+        version=document['codebase_version'],
+        fps=_fps(document['fps'], path),
+        features={key: _feature(key, each, path) for key, each in known.items()},
+        robot_type=document.get('robot_type'),
+        chunks_size=_count(document, 'chunks_size', 1, path) or FILES_PER_CHUNK,
+        data_path=PathTemplate(document['data_path'], FIELDS, f'{path}: data_path'),
+        video_path=None if video is None else PathTemplate(video, FIELDS, f'{path}: video_path'),
+        total_episodes=_count(document, 'total_episodes', 0, path),
+        total_frames=_count(document, 'total_frames', 0, path),
+        document=document,
+        skipped={k: str(x.get('dtype'))[:40] for k, x in features.items() if k not in known},
+    )
+
+
+def _fps(value: object, path: Path) -> float:
+    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
+    if not 0.01 <= number <= 10_000:
+        raise DataError(f'{path}: fps is {value!r:.40}; it has to be a number from 0.01 to 10000')
+    return float(number)
+
+
+def _count(document: Mapping[str, Any], key: str, least: int, path: Path) -> int | None:
+    value = document.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise DataError(f'{path}: {key} is {value!r:.40}; it has to be a whole number from {least}')
+    return value
 
 
 def _check_version(version: str, path: Path) -> None:
@@ -156,25 +188,45 @@ def _check_version(version: str, path: Path) -> None:
     )
 
 
-def _feature(document: Mapping[str, Any]) -> Feature:
-    dtype = str(document['dtype'])
-    if dtype not in ('image', 'video', 'string'):
-        np.dtype(dtype)
-    notes = {**(document.get('video_info') or {}), **(document.get('info') or {})}
+def _feature(key: str, document: Mapping[str, Any], path: Path) -> Feature:
+    dtype, shape = document['dtype'], document.get('shape')
+    sizes = [shape] if isinstance(shape, int) else shape
+    largest = LARGEST_SIDE if dtype in VISUAL else LARGEST_FEATURE
+    if (
+        not isinstance(sizes, list)
+        or not all(isinstance(size, int) and 1 <= size <= largest for size in sizes)
+        or (dtype in NUMERIC and math.prod(sizes) > LARGEST_FEATURE)
+        or (dtype in VISUAL and len(sizes) != 3)
+    ):
+        raise DataError(
+            f"{path}: the shape of '{key}' is {shape!r:.40}; needed are whole numbers from 1 "
+            f'to {largest}, 3 of an image'
+        )
+    notes = [x for x in (document.get('video_info'), document.get('info')) if isinstance(x, dict)]
     return Feature(
         dtype=dtype,
-        shape=tuple(int(size) for size in document['shape']),
+        shape=tuple(sizes),
         names=_names(document.get('names')),
-        is_depth=bool(notes.get('is_depth_map') or notes.get('video.is_depth_map')),
+        is_depth=any(x.get('is_depth_map') or x.get('video.is_depth_map') for x in notes),
     )
 
 
-def _names(names: Any) -> tuple[str, ...] | None:
-    """Return channel names out of the forms they come in: a list, or lists under a heading."""
-    if isinstance(names, Mapping):
-        parts = [_names(each) for each in names.values()]
-        flat = [name for part in parts if part for name in part]
-        return tuple(flat) or None
-    if isinstance(names, list):
-        return tuple(str(name) for name in names)
-    return None
+def _names(names: Any, depth: int = 0) -> tuple[str, ...] | None:
+    """Return channel names out of the forms they come in.
+
+    They are a list, lists in a list or under headings, or names with their positions.
+    """
+    if depth > 3:
+        return None
+    if isinstance(names, dict) and names and all(isinstance(x, int) for x in names.values()):
+        return tuple(sorted(names, key=lambda name: names[name]))
+    parts = list(names.values()) if isinstance(names, dict) else names
+    if not isinstance(parts, list):
+        return None
+    flat: list[str] = []
+    for part in parts:
+        if isinstance(part, (list, dict)):
+            flat += _names(part, depth + 1) or ()
+        elif part is not None:
+            flat.append(str(part))
+    return tuple(flat) or None

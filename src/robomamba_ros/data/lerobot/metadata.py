@@ -5,7 +5,6 @@ Knows where each episode's frames lie; nothing about what they hold.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from robomamba_ros.data.lerobot.layout import TASKS, VERSION, Info
+from robomamba_ros.data.lerobot.layout import INFO, TASKS, VERSION, Info
+from robomamba_ros.data.lerobot.templates import PathTemplate
+from robomamba_ros.documents import parse_json
 from robomamba_ros.errors import DataError
+from robomamba_ros.files import read_bounded
 
+LINES_MEGABYTES = 256
 # Versions 2.0 and 2.1.
 LEGACY_EPISODES, LEGACY_TASKS = 'meta/episodes.jsonl', 'meta/tasks.jsonl'
 # How pandas calls an index without a name: tasks.parquet holds the texts as an index.
@@ -54,6 +57,15 @@ def read_episodes(root: Path, info: Info) -> tuple[Episode, ...]:
                 f'{episode.stop - 1}; expected is episode {number} from frame {first} on'
             )
         first = episode.stop
+    for total, count, what in (
+        (info.total_episodes, len(found), 'episodes'),
+        (info.total_frames, first, 'frames'),
+    ):
+        if total is not None and total > count:
+            raise DataError(
+                f'{root / INFO} says {total} {what}, and {root / "meta"} describes {count}: the '
+                'data set is not whole; get it again'
+            )
     return tuple(found)
 
 
@@ -73,9 +85,12 @@ def read_tasks(root: Path, info: Info) -> tuple[str, ...]:
     else:
         lines = list(_lines(root / LEGACY_TASKS, ('task', 'task_index')))
         texts, numbers = ([line[key] for line in lines] for key in ('task', 'task_index'))
+    if not all(isinstance(number, int) for number in numbers):
+        raise DataError(f'{root / "meta"}: a task has no whole number; get the set again')
     by_number = dict(zip(numbers, texts, strict=True))
     if sorted(by_number) != list(range(len(by_number))):
-        raise DataError(f'{root / "meta"}: tasks are numbered {sorted(by_number)}, not from 0 on')
+        shown = ', '.join(map(str, sorted(by_number)[:8]))
+        raise DataError(f'{root / "meta"}: tasks are numbered {shown} .., not from 0 on')
     return tuple(str(by_number[number]) for number in range(len(by_number)))
 
 
@@ -85,6 +100,14 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
         return pq.read_table(path, columns=columns, partitioning=None)
     except FileNotFoundError as error:
         raise DataError(f'{path} is missing: the data set is not whole; get it again') from error
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f'{path} is damaged: {error}; get it again') from error
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """Return the columns of a parquet file; raises DataError as `read_table`."""
+    try:
+        return pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f'{path} is damaged: {error}; get it again') from error
 
@@ -104,21 +127,26 @@ def _episodes(root: Path, info: Info) -> Iterator[Episode]:
                 raise DataError(
                     f'{path} lacks the column {error}; it has {", ".join(table.column_names)}'
                 ) from error
+            except (TypeError, ValueError, OverflowError) as error:
+                raise DataError(
+                    f'{path}: what it says of episode {row["episode_index"]!r:.40} is wrong '
+                    f'({error}); get it again'
+                ) from error
 
 
 def _episode(root: Path, info: Info, row: Mapping[str, Any], videos: list[str]) -> Episode:
-    def place(prefix: str) -> dict[str, int]:
+    def place(prefix: str) -> dict[str, Any]:
         return {key: row[f'{prefix}/{key}'] for key in ('chunk_index', 'file_index')}
 
     return Episode(
-        index=row['episode_index'],
-        first=row['dataset_from_index'],
-        stop=row['dataset_to_index'],
-        tasks=tuple(row['tasks']),
-        data=root / info.data_path.format(**place('data')),
+        index=int(row['episode_index']),
+        first=int(row['dataset_from_index']),
+        stop=int(row['dataset_to_index']),
+        tasks=tuple(str(task) for task in row['tasks']),
+        data=root / info.data_path.fill(**place('data')),
         videos={
             key: (
-                root / str(info.video_path).format(video_key=key, **place(f'videos/{key}')),
+                root / _video_path(info).fill(video_key=key, **place(f'videos/{key}')),
                 round(row[f'videos/{key}/from_timestamp'] * info.fps),
             )
             for key in videos
@@ -126,36 +154,47 @@ def _episode(root: Path, info: Info, row: Mapping[str, Any], videos: list[str]) 
     )
 
 
+def _video_path(info: Info) -> PathTemplate:
+    if info.video_path is None:
+        raise ValueError('info.json says no video_path, and has videos')
+    return info.video_path
+
+
 def _legacy(root: Path, info: Info) -> Iterator[Episode]:
     first = 0
     videos = [key for key, feature in info.features.items() if feature.dtype == 'video']
     for line in _lines(root / LEGACY_EPISODES, ('episode_index', 'length', 'tasks')):
-        number = line['episode_index']
-        where = {'episode_index': number, 'episode_chunk': number // info.chunks_size}
-        yield Episode(
-            index=number,
-            first=first,
-            stop=first + line['length'],
-            tasks=tuple(line['tasks']),
-            data=root / info.data_path.format(**where),
-            videos={
-                key: (root / str(info.video_path).format(video_key=key, **where), 0)
-                for key in videos
-            },
-        )
-        first += line['length']
+        try:
+            number, length = int(line['episode_index']), int(line['length'])
+            where = {'episode_index': number, 'episode_chunk': number // info.chunks_size}
+            yield Episode(
+                index=number,
+                first=first,
+                stop=first + length,
+                tasks=tuple(str(task) for task in line['tasks']),
+                data=root / info.data_path.fill(**where),
+                videos={
+                    key: (root / _video_path(info).fill(video_key=key, **where), 0)
+                    for key in videos
+                },
+            )
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(f'{root / LEGACY_EPISODES}: {error}; get it again') from error
+        first += length
 
 
 def _lines(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     try:
-        with path.open(encoding='utf-8') as file:
-            for number, text in enumerate(file, start=1):
-                line = json.loads(text)
-                missing = [key for key in keys if key not in line]
-                if missing:
-                    raise DataError(f'{path}, line {number} lacks {", ".join(missing)}')
-                yield line
+        content = read_bounded(path, LINES_MEGABYTES).decode('utf-8-sig')
+        for number, text in enumerate(content.split('\n'), start=1):
+            if not text.strip():
+                continue
+            line = parse_json(text, f'{path}:{number}', error=DataError)
+            missing = [key for key in keys if not isinstance(line, dict) or key not in line]
+            if missing:
+                raise DataError(f'{path}, line {number} lacks {", ".join(missing)}')
+            yield line
     except FileNotFoundError as error:
         raise DataError(f'{path} is missing: the data set is not whole; get it again') from error
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError(f'{path} cannot be read: {error}; get it again') from error

@@ -17,7 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robomamba_ros.data.disturbance import valid_actions
-from robomamba_ros.data.lerobot.layout import ACTION, CAMERA_PREFIX, DISTURBED, STATE, read_info
+from robomamba_ros.data.lerobot.layout import (
+    ACTION,
+    CAMERA_PREFIX,
+    DISTURBED,
+    INFO,
+    STATE,
+    read_info,
+)
 from robomamba_ros.data.lerobot.metadata import Episode, read_episodes, read_tasks
 from robomamba_ros.data.lerobot.tables import FrameTables
 from robomamba_ros.errors import DataError, unknown_name
@@ -77,6 +84,19 @@ class LeRobotDataset:
         return self.episodes[-1].stop if self.episodes else 0
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not as info.json says, or not read, a line each."""
+        skipped = ', '.join(f'{key} ({dtype})' for key, dtype in self.info.skipped.items())
+        notes = [f'{self.root}: not read, as no policy here needs it: {skipped}'] if skipped else []
+        for total, count, what in (
+            (self.info.total_episodes, len(self.episodes), 'episodes'),
+            (self.info.total_frames, len(self), 'frames'),
+        ):
+            if total is not None and total != count:
+                notes.append(f'{self.root / INFO} says {total} {what}; {count} are there and read')
+        return tuple(notes)
+
+    @property
     def dt_ns(self) -> int:
         """Time from frame to frame [ns]."""
         return round(NANOSECONDS / self.info.fps)
@@ -87,6 +107,11 @@ class LeRobotDataset:
         count = int(np.prod(feature.shape))
         if feature.names is not None and len(feature.names) == count:
             return feature.names
+        if feature.names is not None and key in (STATE, ACTION):
+            raise DataError(
+                f"{self.root / INFO} names {len(feature.names)} channels of '{key}' "
+                f'({", ".join(feature.names)[:80]}), and it has {count}; correct its names'
+            )
         return tuple(f'{key}_{number}' for number in range(count))
 
     def values(self, key: str) -> NDArray[Any]:
@@ -126,14 +151,7 @@ class LeRobotDataset:
         if feature.dtype == 'image':
             return self._tables.image(key, feature, episode, index)
         path, first = episode.videos[key]
-        image = self._video(path).frame(first + index - episode.first)
-        if image.shape[:2] != feature.image_size:
-            height, width = feature.image_size
-            raise DataError(
-                f'{path} is of {image.shape[1]} x {image.shape[0]} pixels; info.json says '
-                f"{width} x {height} of '{key}'"
-            )
-        return image
+        return self._video(path).frame(first + index - episode.first, feature.image_size)
 
     def window(
         self, index: int, horizon: int, *, state: str = STATE, action: str = ACTION
@@ -169,6 +187,10 @@ class LeRobotDataset:
         return within & valid_actions(disturbed[steps.clip(max=episode.length - 1)])
 
     def _known(self, key: str) -> str:
+        if key in self.info.skipped:
+            raise DataError(
+                f"{self.root}: '{key}' is of the type {self.info.skipped[key]}, which is not read"
+            )
         if key not in self.info.features:
             raise DataError(f'{self.root}: {unknown_name("feature", key, self.info.features)}')
         return key

@@ -8,8 +8,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
-from collections.abc import Mapping
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +19,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from robomamba_ros.data.lerobot.files import join_tables
+from robomamba_ros.data.lerobot.files import is_own, join_tables
 from robomamba_ros.data.lerobot.layout import (
     DATA,
     DATA_FILE_MB,
     FILES_PER_CHUNK,
+    INFO,
     VIDEO,
     VIDEO_FILE_MB,
 )
+from robomamba_ros.data.lerobot.metadata import read_schema
 from robomamba_ros.errors import DataError
 
 WRITING, LOCK = '.writing', 'lock'
+# What is made in the folder WRITING. Nothing else in it is ours to delete.
+_MADE = re.compile(r'(episode|joined|tasks|file-\d+)\.parquet|(video-\d+|joined)\.mp4')
+_MADE_JSON = ('info.json', 'stats.json')
 MEGABYTE = 1 << 20
 
 
@@ -68,29 +75,44 @@ class Place:
 class Store:
     """The folder of a data set, locked until it is closed; `folder`: for files in the making.
 
-    Raises DataError where another program writes there, or where the folder holds other things.
+    Raises DataError where another program writes there, or where the folder holds other things. It
+    deletes nothing but what a writer that was interrupted left in `folder`.
     """
 
     def __init__(self, root: Path) -> None:
         self.root, self.folder = root, root / WRITING
-        names = {path.name for path in root.iterdir()} if root.exists() else set()
-        if names - {WRITING} and 'meta' not in names:
+        if root.exists() and not root.is_dir():
+            raise DataError(f'{root} is a file; give a folder')
+        if not (root / INFO).exists() and any(
+            path.is_file() or path.name not in (WRITING, 'meta')
+            for path in _entries(root)
+            if path.parent.name != WRITING
+        ):
             raise DataError(f'{root} holds other files; give another folder')
+        refuse_links(root)
+        strange = [path.name for path in self._left() if not _is_made(path)]
+        if strange:
+            raise DataError(
+                f'{self.folder} holds {", ".join(sorted(strange))[:80]}, which no writer of data '
+                'sets made; move it away'
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / LOCK).open('w')
+        opened = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        self._lock = os.fdopen(opened, 'r+')
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._lock.close()
             raise DataError(f'{root} is being written by another program') from error
-        for path in self.folder.iterdir():
-            if path.name != LOCK:
-                path.unlink()
+        self._clear()
 
     def close(self) -> None:
         """Let others write."""
+        self._clear()
+        (self.folder / LOCK).unlink(missing_ok=True)
         self._lock.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):  # somebody else's files may have come into it
+            self.folder.rmdir()
 
     def put_rows(self, place: Place, table: Path) -> Place:
         """Add a data table to the file at `place`, or the next where that is full; return which."""
@@ -140,6 +162,21 @@ class Store:
         made.write_text(json.dumps(document, indent=4, ensure_ascii=False), encoding='utf-8')
         self._move(made, self.root / name)
 
+    def drop_table(self, place: Place, schema: pa.Schema) -> None:
+        """Delete the data table at a place where an interrupted writer left one of `schema`."""
+        path = place.path(self.root, DATA)
+        if path.is_file() and is_own(read_schema(path), schema):
+            path.unlink()
+
+    def _left(self) -> list[Path]:
+        found = list(self.folder.iterdir()) if self.folder.is_dir() else []
+        return [path for path in found if path.name != LOCK]
+
+    def _clear(self) -> None:
+        for path in self._left():
+            if _is_made(path):
+                path.unlink()
+
     def _room(self, place: Place, template: str, megabytes: int, **keys: str) -> Place:
         limit = megabytes * MEGABYTE
         if place.used and place.path(self.root, template, **keys).stat().st_size >= limit:
@@ -151,3 +188,25 @@ class Store:
         with made.open('rb') as file:
             os.fsync(file.fileno())
         made.replace(path)
+
+
+def refuse_links(root: Path) -> None:
+    """Raise DataError for a link, pipe or device in a data set: what is written would go there."""
+    for path in _entries(root):
+        kind = path.lstat().st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+            raise DataError(
+                f'{path} is a link or no file; only whole folders are written to. Copy the set '
+                'with its links followed (cp -rL) and continue the copy'
+            )
+
+
+def _entries(root: Path) -> Iterator[Path]:
+    """Yield everything in a folder, at any depth, following no link."""
+    for folder, folders, files in os.walk(root, followlinks=False):
+        yield from (Path(folder) / name for name in (*folders, *files))
+
+
+def _is_made(path: Path) -> bool:
+    known = path.name in _MADE_JSON or _MADE.fullmatch(path.name) is not None
+    return known and stat.S_ISREG(path.lstat().st_mode)

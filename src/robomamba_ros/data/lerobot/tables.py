@@ -5,6 +5,7 @@ Knows where rows lie; nothing about videos or tasks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -126,13 +127,19 @@ def _array(column: pa.ChunkedArray, feature: Feature, where: str) -> NDArray[Any
         raise DataError(f'{where} has {values.null_count} empty rows of {rows}')
     while pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type):
         values = values.flatten()
+    if values.null_count:
+        raise DataError(f'{where} has {values.null_count} empty values')
+    number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    if not number and not pa.types.is_boolean(values.type):
+        raise DataError(f'{where} is {values.type}, not numbers; info.json says {feature.dtype}')
     array = np.asarray(values.to_numpy(zero_copy_only=False))
-    if array.size != rows * int(np.prod(shape)):
+    if array.size != rows * math.prod(shape):
         raise DataError(
             f'{where} has {array.size} values in {rows} rows; info.json says {list(feature.shape)} '
             'each'
         )
-    return array.astype(feature.dtype, copy=False).reshape(rows, *shape)
+    with np.errstate(invalid='ignore', over='ignore'):
+        return array.astype(feature.dtype, copy=False).reshape(rows, *shape)
 
 
 def _shape(feature: Feature) -> tuple[int, ...]:

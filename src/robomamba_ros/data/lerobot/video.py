@@ -5,6 +5,7 @@ The one place that knows PyAV. Knows nothing about features or metadata.
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,8 @@ except ImportError as error:
 # H.264 plays everywhere. Every second frame can be read without the one before it, as in lerobot's
 # own videos: training reads frames in any order.
 CODEC, PIXELS = 'libx264', 'yuv420p'
+# How far a frame may be from the time of the one that is sought, in frames.
+NEAR = 0.1
 OPTIONS = {'g': '2', 'crf': '18', 'preset': 'veryfast'}
 
 
@@ -122,18 +125,19 @@ class VideoFile:
             self._stream = self._container.streams.video[0]
             # Threads that decode ahead are lost at every seek.
             self._stream.codec_context.thread_count = 1
-        except (OSError, av.FFmpegError, IndexError) as error:
+            base = self._stream.time_base
+            assert base is not None
+            self._ticks = 1.0 / (fps * float(base))
+        except Exception as error:  # PyAV's own attributes fail on what is damaged
             raise self._failure(f'it cannot be opened ({error})') from error
-        base = self._stream.time_base
-        assert base is not None
-        self._ticks = 1.0 / (fps * float(base))
         self._frames = self._container.decode(self._stream)
         self._next = 0
 
-    def frame(self, number: int) -> UInt8Array:
-        """Return a frame, counted from the beginning of the file, as RGB (h, w, 3) uint8.
+    def frame(self, number: int, size: tuple[int, int]) -> UInt8Array:
+        """Return a frame as RGB (h, w, 3) uint8, counted from the beginning at the set's rate.
 
-        Raises DataError where the file has no such frame or is damaged there.
+        size: (h, w). Raises DataError where the file has no frame at that time, as one of another
+        rate, where the frame is of another size, or where the file is damaged there.
         """
         try:
             # A seek costs more than decoding a frame or two on the way.
@@ -142,17 +146,28 @@ class VideoFile:
                 self._frames = self._container.decode(self._stream)
             for frame in self._frames:
                 assert frame.pts is not None
-                found = round(frame.pts / self._ticks)
-                self._next = found + 1
-                if found >= number:
+                found = frame.pts / self._ticks
+                self._next = math.floor(found + NEAR) + 1
+                if found >= number - NEAR:
                     break
             else:
                 raise self._failure(f'it has no frame {number}: it is truncated or not of this set')
-            if found != number:
-                self._next = -1
-                raise self._failure(f'it has no frame {number}, {number / self._fps:.3f} s in')
+            if found > number + NEAR:
+                raise self._failure(
+                    f'it has no frame {number}, {number / self._fps:.3f} s in: its rate is '
+                    f'{float(self._stream.average_rate or 0):g}, that of the set {self._fps:g} per '
+                    'second'
+                )
+            if (frame.height, frame.width) != size:
+                raise self._failure(
+                    f'it is of {frame.width} x {frame.height} pixels; info.json says {size[1]} x '
+                    f'{size[0]}'
+                )
             return np.asarray(frame.to_ndarray(format='rgb24'), dtype=np.uint8)
-        except (OSError, av.FFmpegError) as error:
+        except DataError:
+            self._next = -1
+            raise
+        except Exception as error:  # what a damaged stream raises is not only FFmpeg's
             self._next = -1
             raise self._failure(f'frame {number} cannot be decoded ({error})') from error
 

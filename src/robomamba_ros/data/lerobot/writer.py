@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from robomamba_ros.data.lerobot.continuing import check_continued, last_table
 from robomamba_ros.data.lerobot.episode import EpisodeFiles
 from robomamba_ros.data.lerobot.files import (
     episode_schema,
@@ -32,7 +33,6 @@ from robomamba_ros.data.lerobot.layout import (
     INFO,
     STATS,
     TASKS,
-    VERSION,
     Feature,
 )
 from robomamba_ros.data.lerobot.reader import LeRobotDataset
@@ -69,6 +69,8 @@ class LeRobotWriter:
         self._pixels = {key: PixelCounts() for key in self._visual}
         self._episode: EpisodeFiles | None = None
         with self._storing('it'):
+            if (self.root / INFO).exists():
+                self._check(LeRobotDataset(self.root))
             self._store = Store(self.root)
             try:
                 if (self.root / INFO).exists():
@@ -189,33 +191,22 @@ class LeRobotWriter:
     def _continue(self) -> None:
         """Take up a data set where its last whole episode ends, and remove what came after."""
         dataset = LeRobotDataset(self.root)
-        self._check_same(dataset)
+        self._check(dataset)
         self._tasks = list(dataset.tasks)
         self.episodes, self.frames = len(dataset.episodes), len(dataset)
-        used_files = {episode.data for episode in dataset.episodes}
-        for path in self.root.glob('data/*/*.parquet'):
-            if path not in used_files:
-                path.unlink()
         if not dataset.episodes:
+            self._store.drop_table(self._data, self._frame_schema)
             return
-        path = sorted((self.root / 'meta/episodes').glob('*/*.parquet'))[-1]
-        self._rows = pq.read_table(path, partitioning=None)
-        for found, expected, name in (
-            (self._rows.schema, self._episode_schema, path),
-            (pq.read_schema(dataset.episodes[-1].data), self._frame_schema, 'data'),
-        ):
-            if not found.equals(expected):
-                raise DataError(
-                    f'{self.root} was written by another program (other columns in {name}); write '
-                    'to a new folder, and join the two with lerobot-edit-dataset'
-                )
+        self._rows = pq.read_table(last_table(self.root), partitioning=None)
         last, row = dataset.episodes[-1], self._rows.slice(self._rows.num_rows - 1).to_pylist()[0]
         first = min(each.first for each in dataset.episodes if each.data == last.data)
         self._data = Place.of_row(row, 'data', self.frames - first)
         self._table = Place.of_row(row, 'meta/episodes', 0)
         for key, (_, start) in last.videos.items():
             self._videos[key] = Place.of_row(row, f'videos/{key}', start + last.length)
+        # The table of episodes comes last: rows, or one table, may be there beyond it.
         self._store.cut_rows(last.data, self._data.used)
+        self._store.drop_table(self._data.next(), self._frame_schema)
         pixels = pixels_of(self._rows)
         for key in self._visual:
             if key not in pixels or pixels[key].frames != self.frames:
@@ -224,25 +215,14 @@ class LeRobotWriter:
                     pixels[key].add(dataset.image(key, index))
         self._pixels = pixels
 
-    def _check_same(self, dataset: LeRobotDataset) -> None:
-        info = dataset.info
-        if info.version != VERSION:
-            raise DataError(
-                f'{self.root} is of version {info.version}; only {VERSION} is continued. Convert '
-                'it with lerobot.scripts.convert_dataset_v21_to_v30'
-            )
-        if info.fps != self._fps:
-            raise DataError(
-                f'{self.root} has {info.fps:g} frames per second, not {self._fps}; write to '
-                'another folder'
-            )
-        for key in {**info.features, **self._features}:
-            theirs, ours = info.features.get(key), self._features.get(key)
-            if theirs != ours:
-                raise DataError(
-                    f"{self.root}: feature '{key}' is {_told(theirs)} in the data set and "
-                    f'{_told(ours)} in what is to be added; write to another folder'
-                )
+    def _check(self, dataset: LeRobotDataset) -> None:
+        check_continued(
+            dataset,
+            self._fps,
+            self._features,
+            frames=self._frame_schema,
+            episodes=self._episode_schema,
+        )
 
     def _write_info(self) -> None:
         totals = {'episodes': self.episodes, 'frames': self.frames, 'tasks': len(self._tasks)}
@@ -278,7 +258,3 @@ class LeRobotWriter:
 
 def _listed(value: Any) -> list[Any]:
     return list(np.atleast_1d(value).tolist())
-
-
-def _told(feature: Feature | None) -> str:
-    return 'missing' if feature is None else str(feature.describe())
