@@ -21,7 +21,8 @@ POLICY = [
 VLM = [*POLICY, 'transformers>=5,<6']
 # The authors' kernels are built against the torch that is installed: docs/mamba.md has the command.
 CUDA = [*POLICY, 'triton>=3.6,<4']
-KINEMATICS = ['pin>=3,<5']
+# xacro expands what makers publish; where it is missing, the error names the remedy.
+KINEMATICS = ['pin>=3,<5', 'xacro>=2.1,<3']
 BAGS = ['rosbags>=0.11.9,<0.12', 'tqdm>=4.66,<5']
 LEROBOT = ['pyarrow>=17,<27', 'av>=15,<19', 'opencv-python-headless>=4.9,<6', 'tqdm>=4.66,<5']
 SIM = ['mujoco>=3.2,<4', 'metaworld>=3,<4', 'opencv-python-headless>=4.9,<6']

@@ -46,7 +46,7 @@ ROBOT_SIDE = ('nodes.controller_node', 'nodes.conversions', 'actions', 'robots',
 ROBOT_SIDE += ('bringup',)
 BASE_INSTALL = ('numpy', 'yaml', 'transforms3d')
 # Optional there: an arm whose controllers take poses needs none of it.
-ROBOT_EXTRAS = ('pinocchio',)
+ROBOT_EXTRAS = ('pinocchio', 'xacro')
 
 # An optional package is touched in one place, so that one message says how to install it.
 ONE_PLACE = {
@@ -58,6 +58,7 @@ ONE_PLACE = {
     'metaworld': 'simulation',
     'gymnasium': 'simulation',
     'pinocchio': 'robots.kinematics',
+    'xacro': 'robots.urdf_text',
     'launch': 'launching',
     'launch_ros': 'launching',
     'tf2_ros': 'nodes',

@@ -312,6 +312,24 @@ def test_the_arm_waits_for_its_urdf_and_says_so(start, peer) -> None:
     peer.wait_for(lambda: len(sent) == 1, 'the hold')
 
 
+def test_a_text_that_is_no_urdf_ends_no_node_and_a_good_one_after_it_counts(start, peer) -> None:
+    robot = start([TRAJECTORY, GRIPPER], urdf={'topic': 'robot_description'})
+    publisher = peer.node.create_publisher(String, 'robot_description', qos.LATCHED)
+    good = MADE['six'].urdf()
+    axis = '<axis xyz="'
+    robot.enable()
+    for bad, reason in (
+        (good.replace(axis, f'{axis}nan '), "the joint 'joint1' of the URDF has the axis xyz"),
+        (good.replace('<robot', '<!DOCTYPE r [<!ENTITY a "b">]><robot'), 'declares XML entities'),
+        (good.replace('</robot>', ''), 'is not XML'),
+    ):
+        publisher.publish(String(data=bad))
+        robot.wait_for('reason', reason)
+        assert robot.values()['state'] == 'waiting'
+    publisher.publish(String(data=good))
+    robot.wait_for('reason', 'no action_chunk yet')
+
+
 @pytest.mark.parametrize('fault', ['nan', 'missing', 'twice'])
 def test_joints_that_cannot_be_used_stop_the_arm(start, fault) -> None:
     robot = start([TRAJECTORY, GRIPPER])

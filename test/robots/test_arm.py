@@ -173,7 +173,7 @@ def test_every_error_is_reported_at_once(tmp_path):
         ('cartesian', 'rotation_stop_deceleration', 99.0, 'at most rotation_acceleration'),
         ('gripper', 'closed_position', 1.0, 'other than closed_position'),
         ('workspace', 'upper', [0.5, 0.2, 0.5], r'above \[-0.5, 0.4, 0.05\] on every axis'),
-        ('frames', 'base', '/base', "found '/base', allowed: a frame without a leading /"),
+        ('frames', 'base', 'the base', "found 'the base', allowed: a frame"),
         ('inputs', 'ee_pose', {'topic': 'ee pose', 'budget_s': 0.1}, 'the name of a topic'),
         ('inputs', 'ee_pose', {'topic': 'p', 'budget_s': 0}, r'ee_pose.budget_s: found 0'),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from xml.etree import ElementTree
 
 import numpy as np
@@ -23,7 +25,7 @@ def joints_of(chain: str) -> dict[str, str]:
 
 def test_the_chain_leaves_out_what_does_not_move_the_end_effector(six, write_arm):
     arm = write_arm(six.document(), six.urdf())
-    chain = chain_urdf(arm, read_urdf(arm))
+    chain, _ = chain_urdf(arm, read_urdf(arm))
     assert joints_of(chain) == {
         'base_mount': 'fixed',
         **dict.fromkeys(six.names, 'revolute'),
@@ -109,7 +111,7 @@ def test_a_base_that_the_urdf_has_is_not_added_again(made_arms, write_arm):
     made = made_arms['mobile']
     arm = write_arm(made.document(), made.urdf())
     without = made.urdf()
-    chain = joints_of(chain_urdf(arm, without))
+    chain = joints_of(chain_urdf(arm, without)[0])
     assert list(chain)[:3] == ['odom_x', 'odom_y', 'odom_t']
     assert chain['odom_t'] == 'revolute'
     limit = '<limit velocity="1" effort="1" lower="-100" upper="100"/>'
@@ -160,7 +162,7 @@ def test_a_package_is_found_as_ros_finds_it(six, write_arm, tmp_path, monkeypatc
             {'topic': 'robot_description'},
             'names the topic robot_description; give .*or pass the tex',
         ),
-        ({'file': 'made.urdf.xacro'}, r'expand it with `xacro made.urdf.xacro > made.urdf`'),
+        ({'file': 'made.urdf.xacro'}, r'made\.urdf\.xacro cannot be read: there is no such'),
         ({'file': 'absent.urdf'}, 'cannot be read: .*absent.urdf'),
     ],
 )
@@ -186,3 +188,134 @@ def test_text_that_is_no_urdf_is_refused(six, write_arm, urdf, expected):
     document['joints'] = document['joints'][:1]
     with pytest.raises(ConfigError, match=expected):
         Kinematics(write_arm(document, urdf))
+
+
+def test_a_file_is_read_in_the_encoding_that_it_declares(six, write_arm, tmp_path):
+    text = six.urdf().replace('<link name="base"/>', '<!-- 机械臂 --><link name="base"/>')
+    assert '机' in text
+    arm = write_arm(six.document(), six.urdf())
+    expected = Kinematics(arm).forward(np.zeros(6)).position
+    declared = '<?xml version="1.0" encoding="{}"?>'
+    for encoding in ('GBK', 'UTF-16', 'utf-8-sig', 'Shift_JIS'):
+        data = (declared.format(encoding) + text.replace('械', '')).encode(encoding)
+        (tmp_path / arm.urdf.file).write_bytes(data)
+        np.testing.assert_array_equal(Kinematics(arm).forward(np.zeros(6)).position, expected)
+    for data in (text.encode('gbk'), declared.format('no-such').encode() + text.encode()):
+        (tmp_path / arm.urdf.file).write_bytes(data)
+        with pytest.raises(ConfigError, match=r'is not in .*; save it as UTF-8, or declare'):
+            Kinematics(arm)
+
+
+def test_a_joint_that_mimics_another_moves_with_it(six, write_arm):
+    # A parallelogram: what joint2 turns, joint3 turns back, twice, and 0.1 rad further.
+    mimic = '<mimic joint="joint2" multiplier="-2" offset="0.1"/>'
+    joint = '<joint name="joint3" type="revolute">'
+    assert joint in six.urdf()
+    document = six.document()
+    every = Kinematics(write_arm(document, six.urdf()))
+    del document['joints'][2]
+    arm = Kinematics(write_arm(document, six.urdf().replace(joint, joint + mimic)))
+    assert arm.names == ('joint1', 'joint2', 'joint4', 'joint5', 'joint6')
+    random = np.random.default_rng(0)
+    for _ in range(5):
+        one, two, *rest = joints = random.uniform(-1.0, 1.0, 5)
+        all_joints = np.array([one, two, 0.1 - 2.0 * two, *rest])
+        pose, expected = arm.forward(joints), every.forward(all_joints)
+        np.testing.assert_array_equal(pose.position, expected.position)
+        slope = [
+            (arm.forward(joints + 1e-6 * d).position - arm.forward(joints - 1e-6 * d).position)
+            / 2e-6
+            for d in np.eye(5)
+        ]
+        np.testing.assert_allclose(arm.jacobian(joints)[:3].T, slope, atol=1e-8)
+    goal = arm.forward(np.full(5, 0.2))
+    assert arm.solve(goal, np.zeros(5)).reached
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'expected'),
+    [
+        ('<axis xyz="', '<axis xyz="0 0 ', r"'joint1' .*axis xyz .*not 3 finite numbers"),
+        ('<origin xyz="', '<origin xyz="nan ', 'not 3 finite numbers; correct the URDF'),
+        (' rpy="', ' rpy="a ', "origin rpy 'a .*not 3 finite"),
+        (' rpy="', ' rpy="1_0 ', 'not 3 finite numbers'),
+        ('<robot', '<!DOCTYPE r [<!ENTITY a "b">]><robot', 'declares XML entities'),
+        ('<robot name="', '<robot name="\ud800', 'is not XML: .*invalid token'),
+        ('</robot>', '<xacro:a xmlns:xacro="http://wiki.ros.org/xacro"/></robot>', 'not expanded'),
+        ('</robot>', '<joint name="joint1"><child link="base"/></joint></robot>', 'is no tree'),
+        (
+            '<joint name="joint1" type="revolute">',
+            '<joint name="joint1" type="revolute"><mimic joint="joint2" multiplier="x"/>',
+            "mimic multiplier 'x', which is not 1 finite number",
+        ),
+        (
+            '<joint name="joint1" type="revolute">',
+            '<joint name="joint1" type="revolute"><mimic joint="joint1"/>',
+            "'joint1' mimics itself",
+        ),
+        (
+            '<joint name="joint1" type="revolute">',
+            '<joint name="joint1" type="revolute"><mimic joint="absent"/>',
+            "mimics 'absent', which is not there",
+        ),
+    ],
+)
+def test_a_urdf_that_cannot_be_meant_is_refused_in_one_line(six, write_arm, old, new, expected):
+    arm = write_arm(six.document(), six.urdf())
+    urdf = six.urdf().replace(old, new, 1)
+    assert urdf != six.urdf()
+    with pytest.raises(ConfigError, match=expected) as caught:
+        Kinematics(arm, urdf)
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('axis', 'limit', 'expected'),
+    [
+        ('0 0 0', 'lower="-7" upper="7"', 'has the axis .*, which has no direction'),
+        ('0 0 1', 'velocity="2" effort="1"', "'joint1' is revolute .* no limits lower and upper"),
+        ('0 0 1', 'lower="nan" upper="3"', "limits of the joint 'joint1' .* no numbers: lower"),
+    ],
+)
+def test_the_cause_is_named(six, write_arm, axis, limit, expected):
+    urdf = re.sub(r'<axis xyz="[^"]*"', f'<axis xyz="{axis}"', six.urdf(), count=1)
+    urdf = re.sub(r'<limit [^>]*/>', f'<limit {limit}/>', urdf, count=1)
+    with pytest.raises(ConfigError, match=expected):
+        Kinematics(write_arm(six.document(), urdf))
+
+
+def test_a_velocity_of_0_says_nothing(six, write_arm):
+    urdf = re.sub(r'velocity="[^"]*"', 'velocity="0"', six.urdf())
+    assert urdf != six.urdf()
+    Kinematics(write_arm(six.document(), urdf))
+
+
+def test_a_leading_slash_of_a_frame_means_nothing(six, write_arm):
+    document = six.document()
+    document['frames'] = {key: f'/{value}' for key, value in document['frames'].items()}
+    Kinematics(write_arm(document, six.urdf()))
+
+
+def test_a_xacro_file_is_expanded_or_the_remedy_named(six, write_arm, tmp_path, monkeypatch):
+    document = {**six.document(), 'urdf': {'file': 'made.urdf.xacro'}}
+    path = tmp_path / 'made.urdf.xacro'
+    path.write_text(
+        six.urdf().replace(
+            '>',
+            ' xmlns:xacro="http://www.ros.org/wiki/xacro">'
+            '<xacro:property name="half" value="${1/2}"/><!-- ${half} -->',
+            1,
+        )
+    )
+    arm = write_arm(document, six.urdf())
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, 'xacro', None)
+        with pytest.raises(ConfigError, match=r'`pip install xacro` .*`xacro made\.urdf\.xacro > '):
+            read_urdf(arm)
+    pytest.importorskip('xacro', reason='the package xacro is not installed')
+    Kinematics(arm)
+    path.write_text(path.read_text().replace('${half}', '').replace('1/2', '1/0'))
+    Kinematics(arm)
+    path.write_text(path.read_text().replace('<!-- ', '<link name="${half}"/><!-- '))
+    with pytest.raises(ConfigError, match=r'cannot be expanded: .*division by zero'):
+        read_urdf(arm)

@@ -128,7 +128,7 @@ def pose_from_stamped(message: Any, frame: str) -> Pose:
 
     Raises ObservationError on another frame and where the pose is not rigid.
     """
-    if message.header.frame_id != frame:
+    if message.header.frame_id.lstrip('/') != frame:
         raise ObservationError(
             f"a pose is in the frame '{message.header.frame_id}', the arm's base frame is '{frame}'"
         )
@@ -146,7 +146,7 @@ def planar_pose(message: Any, frame: str) -> tuple[tuple[float, float], float]:
 
     Raises ObservationError on another frame and where the pose is not rigid.
     """
-    if message.header.frame_id != frame:
+    if message.header.frame_id.lstrip('/') != frame:
         raise ObservationError(
             f"odometry is in the frame '{message.header.frame_id}', the arm's base frame is "
             f"'{frame}'"

@@ -65,7 +65,12 @@ class ControllerNode(ManagedNode):
         self._connections.append(self._outputs)
         description: RobotDescription | None = None
         if arm.has_kinematics:
-            description = RobotDescription(self, arm, self._loop.use_kinematics)
+            description = RobotDescription(
+                self,
+                arm,
+                self._loop.use_kinematics,
+                lambda: self._loop.status.state is LoopState.DISABLED,
+            )
             self._connections.append(description)
         self._states = StateInput(self, arm, mode, self._on_state, self.warn, description)
         self._connections.append(self._states)

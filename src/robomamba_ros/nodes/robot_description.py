@@ -20,8 +20,11 @@ class RobotDescription:
 
     on_change: called with the kinematics and '', or with None and why there are none, at once and
     after every change. A file is read at once: raises ConfigError where it cannot be or does not
-    fit the contract, and BackendError where Pinocchio is missing. After a text on the topic that
-    does not fit the next one is tried.
+    fit the contract, and BackendError where Pinocchio is missing.
+
+    On the topic the newest text that fits counts: one that does not is said in one line and changes
+    nothing. may_change: whether other kinematics may be taken now; while they may not, as an arm
+    moves by those that are there, a text waits.
     """
 
     def __init__(
@@ -29,11 +32,15 @@ class RobotDescription:
         node: Any,
         arm: ArmContract,
         on_change: Callable[[Kinematics | None, str], None] = lambda *_: None,
+        may_change: Callable[[], bool] = lambda: True,
     ) -> None:
         self._node = node
         self._arm = arm
         self._on_change = on_change
+        self._may_change = may_change
         self._kinematics: Kinematics | None = None
+        self._taken = ''
+        self._waiting: str | None = None
         self._problem = ''
         self._text: TextInput | None = None
         if arm.urdf is not None and arm.urdf.topic is None:
@@ -47,6 +54,8 @@ class RobotDescription:
     @property
     def kinematics(self) -> Kinematics:
         """The kinematics; raises ObservationError saying why there are none."""
+        if self._waiting is not None and self._may_change():
+            self._take(self._waiting)
         if self._kinematics is None:
             raise ObservationError(self._problem)
         return self._kinematics
@@ -57,12 +66,33 @@ class RobotDescription:
         return self._problem
 
     def _read(self, text: str) -> None:
-        if self._kinematics is not None:
-            return
+        if text == self._taken:
+            self._waiting = None
+        elif self._kinematics is None or self._may_change():
+            self._take(text)
+        else:
+            self._waiting = text
+            self._log(f'another text came and is read once the arm of {self._arm.name} rests')
+
+    def _take(self, text: str) -> None:
+        self._waiting = None
+        known = self._kinematics
         try:
-            self._set(Kinematics(self._arm, text), '')
+            kinematics = Kinematics(self._arm, text)
         except RoboMambaError as error:
-            self._set(None, f'robot_description: {error}')
+            problem = ' '.join(str(error).split())
+            if known is None:
+                self._set(None, f'robot_description: {problem}')
+            else:
+                self._log(f'{problem}; the description from before stays')
+            return
+        self._taken = text
+        self._set(kinematics, '')
+        if known is not None:
+            self._log('another description was taken')
+
+    def _log(self, text: str) -> None:
+        self._node.get_logger().warning(f'robot_description: {text}')
 
     def _set(self, kinematics: Kinematics | None, problem: str) -> None:
         self._kinematics, self._problem = kinematics, problem

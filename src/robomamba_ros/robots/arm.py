@@ -147,8 +147,8 @@ def _read_arm(document: object, folder: Path, errors: list[str]) -> ArmContract:
     interlocks = root.sections('interlocks', *INTERLOCK_KEYS) if root.has('interlocks') else []
     arm = ArmContract(
         name=root.text('name', *NAME),
-        base_frame=frames.text('base', *FRAME),
-        ee_frame=frames.text('end_effector', *FRAME),
+        base_frame=frames.text('base', *FRAME).lstrip('/'),
+        ee_frame=frames.text('end_effector', *FRAME).lstrip('/'),
         urdf=read_urdf(root, folder) if root.has('urdf') else None,
         control_rate_hz=root.within('control_rate_hz', ranges.CONTROL_RATE),
         joints=tuple(_read_joint(joint) for joint in root.sections('joints', *_JOINT_KEYS)),
@@ -278,7 +278,7 @@ def _read_camera(camera: Section) -> Camera:
         topic('info_topic'),
         _read_pose(camera, 'base_T_camera'),
         _read_pose(camera, 'ee_T_camera'),
-        camera.text('link', *FRAME) if camera.has('link') else None,
+        camera.text('link', *FRAME).lstrip('/') if camera.has('link') else None,
         camera.number('latency_s') if camera.has('latency_s') else 0.0,
     )
 

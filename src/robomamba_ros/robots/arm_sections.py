@@ -23,7 +23,8 @@ from robomamba_ros.robots.parts import (
 from robomamba_ros.sections import Section
 
 NAME = ('a name of letters, digits, _, - and .', r'[A-Za-z_][\w.-]*')
-FRAME = ('a frame without a leading /', r'[^/\s]\S*')
+# A leading slash, which frames had in ROS 1, means nothing.
+FRAME = ('a frame', r'/?[^/\s]\S*')
 _FIELD = r'(?a)[A-Za-z_]\w*(\[\d+\])?(\.[A-Za-z_]\w*(\[\d+\])?)*'
 # ROS names are ASCII.
 TOPIC = ('the name of a topic', r'(?a)(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*')

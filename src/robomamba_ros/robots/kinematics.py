@@ -16,6 +16,7 @@ import numpy as np
 from robomamba_ros.errors import ActionError, BackendError, ObservationError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.bounded import bounded_minimum
+from robomamba_ros.robots.chain import Chain
 from robomamba_ros.robots.parts import Camera
 from robomamba_ros.robots.urdf import branch_urdf, chain_urdf, read_urdf
 from robomamba_ros.spatial.transforms import compose
@@ -70,30 +71,25 @@ class Kinematics:
         self._pin = import_pinocchio()
         self._name, self._base_frame = arm.name, arm.base_frame
         urdf = read_urdf(arm) if urdf is None else urdf
-        chain = chain_urdf(arm, urdf)
+        self._chain = Chain(self._pin, *chain_urdf(arm, urdf))
         self._branches = {c.link: _Branch(arm, urdf, c.link) for c in arm.cameras if c.link}
-        self._model = self._pin.buildModelFromXML(chain)
-        self._data = self._model.createData()
-        self.names: tuple[str, ...] = tuple(self._model.names)[1:]
+        self.names = self._chain.names
         known = {joint.name: joint for joint in arm.joints}
         joints = [known[name] for name in self.names]
         self.lower = np.array([joint.position[0] for joint in joints])
         self.upper = np.array([joint.position[1] for joint in joints])
         self.velocity = np.array([joint.velocity for joint in joints])
         self._rest = np.array([np.nan if j.rest is None else j.rest for j in joints])
-        link = self._pin.FrameType.BODY
-        base, self._tip = (
-            self._model.getFrameId(frame, link) for frame in (arm.base_frame, arm.ee_frame)
-        )
-        self._pin.framesForwardKinematics(self._model, self._data, np.zeros(len(joints)))
+        base, self._tip = map(self._chain.frame, (arm.base_frame, arm.ee_frame))
+        self._chain.move(np.zeros(len(joints)))
         # Nothing moves between the base frame and the root.
-        self._root_T_base = self._data.oMf[base].copy()
+        self._root_T_base = self._chain.place(base).copy()
         self._base_T_root = self._root_T_base.inverse()
 
     def forward(self, joints: Float64Array) -> Pose:
         """Return base_T_ee at `joints` (n,); raises ObservationError on another number of them."""
-        self._pin.framesForwardKinematics(self._model, self._data, self._checked(joints))
-        return _pose(self._pin, self._base_T_root * self._data.oMf[self._tip])
+        self._chain.move(self._checked(joints))
+        return _pose(self._pin, self._base_T_root * self._chain.place(self._tip))
 
     def base_T_link(self, link: str, joints: Mapping[str, float]) -> Pose:  # noqa: N802
         """Return where the link of a camera is, with the joints of all parts at `joints`."""
@@ -104,7 +100,7 @@ class Kinematics:
 
         The point that moves is the origin of the end-effector frame.
         """
-        in_root = self._jacobian_in_root(self._checked(joints))
+        in_root = self._chain.jacobian(self._checked(joints), self._tip)
         rotation = self._base_T_root.rotation
         return np.vstack([rotation @ in_root[:3], rotation @ in_root[3:]])
 
@@ -178,27 +174,20 @@ class Kinematics:
 
     def _linearized(self, joints: Float64Array, goal: Any) -> tuple[Float64Array, Float64Array]:
         """Return what is left to `goal` (6,) and the Jacobian (6, n), turns weighted, root axes."""
-        jacobian = self._jacobian_in_root(joints)
+        jacobian = self._chain.jacobian(joints, self._tip)
         error = self._error(goal)
         jacobian[3:] *= _TURN
         error[3:] *= _TURN
         return error, jacobian
 
-    def _jacobian_in_root(self, joints: Float64Array) -> Float64Array:
-        axes = self._pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
-        jacobian: Float64Array = self._pin.computeFrameJacobian(
-            self._model, self._data, joints, self._tip, axes
-        )
-        return jacobian
-
     def _error(self, goal: Any) -> Float64Array:
         """Return translation and rotation vector from the last computed pose to `goal` (6,)."""
-        tip = self._data.oMf[self._tip]
+        tip = self._chain.place(self._tip)
         turn = self._pin.log3(goal.rotation @ tip.rotation.T)
         return np.concatenate([goal.translation - tip.translation, turn])
 
     def _solution(self, joints: Float64Array, goal: Any) -> JointSolution:
-        self._pin.framesForwardKinematics(self._model, self._data, joints)
+        self._chain.move(joints)
         error = self._error(goal)
         return JointSolution(
             joints, float(np.linalg.norm(error[:3])), float(np.linalg.norm(error[3:]))
@@ -230,17 +219,12 @@ class _Branch:
 
     def __init__(self, arm: ArmContract, urdf: str, link: str) -> None:
         self._pin = import_pinocchio()
-        text, followed = branch_urdf(arm, urdf, link)
-        self._model = self._pin.buildModelFromXML(text)
-        self._data = self._model.createData()
-        body = self._pin.FrameType.BODY
-        self._ends = [self._model.getFrameId(frame, body) for frame in (arm.base_frame, link)]
-        self._followed = [followed[name] for name in tuple(self._model.names)[1:]]
+        self._chain = Chain(self._pin, *branch_urdf(arm, urdf, link))
+        self._ends = [self._chain.frame(frame) for frame in (arm.base_frame, link)]
 
     def pose(self, joints: Mapping[str, float]) -> Pose:
-        positions = [each.offset + each.multiplier * joints[each.joint] for each in self._followed]
-        self._pin.framesForwardKinematics(self._model, self._data, np.array(positions))
-        base, link = (self._data.oMf[end] for end in self._ends)
+        self._chain.move(np.array([joints[name] for name in self._chain.names]))
+        base, link = (self._chain.place(end) for end in self._ends)
         return _pose(self._pin, base.inverse() * link)
 
 
