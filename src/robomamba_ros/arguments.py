@@ -21,6 +21,7 @@ from robomamba_ros.bringup import (
 )
 from robomamba_ros.errors import ConfigError, unknown_name
 from robomamba_ros.policies.base import CACHES, DTYPES, LoadOptions
+from robomamba_ros.simulation.disagreement import read_disagreement
 from robomamba_ros.types import MODES
 
 Value: TypeAlias = bool | int | float | str
@@ -102,6 +103,11 @@ POLICY_ARGUMENTS = (
     Argument('enabled', False, 'move at once, without waiting for controller_node/enable'),
     Argument('use_sim_time', False, 'take the time from the topic /clock'),
     Argument('fake', False, 'start a kinematic stand-in for the arm and its cameras too'),
+    Argument(
+        'disagree',
+        '',
+        'how the stand-in is not where it is told to be, as lag_s=0.05,backlash_rad=0.002',
+    ),
 )
 _TASK = Argument('task', 'drawer-open', 'Meta-World task to simulate; it gives the instruction')
 _SIM = (
@@ -140,6 +146,8 @@ def graph(values: Mapping[str, Any]) -> tuple[NodeSpec, ...]:
         raise ConfigError(
             'an arm is simulated, faked or recorded: give one of --sim, --fake and --bag'
         )
+    if values.get('disagree') and not values.get('fake'):
+        raise ConfigError('only a stand-in disagrees with what it is told: give --fake too')
     if values.get('bag'):
         names = [field.name for field in fields(BagOptions)]
         return replay_graph(options, BagOptions(**{name: values[name] for name in names}))
@@ -148,7 +156,8 @@ def graph(values: Mapping[str, Any]) -> tuple[NodeSpec, ...]:
         options = replace(options, enabled=True)
         return sim_graph(options, SimOptions(values['task'], values['seed'], endless=True))
     if values.get('fake'):
-        return fake_graph(options)
+        read_disagreement(values['disagree'])
+        return fake_graph(options, values['disagree'])
     return policy_graph(options)
 
 

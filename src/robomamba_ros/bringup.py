@@ -102,10 +102,11 @@ def policy_graph(options: PolicyOptions) -> tuple[NodeSpec, ...]:
     return _policy_and_controller(options)
 
 
-def fake_graph(options: PolicyOptions) -> tuple[NodeSpec, ...]:
+def fake_graph(options: PolicyOptions, disagree: str = '') -> tuple[NodeSpec, ...]:
     """Return a kinematic stand-in for the arm with the policy and the controller that drive it.
 
     It takes the gripper's position where the arm has an action, which no topic can be.
+    disagree: how it is not where it is told to be (see simulation/disagreement).
     """
     arm = load_arm(options.arm)
     gripper = arm.output('gripper')
@@ -115,6 +116,8 @@ def fake_graph(options: PolicyOptions) -> tuple[NodeSpec, ...]:
     parameters: dict[str, Any] = {'arm': options.arm, 'use_sim_time': options.use_sim_time}
     for camera in _cameras(options)[:1]:
         parameters |= {'camera_width': camera['width'], 'camera_height': camera['height']}
+    if disagree:
+        parameters['disagree'] = disagree
     robot = NodeSpec(
         'fake_arm_node', 'fake_arm_node', options.namespace, parameters, controller.remappings
     )

@@ -7,9 +7,10 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, Twist
 from nav_msgs.msg import Odometry
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import String
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from robomamba_ros.data.image_messages import camera_to_rgb, depth_to_metres, image_to_rgb
@@ -105,6 +106,57 @@ def test_what_it_refuses_it_says(host, peer) -> None:
     gripper = publisher(peer, JointState, 'gripper')
     gripper.publish(JointState(name=['thumb'], position=[0.0]))
     peer.wait_for(lambda: 'lacks fr3_finger_joint1' in str(values(diagnostics)), 'the gripper')
+
+
+def test_it_is_stopped_moved_and_switched_by_services(host, peer) -> None:
+    arm = load_arm('franka_fr3')
+    options = {'disagree': 'lag_s=0.02,split_states=true', 'speed_scaling': 0.5}
+    host((FakeArmNode, {'arm': arm.name, **options, **SMALL}))
+    states = peer.record(JointState, 'joint_states', qos.STATE)
+    diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+    peer.wait_for(lambda: len(states) > 1, 'joint states')
+    assert {tuple(state.name) for state in states} == {
+        arm.names_of('gripper'),
+        arm.names_of('arm'),
+    }
+
+    def second() -> float:
+        return [state for state in states if len(state.name) > 1][-1].position[1]
+
+    def set_to(name: str, on: bool) -> None:
+        request = SetBool.Request(data=on)
+        assert peer.call(SetBool, f'fake_arm_node/{name}', request).success
+
+    commands = publisher(peer, JointTrajectory, 'joint_trajectory')
+    set_to('emergency_stop', True)
+    commands.publish(trajectory(arm, 0.1, 0.1))
+    peer.wait_for(lambda: 'is not active' in values(diagnostics).get('arm_refusal', ''), 'refusal')
+    peer.wait_for(lambda: values(diagnostics)['stopped'] == 'emergency_stop', 'the stop')
+    set_to('emergency_stop', False)
+    # A hand moves the second joint; nothing was commanded, and still it moved.
+    rest = second()
+    assert peer.call(Trigger, 'fake_arm_node/hand', Trigger.Request()).success
+    peer.wait_for(lambda: second() == pytest.approx(rest + 0.3), 'the hand')
+    set_to('controllers', True)
+    peer.wait_for(lambda: float(values(diagnostics)['arm_moved_velocity_share']) > 0.1, 'motion')
+    assert float(values(diagnostics)['arm_velocity_share']) == 0.0
+    # Somebody else brings it back, half as fast and with a lag.
+    assert peer.call(Trigger, 'fake_arm_node/other_commander', Trigger.Request()).success
+    peer.wait_for(lambda: second() == pytest.approx(rest + 0.6, abs=1e-6), 'the other commander')
+    set_to('measuring', False)
+
+
+def test_what_cannot_be_a_disagreement_ends_the_node(peer) -> None:
+    for text, reason in (
+        ('lag=1', "did you mean 'lag_s'"),
+        ('speed_scaling=0.5', 'speed_scaling, which is a parameter of the node itself'),
+    ):
+        given = [Parameter('disagree', value=text), Parameter('arm', value='ur5e')]
+        node = FakeArmNode(parameter_overrides=given)
+        peer.also_spin(node)
+        peer.wait_for(lambda node=node: bool(node.fatal), 'the reason')
+        assert reason in node.fatal
+        node.destroy_node()
 
 
 def test_a_camera_shows_its_encoding_with_depth_and_intrinsics(host, peer) -> None:

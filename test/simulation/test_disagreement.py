@@ -263,6 +263,7 @@ def test_a_disagreement_is_read_from_its_text():
     assert read_disagreement('') == Disagreement()
     found = read_disagreement('lag_s=0.05, lag_order=2,wraps=true,controller_version=humble')
     assert found == Disagreement(lag_s=0.05, lag_order=2, wraps=True, controller_version='humble')
+    assert read_disagreement('friction_rad=1e-3') == Disagreement(friction_rad=0.001)
     assert read_disagreement({'state_rate_hz': 30}) == Disagreement(state_rate_hz=30.0)
 
 

@@ -25,7 +25,7 @@ from robomamba_ros.control.senders import (
 from robomamba_ros.control.setpoint_loop import LoopState, SetpointLoop
 from robomamba_ros.control.status import ChunkReceipt
 from robomamba_ros.data.state_messages import StateJoiner
-from robomamba_ros.errors import ActionError, ObservationError
+from robomamba_ros.errors import ActionError, NotReadyError, ObservationError
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.simulation.disagreement import Disagreement
@@ -40,6 +40,8 @@ START_NS = 7 * NANOSECONDS
 STEP_NS = 20_000_000
 # Updates of controllers of trajectories per second: their ways are looked at every millisecond.
 FINE_HZ = 1000.0
+# Control periods before an arm is enabled.
+SETTLING = 10
 # Differences of a millisecond, of positions that are known to some 1e-15.
 ROUNDING = 1e-4
 SENDERS = {
@@ -56,7 +58,8 @@ class Bench:
 
     believed: the contract that the loop has, and blended: the one by which trajectories take over
     from one another, where they are not the one that motion is held against. late: sending a
-    trajectory takes a random part of a period, in which the controllers go on.
+    trajectory takes a random part of a period, in which the controllers go on. tells: whether a
+    robot that says its speed scaling is heard. published: whether the arm has its maker's URDF.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Bench:
         blended: ArmContract | None = None,
         late: bool = False,
         enabled: bool = True,
+        tells: bool = True,
         published: bool = False,
     ) -> None:
         self.arm, self.random = arm, np.random.default_rng(seed)
@@ -76,7 +80,7 @@ class Bench:
         self.now_ns = self.tick_ns = START_NS
         self.measured: RobotState | None = None
         self.refused = ''
-        self._late = late
+        self._late, self._tells = late, tells
         self.kinds = {o.part: o.kind for o in arm.outputs if o.part != 'gripper'}
         options = disagreement or Disagreement()
         if not options.controller_rate_hz and 'joint_trajectory' in self.kinds.values():
@@ -95,7 +99,11 @@ class Bench:
         }
         self.sent: dict[str, int] = dict.fromkeys(self.kinds, 0)
         if enabled:
-            self.loop.enable(True)
+            # Enabling needs to have seen the arm stand still.
+            for _ in range(SETTLING):
+                self.pass_time()
+                self.measure()
+            self.enable()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -137,6 +145,15 @@ class Bench:
     def state(self) -> LoopState:
         return self.loop.status.state
 
+    def enable(self) -> bool:
+        """Enable the loop; False and `refused`, the reason, where it refuses."""
+        self.refused = ''
+        try:
+            self.loop.enable(True)
+        except NotReadyError as error:
+            self.refused = str(error)
+        return not self.refused
+
     def tick(self, count: int = 1, *, fresh: bool = True) -> None:
         """Go on by control periods. fresh: whether states reach the loop."""
         for _ in range(count):
@@ -166,6 +183,8 @@ class Bench:
 
     def command(self) -> None:
         """Command the period that begins now."""
+        if self.arm.speed_scaling is not None and self._tells:
+            self.loop.set_speed_scale(self.fake.scaling, self.now_ns)
         self.loop.tick(self.now_ns)
         command = self.loop.command()
         trajectories = [part for part, kind in self.kinds.items() if kind == 'joint_trajectory']

@@ -47,12 +47,12 @@ def _interrupt(bench: Bench, event: str, ticks: int) -> None:
     if event == 'disable':
         bench.loop.enable(False)
         bench.tick(int(bench.random.integers(0, 30)))
-        bench.loop.enable(True)
+        bench.enable()
     elif event == 'reset':
         bench.loop.reset()
     elif event == 'blackout':
         bench.tick(ticks + 20, fresh=False)
-        bench.loop.enable(True)
+        bench.enable()
     else:
         for _ in range(int(bench.random.integers(1, 12))):
             bench.pass_time()

@@ -63,6 +63,7 @@ class FakeArmInputs:
             # The arm moves up to now before it is told where to go from here.
             self._fake.advance(self._now_ns())
             try:
+                self._fake.check_active(part)
                 take(message)
             except RoboMambaError as error:
                 self.refused[part] += 1

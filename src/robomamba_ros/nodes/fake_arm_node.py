@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from std_srvs.srv import Trigger
 from robomamba_ros.errors import BackendError, ConfigError, RoboMambaError
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.diagnostics import OK, WARN, Diagnostics, Report
+from robomamba_ros.nodes.fake_arm_events import FakeArmEvents
 from robomamba_ros.nodes.fake_arm_inputs import FakeArmInputs
 from robomamba_ros.nodes.fake_arm_publishers import CameraPublishers, StatePublishers
 from robomamba_ros.nodes.host import run
@@ -27,7 +29,7 @@ from robomamba_ros.nodes.parameters import Parameters
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.robots.urdf import read_urdf
-from robomamba_ros.simulation.disagreement import Disagreement
+from robomamba_ros.simulation.disagreement import Disagreement, read_disagreement
 from robomamba_ros.simulation.fake_arm import FakeArm
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
 
@@ -36,11 +38,12 @@ POSE_KINDS = ('target_pose', 'twist')
 
 
 class FakeArmNode(Node):
-    """A robot that is where it was commanded to be, and measures what it was commanded.
+    """A robot that is where it was commanded to be, or not, and measures what it was commanded.
 
-    /diagnostics has, by part and quantity, the largest share of a limit that commands took since
-    the start or ~/reset, and the joint whose it is. fake, inputs: the robot and its commands, None
-    until it is connected.
+    `disagree` says how it is not where it was told to be, and services what happens to it (see
+    FakeArmEvents). /diagnostics has, by part and quantity, the largest share of a limit that
+    commands took since the start or ~/reset, and the joint whose it is; under `moved` what the
+    joints took. fake, inputs: the robot and its commands, None until it is connected.
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -66,10 +69,7 @@ class FakeArmNode(Node):
         arm = load_arm(parameters['arm'])
         urdf = urdf_of(arm, parameters['urdf'])
         kinematics = self._kinematics(arm, urdf)
-        disagreement = Disagreement(
-            interpolate_from_desired_state=parameters['interpolate_from_desired_state']
-        )
-        fake = FakeArm(arm, kinematics, self._now_ns(), disagreement=disagreement)
+        fake = FakeArm(arm, kinematics, self._now_ns(), disagreement=_disagreement(parameters))
         # Latched; kept by the node.
         self.create_publisher(String, 'robot_description', qos.LATCHED).publish(String(data=urdf))
         states = StatePublishers(self, arm)
@@ -79,8 +79,10 @@ class FakeArmNode(Node):
 
         def tick() -> None:
             # A command of this period may have moved the arm already.
-            fake.advance(self._now_ns())
-            states.publish(fake)
+            now_ns = self._now_ns()
+            fake.advance(now_ns)
+            fake.speed_scaling = self.get_parameter('speed_scaling').value
+            states.publish(fake, now_ns)
 
         def look() -> None:
             now_ns = self._now_ns()
@@ -96,6 +98,7 @@ class FakeArmNode(Node):
         self.create_timer(1.0 / arm.control_rate_hz, tick)
         self.create_timer(1.0 / parameters['camera_rate'], look)
         self.create_service(Trigger, '~/reset', on_reset)
+        FakeArmEvents(self, arm, fake, self._now_ns)
         Diagnostics(self, lambda: report(fake, inputs))
         self.fake, self.inputs = fake, inputs
 
@@ -118,6 +121,18 @@ class FakeArmNode(Node):
 
     def _warn(self, reason: str) -> None:
         self.get_logger().warning(reason, throttle_duration_sec=1.0)
+
+
+def _disagreement(parameters: Mapping[str, Any]) -> Disagreement:
+    """Return what the parameters say; raises ConfigError."""
+    own = ('interpolate_from_desired_state', 'speed_scaling')
+    found = read_disagreement(parameters['disagree'])
+    for name in own:
+        if getattr(found, name) != getattr(Disagreement(), name):
+            raise ConfigError(
+                f"the parameter 'disagree' sets {name}, which is a parameter of the node itself"
+            )
+    return replace(found, **{name: parameters[name] for name in own})
 
 
 def urdf_of(arm: ArmContract, path: str) -> str:
@@ -153,6 +168,10 @@ def report(fake: FakeArm, inputs: FakeArmInputs) -> Report:
         values[f'{part}_refusal'] = inputs.refusal[part]
     for part, controller in fake.trajectories.items():
         values[f'{part}_arrived'] = controller.arrived
+    for part, record in fake.moved.items():
+        for quantity, peak in record.peaks.items():
+            values[f'{part}_moved_{quantity}_share'] = peak.share
+    values['stopped'] = fake.stopped or 'no'
     if exceeded:
         return Report(WARN, '; '.join(exceeded), values)
     return Report(OK, 'every command was within its limits', values)

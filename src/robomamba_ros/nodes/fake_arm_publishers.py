@@ -28,7 +28,7 @@ from robomamba_ros.nodes.conversions import (
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Camera
 from robomamba_ros.simulation.color_bars import ColorBars
-from robomamba_ros.simulation.disagreement.reports import joint_messages
+from robomamba_ros.simulation.disagreement.reports import Sample, joint_messages
 from robomamba_ros.simulation.fake_arm import FakeArm
 from robomamba_ros.spatial.transforms import quaternion_from_rotation_vector
 from robomamba_ros.types import Pose, UInt8Array
@@ -50,41 +50,43 @@ class StatePublishers:
             for stream in arm.joint_streams
         }
         self._ee_pose = self._odometry = None
-        self._stamp_ns = 0
         if 'ee_pose' in arm.inputs:
             self._ee_pose = node.create_publisher(PoseStamped, 'ee_pose', profile)
         if 'odometry' in arm.inputs:
             self._odometry = node.create_publisher(Odometry, 'odometry', profile)
 
-    def publish(self, fake: FakeArm) -> None:
-        """Publish where the arm is, unless that is published already.
+    def publish(self, fake: FakeArm, now_ns: int) -> None:
+        """Publish what the arm has said about its joints by now, each sample once.
 
         A mobile base is in the odometry, not among the joints.
         """
-        stamp_ns, frame = fake.now_ns, self._arm.base_frame
-        if stamp_ns == self._stamp_ns:
-            return
-        self._stamp_ns = stamp_ns
+        for sample in fake.due_reports(now_ns):
+            self._publish(fake, sample)
+
+    def _publish(self, fake: FakeArm, sample: Sample) -> None:
+        stamp_ns, frame = sample.stamp_ns, self._arm.base_frame
         # Readers make a state of what is there when the joints come, or the pose.
         if self._odometry is not None:
-            self._odometry.publish(self._odometry_message(fake, stamp_ns))
+            self._odometry.publish(self._odometry_message(sample))
         for stream, names in joint_messages(self._arm, fake.disagreement):
             joints = JointState(
                 name=names,
-                position=[fake.positions[name] for name in names],
-                velocity=[fake.velocities[name] for name in names],
+                position=[sample.positions[name] for name in names],
+                velocity=[sample.velocities[name] for name in names],
             )
             joints.header.stamp = time_message(stamp_ns)
             self._joints[stream].publish(joints)
-        if self._ee_pose is not None and fake.pose is not None:
-            self._ee_pose.publish(pose_to_stamped(fake.pose, stamp_ns, frame))
+        if self._ee_pose is not None:
+            pose = fake.pose_at(sample.positions)
+            if pose is not None:
+                self._ee_pose.publish(pose_to_stamped(pose, stamp_ns, frame))
 
-    def _odometry_message(self, fake: FakeArm, stamp_ns: int) -> Odometry:
-        x, y, heading = (fake.positions[name] for name in self._base)
-        speed_x, speed_y, turning = (fake.velocities[name] for name in self._base)
+    def _odometry_message(self, sample: Sample) -> Odometry:
+        x, y, heading = (sample.positions[name] for name in self._base)
+        speed_x, speed_y, turning = (sample.velocities[name] for name in self._base)
         turn = quaternion_from_rotation_vector(np.array([0.0, 0.0, heading]))
         message = Odometry(child_frame_id='base_footprint')
-        message.header.stamp = time_message(stamp_ns)
+        message.header.stamp = time_message(sample.stamp_ns)
         message.header.frame_id = self._arm.base_frame
         message.pose.pose = pose_to_message(Pose(np.array([x, y, 0.0]), turn))
         # Velocities are given in the child frame.

@@ -135,6 +135,19 @@ FAKE_ARM = (
         'as of a joint_trajectory_controller: a new trajectory begins where the last one put the '
         'joints, not where they are',
     ),
+    ParameterSpec(
+        'disagree',
+        '',
+        'how the arm is not where it is told to be, as lag_s=0.05,backlash_rad=0.002; empty: it is',
+    ),
+    ParameterSpec(
+        'speed_scaling',
+        1.0,
+        'share of the time that passes in trajectories, as of a speed slider; may be changed while '
+        'it runs',
+        limits=(0.0, 1.0),
+        read_only=False,
+    ),
     ParameterSpec('camera_rate', 20.0, 'images per second', limits=(0.1, 1000.0)),
     ParameterSpec('camera_width', 640, 'width of the images [px]', limits=(16, 4096)),
     ParameterSpec('camera_height', 480, 'height of the images [px]', limits=(16, 4096)),

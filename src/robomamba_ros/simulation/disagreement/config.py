@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
-import yaml
 
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Joint
@@ -17,8 +16,6 @@ from robomamba_ros.sections import Section, refuse
 from robomamba_ros.simulation.controller_rules import VERSIONS, Rules
 from robomamba_ros.simulation.disagreement.drive import Flaws
 from robomamba_ros.types import NANOSECONDS
-
-PHYSICS = ('none', 'mujoco')
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,6 @@ class Disagreement:
     # How far a command must be from a joint at rest to move it, and the play of its gears [rad].
     friction_rad: float = 0.0
     backlash_rad: float = 0.0
-    # mujoco: masses, gravity that is compensated, and position servos instead of `lag_s`.
-    physics: str = 'none'
 
     # The controllers. Updates per second [Hz]; 0: the contract's control rate.
     controller_rate_hz: float = 0.0
@@ -91,7 +86,7 @@ class Disagreement:
         )
 
 
-_CHOICES = {'physics': PHYSICS, 'controller_version': tuple(VERSIONS)}
+_CHOICES = {'controller_version': tuple(VERSIONS)}
 _LARGEST = {'speed_scaling': 1.0}
 
 
@@ -131,11 +126,18 @@ def _pairs(text: str, errors: list[str]) -> dict[str, object]:
     given: dict[str, object] = {}
     for pair in filter(None, (each.strip() for each in text.split(','))):
         name, sign, value = pair.partition('=')
+        name = name.strip()
         if not sign or name in given:
             errors.append(f'{pair!r}: expected name=value with commas between, each name once')
             continue
-        try:
-            given[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            given[name.strip()] = value
+        given[name] = _value(value.strip())
     return given
+
+
+def _value(text: str) -> object:
+    if text in ('true', 'false'):
+        return text == 'true'
+    try:
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        return text
