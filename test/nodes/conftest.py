@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import rclpy
+from patience import PATIENCE_S
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -29,8 +30,7 @@ with warnings.catch_warnings():
     warnings.simplefilter('ignore', DeprecationWarning)
     import rosidl_generator_py  # noqa: F401
 
-# Only a hang reaches it; a machine that is busy with something else does not.
-PATIENCE_S = 30.0
+
 # Beyond what a reset of the simulation takes on a busy machine.
 RESEND_S = 5.0
 
@@ -152,17 +152,16 @@ def start(host: Callable[..., Host], peer: Peer, tmp_path: Path) -> Callable[...
 
     # Imported here: its folder is on the path by now.
     from made_arms import MADE
-    from made_robot import JOINTS, Robot, contract
-
-    from robomamba_ros.nodes.controller_node import ControllerNode
+    from made_robot import JOINTS, PacedController, Robot, contract
 
     def run(outputs, made=MADE['six'], at=JOINTS, parameters=None, remap=(), **changes) -> Any:
         arm = contract(tmp_path, outputs, made, **changes)
         told = dict(zip(made.names, at, strict=True)) | {'finger': 0.04, 'pan': 0.0}
         robot = Robot(peer, arm, told)
         rules = [part for rule in remap for part in ('-r', rule)]
-        node = partial(ControllerNode, cli_args=['--ros-args', *rules])
-        host((node, {'arm': str(tmp_path / 'made.yaml'), **(parameters or {})}))
+        node = partial(PacedController, robot.pace, cli_args=['--ros-args', *rules])
+        parameters = {'use_sim_time': True, **(parameters or {})}
+        host((node, {'arm': str(tmp_path / 'made.yaml'), **parameters}))
         return robot
 
     return run

@@ -1,4 +1,4 @@
-"""A robot that a test plays: it tells its state a hundred times a second, and sends chunks."""
+"""A robot that a test plays, and its controller, in a time of their own on /clock."""
 
 from __future__ import annotations
 
@@ -20,13 +20,18 @@ from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.chunk_messages import chunk_to_messages
+from robomamba_ros.nodes.controller_node import ControllerNode
 from robomamba_ros.nodes.conversions import pose_to_stamped, time_message
 from robomamba_ros.robots.arm import ArmContract
-from robomamba_ros.types import ActionChunk, ActionSpace, Pose
+from robomamba_ros.types import NANOSECONDS, ActionChunk, ActionSpace, Pose
 
 JOINTS = np.array([0.2, -1.2, 1.4, -0.5, -1.3, 0.3])
 LEAD_S = 0.05
 STEP_NS = 50_000_000
+PERIOD_NS = 10_000_000
+BEGIN_NS = 1_000 * NANOSECONDS
+# Wall time between two looks whether time may go on; not faster, or a service call takes seconds.
+LOOK_S = 0.004
 HEAD = {'name': 'pan', 'part': 'head', 'position': [-1.0, 1.0], 'velocity': 1.0}
 TRAJECTORY = {'part': 'arm', 'kind': 'joint_trajectory', 'topic': 'arm', 'lead_s': LEAD_S}
 GRIPPER = {'part': 'gripper', 'kind': 'joint_state', 'topic': 'gripper'}
@@ -49,11 +54,56 @@ def contract(
     return write_arm(folder, document, made.urdf().replace('</robot>', head))
 
 
+class Pace:
+    """Lets time go on once the controller has done all that was due: no busy machine is late."""
+
+    def __init__(self) -> None:
+        self.now_ns = BEGIN_NS
+        self.ticks_ns: int | None = None
+        # Periods that go by without a tick: timers begin anew where a clock goes back.
+        self.excused = 0
+
+    def next_ns(self) -> int | None:
+        """Return the next time, None while the controller owes a tick for this one."""
+        if self.ticks_ns is not None and self.ticks_ns < self.now_ns:
+            if not self.excused:
+                return None
+            self.excused -= 1
+        self.now_ns += PERIOD_NS
+        return self.now_ns
+
+
+class PacedController(ControllerNode):
+    """A controller whose ticks are waited for, and that says more often how it is."""
+
+    def __init__(self, pace: Pace, **options: Any) -> None:
+        self._pace, self._untold = pace, 0
+        super().__init__(**options)
+
+    def configure(self, parameters: Any) -> None:
+        super().configure(parameters)
+        self._pace.ticks_ns = self._pace.now_ns
+
+    def teardown(self) -> None:
+        self._pace.ticks_ns = None
+        super().teardown()
+
+    def _tick(self) -> None:
+        now_ns = self._pace.now_ns
+        super()._tick()
+        self._pace.ticks_ns = now_ns
+        self._untold += 1
+        if self._untold == 10:
+            self._untold = 0
+            self._diagnostics.publish()
+
+
 class Robot:
-    """What an arm tells, a hundred times a second; and what it is told."""
+    """What an arm tells, a hundred times a second of its time; and what it is told."""
 
     def __init__(self, peer: Any, arm: ArmContract, joints: dict[str, float]) -> None:
         self.peer, self.arm = peer, arm
+        self.pace, self._paused = Pace(), False
         self.joints = dict(joints)
         self.again: list[str] = []
         # Says nothing but the time on /clock, which is this far ahead of its stamps.
@@ -73,11 +123,16 @@ class Robot:
         )
         self._clock = node.create_publisher(Clock, '/clock', qos.CLOCK)
         self.diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
-        node.create_timer(0.01, self._tell)
+        node.create_timer(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        if not self._paused and self.pace.next_ns() is not None:
+            self._tell()
+        # Best effort, as /clock is: it is said again while it is waited for.
+        self._clock.publish(Clock(clock=time_message(self.now_ns() + self.clock_ahead_ns)))
 
     def _tell(self) -> None:
         now = time_message(self.now_ns())
-        self._clock.publish(Clock(clock=time_message(self.now_ns() + self.clock_ahead_ns)))
         if self.silent:
             return
         names = [*self.joints, *self.again]
@@ -96,7 +151,12 @@ class Robot:
             self._publishers['ee_pose'].publish(stamped)
 
     def now_ns(self) -> int:
-        return int(self.peer.node.get_clock().now().nanoseconds)
+        return self.pace.now_ns
+
+    def set_clock_ahead(self, seconds: float) -> None:
+        """Let /clock jump, so that it is this far ahead of the robot's stamps."""
+        self.clock_ahead_ns = round(seconds * NANOSECONDS)
+        self.pace.excused = 2
 
     def send(self, actions: Any, names: tuple[str, ...], space: ActionSpace) -> ActionChunk:
         chunk = ActionChunk(self.now_ns(), STEP_NS, np.asarray(actions), space, names)
@@ -108,10 +168,12 @@ class Robot:
 
     def enable(self, enabled: bool = True) -> None:
         request = SetBool.Request(data=enabled)
+        self._paused = True
         self.peer.wait_for(
             lambda: self.peer.call(SetBool, 'controller_node/enable', request).success,
             'the controller to be active',
         )
+        self._paused = False
 
     def values(self) -> dict[str, str]:
         """Return the controller's newest diagnostics."""

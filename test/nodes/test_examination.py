@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import yaml
 from geometry_msgs.msg import PoseStamped, Twist
+from patience import PATIENCE_S
 from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import Image, JointState
@@ -182,7 +183,7 @@ def test_who_publishes_is_checked(host, arm_file, tmp_path) -> None:
     process = start(
         '--arm', str(arm_file), '--namespace', 'robot', '--seconds', '1', '--json', str(output)
     )
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, errors
     problems = {
         finding['about']: finding['found']
@@ -269,10 +270,10 @@ def test_a_fake_arm_is_healthy(peer, tmp_path) -> None:
     try:
         peer.wait_for(lambda: joints, 'the fake arm')
         doctor = start('--arm', path, '--seconds', '2')
-        output, errors = doctor.communicate(timeout=60)
+        output, errors = doctor.communicate(timeout=PATIENCE_S)
     finally:
         robot.send_signal(signal.SIGINT)
-        robot.communicate(timeout=30)
+        robot.communicate(timeout=PATIENCE_S)
     assert doctor.returncode == 0, output + errors
     notes = [line.split()[1:3] for line in output.splitlines() if line.startswith('note')]
     # Its images are JPEG, and it has no action server.
@@ -281,10 +282,10 @@ def test_a_fake_arm_is_healthy(peer, tmp_path) -> None:
 
 def test_the_verb_fails_on_a_fault_and_on_a_mistake(arm_file) -> None:
     process = start('--arm', str(arm_file), '--seconds', '0.2')
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert 'nobody publishes /joint_states' in output
     process = start('--arm', 'sawyer')
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
     assert errors.startswith("robomamba doctor: there is no 'sawyer'")

@@ -7,6 +7,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, Twist
 from nav_msgs.msg import Odometry
+from patience import PATIENCE_S
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import String
@@ -269,5 +270,5 @@ def test_a_urdf_is_taken_where_one_is_given(host, peer, tmp_path) -> None:
 )
 def test_a_wrong_parameter_ends_it_with_a_reason(host, parameters, reason) -> None:
     started = host((FakeArmNode, parameters))
-    assert started.wait(30.0)
+    assert started.wait(PATIENCE_S)
     assert reason in started.failures[0]

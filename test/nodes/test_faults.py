@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import random
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 from fuzzing import fuzzed
 from made_arms import MADE
-from made_robot import GRIPPER, JOINTS, contract
+from made_robot import GRIPPER, JOINTS, LOOK_S, PERIOD_NS, contract
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float64MultiArray
@@ -27,6 +26,7 @@ from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.chunk_messages import chunk_to_messages
 from robomamba_ros.nodes.controller_node import ControllerNode
+from robomamba_ros.nodes.conversions import time_message
 from robomamba_ros.nodes.policy_node import PolicyNode
 from robomamba_ros.policies.base import CameraSpec, PolicySpec
 from robomamba_ros.types import NANOSECONDS, ActionChunk, ActionSpace, Observation
@@ -41,16 +41,17 @@ FUZZED = int(os.environ.get('ROBOMAMBA_FUZZ', '1000'))
 
 
 class Commands:
-    """Every position of the arm that was commanded, with the time it came at."""
+    """Every position of the arm that was commanded, with the robot's time it came at [ns]."""
 
-    def __init__(self, peer: Any) -> None:
+    def __init__(self, robot: Any) -> None:
         self.path: list[np.ndarray] = []
-        self.times: list[float] = []
-        peer.node.create_subscription(Float64MultiArray, 'forward_position', self._add, 1000)
+        self.times_ns: list[int] = []
+        self._robot = robot
+        robot.peer.node.create_subscription(Float64MultiArray, 'forward_position', self._add, 1000)
 
     def _add(self, message: Float64MultiArray) -> None:
         self.path.append(np.array(message.data))
-        self.times.append(time.monotonic())
+        self.times_ns.append(self._robot.now_ns())
 
     @property
     def moving(self) -> bool:
@@ -64,11 +65,11 @@ class Commands:
         """Whether the last ten commands are one."""
         return len(self.path) > 10 and bool((np.array(self.path[-10:]) == self.path[-1]).all())
 
-    def time_to_rest_s(self, since: float) -> float:
-        """Return how long after `since` the last position was reached."""
+    def time_to_rest_s(self, since_ns: int) -> float:
+        """Return how long after `since_ns` the last position was reached."""
         same = (np.array(self.path) == self.path[-1]).all(axis=1)
         first = len(same) - int(np.argmin(same[::-1])) if not same.all() else 0
-        return self.times[first] - since
+        return (self.times_ns[first] - since_ns) / NANOSECONDS
 
     def check(self) -> None:
         """Hold velocity, acceleration and jerk of every command; a jump would be seen in all."""
@@ -84,7 +85,7 @@ def moving(start, peer) -> Callable[..., tuple[Any, Commands]]:
 
     def run(**parameters: Any) -> tuple[Any, Commands]:
         robot = start(STREAM, parameters=parameters)
-        commands = Commands(peer)
+        commands = Commands(robot)
         robot.ready()
         go(robot, commands)
         return robot, commands
@@ -101,13 +102,13 @@ def go(robot: Any, commands: Commands) -> None:
 
 
 def stops(
-    robot: Any, commands: Commands, reason: str, since: float, record: Callable[..., None]
+    robot: Any, commands: Commands, reason: str, since_ns: int, record: Callable[..., None]
 ) -> None:
     """Wait until the arm holds for this reason, and check how it came to rest."""
     robot.wait_for('reason', reason)
     robot.wait_for('state', 'holding')
     robot.peer.wait_for(lambda: commands.resting, 'the arm to rest')
-    record('time_to_rest_s', round(commands.time_to_rest_s(since), 3))
+    record('time_to_rest_s', round(commands.time_to_rest_s(since_ns), 3))
     commands.check()
 
 
@@ -145,7 +146,7 @@ def test_joints_that_cannot_be_trusted_stop_the_arm_until_it_is_enabled(
     moving, fault, record_property
 ) -> None:
     robot, commands = moving()
-    joints, since = dict(robot.joints), time.monotonic()
+    joints, since = dict(robot.joints), robot.now_ns()
     fault(robot)
     stops(robot, commands, 'joint_states is late', since, record_property)
     assert robot.values()['reason'].endswith('enable to move again')
@@ -183,13 +184,13 @@ def test_what_is_no_fault_stops_nothing(moving, change, record_property) -> None
     ('jump_s', 'reason'), [(60.0, 'joint_states is late'), (-60.0, 'the clock went back by')]
 )
 def test_a_clock_that_jumps_stops_the_arm(moving, peer, jump_s, reason, record_property) -> None:
-    robot, commands = moving(use_sim_time=True)
-    since = time.monotonic()
-    robot.clock_ahead_ns = round(jump_s * NANOSECONDS)
+    robot, commands = moving()
+    since = robot.now_ns()
+    robot.set_clock_ahead(jump_s)
     stops(robot, commands, reason, since, record_property)
     assert robot.values()['reason'].endswith('enable to move again')
     # The way back is a jump too, so it is waited for before the arm is enabled.
-    robot.clock_ahead_ns = 0
+    robot.set_clock_ahead(0.0)
     peer.wait_for(lambda: abs(float(robot.values()['joint_states_age_s'])) < 1.0, 'the time')
     robot.enable()
     robot.wait_for('reason', 'no action_chunk yet')
@@ -248,20 +249,23 @@ IMAGE = {'height': SIZE, 'width': SIZE, 'encoding': 'rgb8', 'step': 3 * SIZE}
 
 
 class Camera:
-    """Sends an image twenty times a second, as `fields` say, less some bytes."""
+    """Sends an image every 50 ms of the robot's time, as `fields` say, less some bytes."""
 
-    def __init__(self, peer: Any) -> None:
+    def __init__(self, robot: Any) -> None:
         self.fields, self.lacks, self.frozen = IMAGE, 0, False
-        self._node = peer.node
-        self._publisher = peer.node.create_publisher(Image, 'camera/wrist/image', qos.CAMERA)
-        peer.node.create_timer(0.05, self._look)
+        self._robot, self._sent_ns = robot, 0
+        node = robot.peer.node
+        self._publisher = node.create_publisher(Image, 'camera/wrist/image', qos.CAMERA)
+        node.create_timer(LOOK_S, self._look)
 
     def _look(self) -> None:
-        if self.frozen:
+        now_ns = self._robot.now_ns()
+        if self.frozen or now_ns < self._sent_ns + 5 * PERIOD_NS:
             return
+        self._sent_ns = now_ns
         message = Image(**self.fields)
         message.data = bytes(message.height * message.step - self.lacks)
-        message.header.stamp = self._node.get_clock().now().to_msg()
+        message.header.stamp = time_message(now_ns)
         self._publisher.publish(message)
 
 
@@ -294,17 +298,17 @@ def test_a_camera_that_fails_ends_the_motion_and_the_next_chunk_continues_it(
     host, start, peer, tmp_path, fault, reason, record_property
 ) -> None:
     robot = start(STREAM, cameras=[CAMERA])
-    parameters = {'checkpoint': str(tmp_path), 'instruction': 'go'}
+    parameters = {'checkpoint': str(tmp_path), 'instruction': 'go', 'use_sim_time': True}
     host(
         (
             partial(PolicyNode, load=lambda *_: Seeing()),
             {'arm': str(tmp_path / 'made.yaml'), **parameters},
         )
     )
-    commands, camera = Commands(peer), Camera(peer)
+    commands, camera = Commands(robot), Camera(robot)
     robot.ready()
     peer.wait_for(lambda: commands.moving, 'the arm to move')
-    since = time.monotonic()
+    since = robot.now_ns()
     fault(camera)
     stops(robot, commands, 'action_chunk ran out', since, record_property)
 

@@ -11,6 +11,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from patience import PATIENCE_S
 from rclpy.parameter import Parameter
 from scripted_policies import GoTo
 from sensor_msgs.msg import JointState
@@ -179,7 +180,7 @@ def test_a_stopped_node_leaves_the_graph(no_collection, host, peer, make, tmp_pa
 
 def test_a_failed_autostart_ends_the_host_with_the_reason(host) -> None:
     started = host((ControllerNode, {'arm': 'panda'}))
-    assert started.wait(30)
+    assert started.wait(PATIENCE_S)
     started.stop()
     assert len(started.failures) == 1
     assert "there is no 'panda'" in started.failures[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
+from patience import PATIENCE_S
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from std_srvs.srv import SetBool
 
@@ -48,12 +49,12 @@ class Processes:
         """Send a signal; return exit code and output."""
         process = self._running.pop(name)
         process.send_signal(number)
-        code = process.wait(timeout=30)
+        code = process.wait(timeout=PATIENCE_S)
         return code, self.output(name)
 
     def wait(self, name: str) -> tuple[int, str]:
         """Wait until a process ends by itself; return exit code and output."""
-        code = self._running.pop(name).wait(timeout=30)
+        code = self._running.pop(name).wait(timeout=PATIENCE_S)
         return code, self.output(name)
 
     def output(self, name: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE_S
 from rclpy.qos import QoSProfile
 from std_msgs.msg import Int64, String
 
@@ -63,7 +64,7 @@ def test_a_signal_leaves_a_whole_bag(start, peer, tmp_path, number) -> None:
     process = start('/number', '/never', '-o', 'bag')
     publish(peer, 300)
     process.send_signal(number)
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
     assert 'bag: 300 messages' in output
     assert '/never was never published' in output
@@ -98,7 +99,7 @@ def test_a_killed_recorder_leaves_what_it_had_written(start, peer, tmp_path, sto
 def test_a_duration_ends_it(start, peer, tmp_path) -> None:
     latched = peer.node.create_publisher(String, '/number', 1)
     process = start('--all', '-o', 'bag', '--duration', '0.2')
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
     assert 'bag: ' in output
     assert (tmp_path / 'bag' / 'metadata.yaml').is_file()
@@ -116,7 +117,7 @@ def test_a_duration_ends_it(start, peer, tmp_path) -> None:
 )
 def test_a_mistake_is_one_line(start, arguments, message) -> None:
     process = start(*arguments)
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2, output
     assert pytest.raises(ValueError, match=message).matches(ValueError(errors))
     assert 'Traceback' not in errors

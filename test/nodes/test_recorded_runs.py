@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
+from patience import PATIENCE_S
 
 from robomamba_ros.bringup import BagOptions, PolicyOptions, SimOptions, replay_graph, sim_graph
 from robomamba_ros.data.bags.reader import Bag
@@ -102,7 +103,7 @@ def test_a_bag_played_to_live_nodes_gives_the_chunks_of_a_replay_and_no_commands
         topics = [*CHUNKS, 'target_pose', 'gripper']
         listener = partial(BagRecorder, topics, live, lambda _: None)
         with Host([listener, *node_factories(specs)]) as host:
-            assert host.wait(timeout_s=60.0), 'the bag did not come to its end'
+            assert host.wait(timeout_s=PATIENCE_S), 'the bag did not come to its end'
         assert host.failures == []
         live.close()
     finally:

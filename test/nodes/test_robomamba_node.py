@@ -13,6 +13,7 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from made_robomamba import write_robomamba
+from patience import PATIENCE_S
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
@@ -346,6 +347,6 @@ def test_what_cannot_be_is_refused_at_configure(
 ) -> None:
     common = {'arm': write_arm(camera=camera), 'checkpoint': str(checkpoint)}
     started = host((PolicyNode, {**common, **parameters}))
-    assert started.wait(30)
+    assert started.wait(PATIENCE_S)
     started.stop()
     assert said in started.failures[0]

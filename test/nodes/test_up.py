@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
+from patience import PATIENCE_S
 
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.nodes import qos
@@ -83,7 +84,7 @@ def test_up_drives_the_simulated_arm_until_ctrl_c(peer, checkpoint, mode) -> Non
 
         peer.wait_for(driven, 'the controller to follow the policy')
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
     assert (process.returncode, 'Traceback' in errors) == (0, False), errors
@@ -91,11 +92,11 @@ def test_up_drives_the_simulated_arm_until_ctrl_c(peer, checkpoint, mode) -> Non
 
 def test_up_says_in_one_line_what_is_wrong(checkpoint) -> None:
     process = start('--policy', 'nowhere', '--sim', 'drawer-open')
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
     assert errors.startswith("robomamba up: there is no directory 'nowhere'")
     process = start('--policy', checkpoint, '--mode', 'lockstep')
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, 'lockstep needs the simulation' in errors) == (2, True)
 
 
@@ -113,7 +114,7 @@ def test_up_remaps_as_the_user_says(peer) -> None:
         topics = {name for name, _ in peer.node.get_topic_names_and_types()}
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE_S)
     assert {'/pose', '/left/target_pose', '/left/clock'} <= topics
     # What config/rviz/policy.rviz shows.
     assert {'/left/predicted_path', '/left/markers'} <= topics
@@ -139,13 +140,13 @@ def test_impatience_does_no_harm(peer) -> None:
 
 def test_what_ros_cannot_read_is_no_traceback() -> None:
     process = start('--policy', 'hold', '--ros-args', '-r', 'camera')
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, 'Traceback' in errors) == (2, False), errors
     assert "Couldn't parse remap rule: '-r camera'" in errors
 
 
 def test_up_ends_when_a_node_cannot_start(checkpoint) -> None:
     process = start('--policy', checkpoint, '--sim', 'open-drawer')
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, 'Traceback' in errors) == (1, False), errors
     assert "unknown Meta-World task 'open-drawer'" in errors
