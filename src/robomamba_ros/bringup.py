@@ -110,7 +110,7 @@ def fake_graph(options: PolicyOptions, disagree: str = '') -> tuple[NodeSpec, ..
     """
     arm = load_arm(options.arm)
     gripper = arm.output('gripper')
-    if gripper is not None and gripper.kind == 'gripper_command':
+    if gripper is not None and gripper.action:
         options = replace(options, gripper_output='joint_state')
     policy, controller = policy_graph(options)
     parameters: dict[str, Any] = {'arm': options.arm, 'use_sim_time': options.use_sim_time}

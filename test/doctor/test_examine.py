@@ -28,6 +28,7 @@ from robomamba_ros.simulation.made_up_urdf import made_up_urdf
 from robomamba_ros.types import ActionSpace
 
 SAWYER = load_arm('sawyer_sim')
+GRIPPER_COMMAND = 'control_msgs/action/GripperCommand'
 FRANKA = load_arm('franka_fr3')
 CONTROLLER = '/controller_node'
 IMAGE = 'camera/corner2/image'
@@ -438,10 +439,36 @@ def test_a_gripper_command_is_an_action(
         healthy(),
         arm=replace(SAWYER, outputs=FRANKA.outputs[1:]),
         topics={**healthy().topics, 'gripper': Topic('/gripper/cmd', (), readers)},
-        actions={'/gripper/cmd': servers},
+        actions={'/gripper/cmd': tuple(Endpoint(node, GRIPPER_COMMAND) for node in servers)},
     )
     [finding] = [f for f in examine(facts) if f.about == 'gripper: controller']
     assert (finding.level.value, text in finding.found) == (level, True)
+
+
+@pytest.mark.parametrize(
+    ('served', 'remedy'),
+    [
+        (
+            'control_msgs/action/ParallelGripperCommand',
+            'write in outputs of the arm contract: {part: gripper, kind: parallel_gripper_command, '
+            'topic: franka_gripper/gripper_action, max_effort: 30.0}',
+        ),
+        ('franka_msgs/action/Grasp', f'name an action of {GRIPPER_COMMAND}'),
+    ],
+)
+def test_a_gripper_of_another_action_is_a_fault_with_the_line_to_write(
+    served: str, remedy: str
+) -> None:
+    facts = replace(
+        healthy(),
+        arm=replace(SAWYER, outputs=FRANKA.outputs[1:]),
+        topics={**healthy().topics, 'gripper': Topic('/grip')},
+        actions={'/grip': (Endpoint('/driver', served),)},
+    )
+    [finding] = [f for f in examine(facts) if f.about == 'gripper: controller']
+    assert finding.level.value == 'fault'
+    assert f'/driver serves /grip as {served}; the kind gripper_command sends' in finding.found
+    assert finding.remedy.startswith(remedy)
 
 
 def described(urdf: str, **changes: Any) -> list[Finding]:

@@ -188,7 +188,9 @@ def test_a_base_drives_in_its_footprint_until_its_twist_is_old():
     assert fake.peaks['base']['velocity'].value == pytest.approx(np.pi / 2)
 
 
-@pytest.mark.parametrize('kind', ['gripper_command', 'joint_state', 'forward_position'])
+@pytest.mark.parametrize(
+    'kind', ['gripper_command', 'parallel_gripper_command', 'joint_state', 'forward_position']
+)
 def test_a_gripper_closes_at_its_own_speed(kind):
     arm = contract('ur5e', gripper=kind)
     fake, joint = FakeArm(arm, None, NOW), arm.gripper.joint

@@ -109,8 +109,8 @@ class Facts:
     """Everything the checks look at, seen over `seconds` of wall time.
 
     topics, streams: by Wanted.name. published, read: types of all topics that somebody publishes,
-    or reads. actions: the nodes that serve an action, by its full name. parameters: of controllers,
-    by node.
+    or reads. actions: who serves an action, and as which type, by its full name. parameters: of
+    controllers, by node.
     """
 
     arm: ArmContract
@@ -120,7 +120,7 @@ class Facts:
     streams: Mapping[str, Stream] = field(default_factory=dict)
     published: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     read: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    actions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    actions: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     policy: PolicyFacts | None = None
 

@@ -13,7 +13,7 @@ from robomamba_ros.doctor.facts import JOINT_STATE, Facts, Topic, Wanted, wanted
 from robomamba_ros.doctor.finding import Finding, fault, note, ok
 from robomamba_ros.doctor.streams import check_types
 from robomamba_ros.robots.arm import ArmContract
-from robomamba_ros.robots.parts import Output
+from robomamba_ros.robots.parts import ACTIONS, Output
 
 # The parameters of a controller that are looked at.
 CONTROLLER_PARAMETERS = ('joints', 'interpolate_from_desired_state', 'open_loop_control')
@@ -24,8 +24,8 @@ def check_outputs(facts: Facts) -> Iterator[Finding]:
     for output in facts.arm.outputs:
         wanted = wanted_output(output)
         topic = facts.topics[wanted.name]
-        if output.kind == 'gripper_command':
-            yield _check_action(wanted, topic, facts)
+        if output.action:
+            yield _check_action(output, wanted, topic, facts)
             continue
         yield from _check_readers(wanted, topic, facts)
         yield from _check_rivals(wanted, topic)
@@ -82,13 +82,20 @@ def _is_controller(node: str) -> bool:
     return node.rpartition('/')[2] == 'controller_node'
 
 
-def _check_action(wanted: Wanted, topic: Topic, facts: Facts) -> Finding:
+def _check_action(output: Output, wanted: Wanted, topic: Topic, facts: Facts) -> Finding:
     about, servers = f'{wanted.stream}: controller', facts.actions.get(topic.name, ())
-    if len(servers) == 1:
-        return ok(about, f'{servers[0]} serves {topic.name}')
-    if servers:
-        found = f'{", ".join(servers)} all serve {topic.name}'
+    if len(servers) > 1:
+        found = f'{", ".join(server.node for server in servers)} all serve {topic.name}'
         return fault(about, found, 'end all but one')
+    if servers and servers[0].type != output.action:
+        return fault(
+            about,
+            f'{servers[0].node} serves {topic.name} as {servers[0].type}; the kind {output.kind} '
+            f'sends goals of {output.action}',
+            _other_kind(output, servers[0].type),
+        )
+    if servers:
+        return ok(about, f'{servers[0].node} serves {topic.name}')
     if any(reader.type == JOINT_STATE for reader in topic.readers):
         return note(
             about,
@@ -101,6 +108,17 @@ def _check_action(wanted: Wanted, topic: Topic, facts: Facts) -> Finding:
         f'nobody serves the action {topic.name}',
         'start the gripper driver, or name its action in the arm contract',
     )
+
+
+def _other_kind(output: Output, served: str) -> str:
+    """Return what to do where an action is served as another type than the contract says."""
+    for kind, action in ACTIONS.items():
+        if action == served:
+            return (
+                f'write in outputs of the arm contract: {{part: {output.part}, kind: {kind}, '
+                f'topic: {output.topic}, max_effort: {output.max_effort}}}'
+            )
+    return f'name an action of {output.action} in the arm contract, or start its driver'
 
 
 def _check_controller(

@@ -20,7 +20,7 @@ from trajectory_msgs.msg import JointTrajectory as TrajectoryMessage
 from robomamba_ros.data.state_messages import joint_positions, nanoseconds, pose_from_stamped
 from robomamba_ros.errors import ActionError, ObservationError, RoboMambaError
 from robomamba_ros.robots.arm import ArmContract
-from robomamba_ros.robots.parts import Output
+from robomamba_ros.robots.parts import ACTIONS, Output
 from robomamba_ros.simulation.fake_arm import FakeArm
 from robomamba_ros.simulation.trajectory_controller import JointTrajectory, TrajectoryPoint
 from robomamba_ros.types import Float64Array
@@ -112,10 +112,9 @@ class FakeArmInputs:
             'joint_trajectory': (TrajectoryMessage, on_trajectory),
             'forward_position': (Float64MultiArray, on_positions),
             'target_pose': (PoseStamped, on_pose),
-            # The action of a gripper_command needs control_msgs; the controller sends a JointState
-            # in its place where its parameter gripper_output says so.
-            'gripper_command': (JointState, on_joint_state),
-            'joint_state': (JointState, on_joint_state),
+            # A gripper's action needs control_msgs; the controller sends a JointState in its place
+            # where its parameter gripper_output says so.
+            **dict.fromkeys((*ACTIONS, 'joint_state'), (JointState, on_joint_state)),
         }[output.kind]
 
 

@@ -59,15 +59,16 @@ class GraphFacts:
         )
         return Topic(node.resolve_topic_name(wanted.name), writers, readers)
 
-    def actions(self) -> dict[str, tuple[str, ...]]:
-        """Return the nodes that serve each action."""
-        servers: dict[str, tuple[str, ...]] = {}
+    def actions(self) -> dict[str, tuple[Endpoint, ...]]:
+        """Return who serves each action, and as which type."""
+        servers: dict[str, tuple[Endpoint, ...]] = {}
         for name, namespace in self._node.get_node_names_and_namespaces():
             with suppress(RuntimeError):  # of a node that has just gone
-                for action, _ in get_action_server_names_and_types_by_node(
+                for action, types in get_action_server_names_and_types_by_node(
                     self._node, name, namespace
                 ):
-                    servers[action] = (*servers.get(action, ()), f'{namespace.rstrip("/")}/{name}')
+                    server = Endpoint(f'{namespace.rstrip("/")}/{name}', ', '.join(types))
+                    servers[action] = (*servers.get(action, ()), server)
         return servers
 
     def parameters(

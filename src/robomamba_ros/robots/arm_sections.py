@@ -12,6 +12,7 @@ import numpy as np
 
 from robomamba_ros.robots import ranges
 from robomamba_ros.robots.parts import (
+    ACTIONS,
     OUTPUT_KINDS,
     CartesianLimits,
     Interlock,
@@ -79,10 +80,10 @@ def read_workspace(section: Section) -> Workspace:
 
 # The options of each kind of controller; those of a kind that has none are not allowed.
 _OPTIONS = {
-    'lead_s': 'joint_trajectory',
-    'controller_settings': 'joint_trajectory',
-    'stamped': 'twist',
-    'max_effort': 'gripper_command',
+    'lead_s': ('joint_trajectory',),
+    'controller_settings': ('joint_trajectory',),
+    'stamped': ('twist',),
+    'max_effort': tuple(ACTIONS),
 }
 OUTPUT_KEYS = (('part', 'kind', 'topic'), (*_OPTIONS, 'publishers'))
 
@@ -91,9 +92,11 @@ def read_output(output: Section) -> Output:
     """Return where the commands of a part go."""
     part = output.choice('part', tuple(OUTPUT_KINDS))
     kind = output.choice('kind', OUTPUT_KINDS[part]) if part else ''
-    for option, of_kind in _OPTIONS.items():
-        if output.has(option) and kind and kind != of_kind:
-            output.error(option, f'it with the kind {kind}', f'only with the kind {of_kind}')
+    for option, kinds in _OPTIONS.items():
+        if output.has(option) and kind and kind not in kinds:
+            output.error(
+                option, f'it with the kind {kind}', f'only with the kind {" or ".join(kinds)}'
+            )
     lead = kind == 'joint_trajectory' and output.has('lead_s')
     settings = 'read'
     if output.has('controller_settings'):
@@ -104,7 +107,7 @@ def read_output(output: Section) -> Output:
         output.text('topic', *TOPIC),
         output.within('lead_s', ranges.LEAD) if lead else None,
         output.flag('stamped') if kind == 'twist' else False,
-        output.within('max_effort', ranges.EFFORT) if kind == 'gripper_command' else None,
+        output.within('max_effort', ranges.EFFORT) if kind in ACTIONS else None,
         _publishers(output),
         settings == 'assume',
     )

@@ -104,7 +104,7 @@ class Output:
     """Where commands go: the part of the robot, the kind of its controller, and the topic.
 
     lead_s: how far ahead of now the point of a joint_trajectory lies [s], None for one control
-    period. stamped: whether a twist is a TwistStamped. max_effort: of a gripper_command [N or Nm].
+    period. stamped: whether a twist is a TwistStamped. max_effort: of a gripper's action [N or Nm].
     publishers: how many nodes may publish on the topic, ours included. assume_settings: whether
     the arm may move although the settings of its joint_trajectory_controller cannot be read.
     """
@@ -122,6 +122,11 @@ class Output:
     def name(self) -> str:
         """The node's own name for the topic: the kind for the arm, the part for every other."""
         return self.kind if self.part == 'arm' else self.part
+
+    @property
+    def action(self) -> str:
+        """The type of the action that it sends goals of, '' where its commands are messages."""
+        return ACTIONS.get(self.kind, '')
 
 
 @dataclass(frozen=True)
@@ -168,9 +173,14 @@ class UrdfSource:
 PARTS = ('arm', 'base', 'head')
 # Kinds of controller of the part arm that take poses, or what is computed from poses.
 POSE_KINDS = ('target_pose', 'twist')
+# Kinds of controller that take the goals of an action, and its type.
+ACTIONS = {
+    'gripper_command': 'control_msgs/action/GripperCommand',
+    'parallel_gripper_command': 'control_msgs/action/ParallelGripperCommand',
+}
 OUTPUT_KINDS = {
     'arm': ('joint_trajectory', 'forward_position', 'target_pose', 'twist'),
     'base': ('twist', 'joint_trajectory'),
     'head': ('joint_trajectory', 'forward_position'),
-    'gripper': ('joint_state', 'gripper_command', 'joint_trajectory', 'forward_position'),
+    'gripper': ('joint_state', *ACTIONS, 'joint_trajectory', 'forward_position'),
 }

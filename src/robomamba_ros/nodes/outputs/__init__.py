@@ -91,7 +91,7 @@ def _make(
             'command the arm by joint_trajectory or forward_position, or leave the joints of the '
             'part out of the contract'
         )
-    if kind == 'gripper_command':
+    if output.action:
         return GripperGoal(node, arm, output, on_error)
     if kind == 'forward_position' and part != 'gripper':
         return ForwardPosition(node, arm, output)

@@ -10,15 +10,20 @@ from functools import partial
 from typing import Any
 
 from action_msgs.msg import GoalStatus
+from rclpy.action.client import ActionClient
+from rclpy.action.graph import get_action_names_and_types
+from sensor_msgs.msg import JointState
 
 from robomamba_ros.errors import ActionError, BackendError
 from robomamba_ros.nodes.conversions import gripper_position
 from robomamba_ros.nodes.outputs.grippers import OnChange
 from robomamba_ros.robots.arm import ArmContract
-from robomamba_ros.robots.parts import Output
+from robomamba_ros.robots.parts import ACTIONS, Output
 
 # How long a newer opening waits for the end of a goal [s], and a refused one to be sent again.
 PATIENCE_S, RETRY_S = 3.0, 1.0
+# How often a server that is not there is looked for [s].
+LOOK_S = 0.1
 
 
 @dataclass
@@ -40,7 +45,7 @@ class _Goal:
 
 
 class GripperGoal(OnChange):
-    """Goals of the action control_msgs/GripperCommand.
+    """Goals of the action control_msgs/GripperCommand or ParallelGripperCommand.
 
     Drivers differ in what they do with a second goal: the controllers of ros2_control drop the
     first one, franka_gripper runs both at once. So an opening further on waits for the end of the
@@ -52,42 +57,73 @@ class GripperGoal(OnChange):
     def __init__(
         self, node: Any, arm: ArmContract, output: Output, on_error: Callable[[Exception], None]
     ) -> None:
-        super().__init__()
+        super().__init__(arm.control_rate_hz)
+        self._node = node
         self._arm = arm
         self._on_error = on_error
+        self._output = output
         self._max_effort = float(output.max_effort or 0.0)
+        package, _, name = output.action.split('/')
         try:
-            self._action = importlib.import_module('control_msgs.action').GripperCommand
+            self._action = getattr(importlib.import_module(f'{package}.action'), name)
         except ImportError as error:
             raise BackendError(
-                f"the gripper of arm '{arm.name}' is commanded by the action "
-                'control_msgs/GripperCommand, and control_msgs is not installed: '
-                'apt install ros-$ROS_DISTRO-control-msgs; or set gripper_output: joint_state'
+                f"the gripper of arm '{arm.name}' is commanded by the action {package}/{name}, and "
+                f'{package} is not installed: apt install ros-$ROS_DISTRO-control-msgs; or set '
+                'gripper_output: joint_state'
             ) from error
+        except AttributeError:
+            raise BackendError(
+                f"the gripper of arm '{arm.name}' is commanded by the action {package}/{name}, "
+                f'which the installed {package} is too old for; kind: gripper_command is what '
+                'drivers of its age take'
+            ) from None
         # Topics are remapped and actions are not, so the name is resolved as one of a topic.
         self._name = node.resolve_topic_name(output.name)
-        client = importlib.import_module('rclpy.action').ActionClient
-        self._client = client(node, self._action, self._name)
+        self._client: Any = ActionClient(node, self._action, self._name)
         self._goal: _Goal | None = None
         self._retry_s = 0.0
 
     def go_to(self, opening: float) -> bool:
         """Send the goal, once the gripper's driver is there and has done what it was told."""
+        now_s = time.monotonic()
+        if now_s < self._retry_s:
+            return False
         if not self._client.server_is_ready():
             self._goal = None
-            self._on_error(ActionError(f"nobody answers the action '{self._name}' of the gripper"))
+            self._retry_s = now_s + LOOK_S
+            self._on_error(ActionError(self._unanswered()))
             return False
-        now_s = time.monotonic()
-        if now_s < self._retry_s or self._runs(opening, now_s):
+        if self._runs(opening, now_s):
             return False
-        message = self._action.Goal()
-        message.command.position = gripper_position(opening, self._arm)
-        message.command.max_effort = self._max_effort
+        message = self._message(gripper_position(opening, self._arm))
         before = opening if self.opening is None else self.opening
         self._goal = goal = _Goal(opening, before)
         sent = self._client.send_goal_async(message)
         sent.add_done_callback(partial(self._on_response, goal))
         return True
+
+    def _message(self, position: float) -> Any:
+        """Return the goal of a position [rad or m]."""
+        goal = self._action.Goal()
+        if self._output.kind == 'gripper_command':
+            goal.command.position, goal.command.max_effort = position, self._max_effort
+        else:
+            names = list(self._arm.names_of('gripper'))
+            goal.command = JointState(name=names, position=[position], effort=[self._max_effort])
+        return goal
+
+    def _unanswered(self) -> str:
+        """Return why nobody takes a goal, with the kind to write where it is of another type."""
+        served = dict(get_action_names_and_types(self._node)).get(self._name, [])
+        others = [kind for kind, action in ACTIONS.items() if action in served]
+        if self._output.action in served or not served:
+            return f"nobody answers the action '{self._name}' of the gripper"
+        remedy = f'write `kind: {others[0]}`' if others else 'name another action'
+        return (
+            f"the action '{self._name}' of the gripper is {', '.join(served)}, and the contract of "
+            f'{self._arm.name} says {self._output.action}; {remedy} in its outputs'
+        )
 
     def _runs(self, opening: float, now_s: float) -> bool:
         """Whether a goal runs whose end a newer opening has to wait for."""
