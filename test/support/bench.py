@@ -173,7 +173,7 @@ class Bench:
 
     def measure(self, *, fresh: bool = True) -> None:
         """Take in what the arm has said by now."""
-        for sample in self.fake.due_reports(self.now_ns):
+        for sample in self.fake.reports.due(self.now_ns):
             for stream, message in messages(self.arm, self.fake, sample) if fresh else ():
                 with suppress(ObservationError):
                     state = self._joiner.add(stream, message)

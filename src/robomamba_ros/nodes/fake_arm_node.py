@@ -69,7 +69,8 @@ class FakeArmNode(Node):
         arm = load_arm(parameters['arm'])
         urdf = urdf_of(arm, parameters['urdf'])
         kinematics = self._kinematics(arm, urdf)
-        fake = FakeArm(arm, kinematics, self._now_ns(), disagreement=_disagreement(parameters))
+        disagreement = _disagreement(parameters)
+        fake = FakeArm(arm, kinematics, self._now_ns(), disagreement=disagreement, urdf=urdf)
         # Latched; kept by the node.
         self.create_publisher(String, 'robot_description', qos.LATCHED).publish(String(data=urdf))
         states = StatePublishers(self, arm)

@@ -60,7 +60,7 @@ class StatePublishers:
 
         A mobile base is in the odometry, not among the joints.
         """
-        for sample in fake.due_reports(now_ns):
+        for sample in fake.reports.due(now_ns):
             self._publish(fake, sample)
 
     def _publish(self, fake: FakeArm, sample: Sample) -> None:

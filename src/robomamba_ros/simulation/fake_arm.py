@@ -9,7 +9,7 @@ ROS.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,11 @@ from robomamba_ros.simulation.controllers import (
     TwistController,
 )
 from robomamba_ros.simulation.disagreement.config import Disagreement
-from robomamba_ros.simulation.disagreement.drive import Drive, Joints
-from robomamba_ros.simulation.disagreement.reports import Reports, Sample
+from robomamba_ros.simulation.disagreement.drive import Joints
+from robomamba_ros.simulation.disagreement.reports import Reports
 from robomamba_ros.simulation.limit_record import JointRecord, Peak
 from robomamba_ros.simulation.made_controllers import made_controller
+from robomamba_ros.simulation.made_joints import made_joints
 from robomamba_ros.simulation.trajectory_controller import (
     JointTrajectory,
     TrajectoryController,
@@ -50,7 +51,7 @@ class FakeArm:
 
     kinematics: for the pose of the end effector. An arm that is commanded by poses or twists needs
     it to move its joints; without it only its pose moves. disagreement: how it is not where it is
-    told to be.
+    told to be. urdf: of an arm with masses, None for one made up.
 
     positions, velocities: where the robot is, by joint, the gripper's included [rad or m, per s].
     trajectories, streams, poses, twists: its controllers by part, as the contract's outputs say.
@@ -66,9 +67,10 @@ class FakeArm:
         now_ns: int,
         *,
         disagreement: Disagreement | None = None,
+        urdf: str | None = None,
     ) -> None:
         self._arm = arm
-        self._kinematics = kinematics
+        self._kinematics, self._urdf = kinematics, urdf
         self.disagreement = disagreement or Disagreement()
         self._update_ns = self.disagreement.update_ns(arm)
         hand = arm.names_of('gripper')
@@ -84,15 +86,11 @@ class FakeArm:
         hand = [] if arm.gripper is None else [arm.gripper.open_position]
         rest = np.array([*(rest_position(joint) for joint in arm.joints), *hand])
         self._desired, self._speeds = rest, np.zeros(len(names))
-        base = arm.output('base')
-        wheels = arm.joints_of('base') if base is not None and base.kind == 'twist' else ()
-        driven = np.isin(names, [joint.name for joint in wheels])
-        flaws = self.disagreement.flaws(arm.joints, others=len(hand))
-        self._joints: Joints = Drive(rest, flaws, driven)
+        self._joints: Joints = made_joints(arm, self._urdf, rest, self.disagreement)
         self.stopped = ''
         self.blocked: set[str] = set()
         self.speed_scaling = self.disagreement.speed_scaling
-        self._hand: tuple[Float64Array, int] | None = None
+        self._hand: Iterator[Float64Array] = iter(())
         self._inactive: set[str] = set()
         turning = [not np.isfinite(joint.position).any() for joint in arm.joints]
         endless = np.array(turning + [False] * len(hand))
@@ -202,9 +200,11 @@ class FakeArm:
 
         Drives whose controllers are active bring them back afterwards.
         """
-        updates = max(round(seconds * NANOSECONDS / self._update_ns), 1)
-        moved = np.array([way.get(name, 0.0) for name in self._names])
-        self._hand = moved / updates, updates
+        count = max(round(seconds * NANOSECONDS / self._update_ns), 1)
+        whole = np.array([way.get(name, 0.0) for name in self._names])
+        # From rest to rest.
+        shares = np.diff((1.0 - np.cos(np.pi * np.arange(count + 1) / count)) / 2.0)
+        self._hand = iter(shares[:, None] * whole)
 
     def advance(self, now_ns: int) -> bool:
         """Move by the updates until now; tell whether there was one.
@@ -221,10 +221,6 @@ class FakeArm:
         while self.now_ns + self._update_ns <= now_ns:
             self._update()
         return self.now_ns > begun_ns
-
-    def due_reports(self, now_ns: int) -> list[Sample]:
-        """Return what the arm has said about its joints by now, each sample once."""
-        return self.reports.due(now_ns)
 
     def _update(self) -> None:
         self.now_ns += self._update_ns
@@ -255,10 +251,9 @@ class FakeArm:
     def _move(self, seconds: float) -> None:
         """Move the joints to the end of an update, as they were commanded at its begin or not."""
         joints = self._joints
-        if self._hand is not None:
-            way, updates = self._hand
-            self._hand = (way, updates - 1) if updates > 1 else None
-            joints.put(joints.positions + way, seconds)
+        by_hand = next(self._hand, None)
+        if by_hand is not None:
+            joints.put(joints.positions + by_hand, seconds)
         elif self.stopped:
             change = self._braking * seconds
             speeds = joints.velocities - np.clip(joints.velocities, -change, change)

@@ -35,6 +35,10 @@ class Disagreement:
     # How far a command must be from a joint at rest to move it, and the play of its gears [rad].
     friction_rad: float = 0.0
     backlash_rad: float = 0.0
+    # mujoco: masses, gravity that is compensated and position servos, whose lag is lag_s or 0.02 s.
+    physics: str = 'none'
+    # What pulls the end effector down and is not compensated, where there are masses [N].
+    load_n: float = 0.0
 
     # The controllers. Updates per second [Hz]; 0: the contract's control rate.
     controller_rate_hz: float = 0.0
@@ -86,7 +90,7 @@ class Disagreement:
         )
 
 
-_CHOICES = {'controller_version': tuple(VERSIONS)}
+_CHOICES = {'physics': ('none', 'mujoco'), 'controller_version': tuple(VERSIONS)}
 _LARGEST = {'speed_scaling': 1.0}
 
 
@@ -109,6 +113,8 @@ def read_disagreement(text: str | Mapping[str, object]) -> Disagreement:
             values[name] = section.flag(name)
         else:
             values[name] = _read_number(section, name)
+    if values.get('load_n') and values.get('physics') != 'mujoco':
+        section.error('load_n', 'it without masses', 'only with physics=mujoco')
     refuse('the disagreement', errors)
     return Disagreement(**values)  # type: ignore[arg-type]
 

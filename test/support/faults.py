@@ -1,0 +1,291 @@
+"""What an arm may do other than it is told, one after the other, and what comes of each.
+
+`python test/support/faults.py [FAULT ..]`, with `src` and `test` on PYTHONPATH, prints a row for
+each fault, arm and kind of controller.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from support.bench import STEP_NS, Bench, commanded_by
+
+from robomamba_ros.control.setpoint_loop import LoopState
+from robomamba_ros.robots.arm import ArmContract, load_arm
+from robomamba_ros.simulation.disagreement import Disagreement
+from robomamba_ros.simulation.other_commander import command_elsewhere
+from robomamba_ros.types import NANOSECONDS, ActionSpace
+
+ARMS = ('franka_fr3', 'franka_panda', 'ur5e', 'hsr', 'so101')
+# What the parts of an arm are commanded by. A base has no positions, and poses say nothing of it.
+KINDS: dict[str, dict[str, str]] = {
+    'joint_trajectory': {},
+    'forward_position': {'arm': 'forward_position', 'head': 'forward_position'},
+    'target_pose': {'arm': 'target_pose'},
+    'twist': {'arm': 'twist'},
+}
+CELLS = [
+    (name, kind)
+    for name in ARMS
+    for kind in KINDS
+    if not (name == 'hsr' and kind in ('target_pose', 'twist'))
+]
+# Updates of trajectory controllers per second, a part of every control period; ways between two
+# points are the storms' business.
+UPDATES_HZ = 200.0
+# How fast the policy moves the arm, as a share of its limits, and how often it speaks [s].
+PACE, CHUNK_S = 0.2, 0.25
+
+
+PERFECT = Disagreement()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault: the arm that has it, what begins and ends it, and what it leads to.
+
+    noticed: whether the loop has to stop for it. at_rest: it happens while the arm holds, after a
+    chunk ran out. causes: words of which one is in the message.
+    """
+
+    options: Disagreement = PERFECT
+    begin: Callable[[Bench], None] = lambda bench: None
+    end: Callable[[Bench], None] = lambda bench: None
+    noticed: bool = True
+    at_rest: bool = False
+    causes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a fault.
+
+    noticed_s: after which time the loop stopped following, None if it never did; reason: why, in
+    its words. stray: how far a joint was from its command at most [rad or m]. still_s: from when on
+    nothing moved and nothing was told to, None if something still does. resumed: whether it
+    followed again before somebody enabled it. peaks: the largest share of each limit that was
+    commanded since the fault. again: whether it moved once it was enabled anew.
+    """
+
+    noticed_s: float | None
+    reason: str
+    still_s: float | None
+    resumed: bool
+    peaks: dict[str, float]
+    again: bool
+
+    @property
+    def worst(self) -> float:
+        """The largest share of a limit other than a position."""
+        return max(share for name, share in self.peaks.items() if 'position' not in name)
+
+
+def arm_of(name: str, kind: str) -> ArmContract:
+    """Return a shipped arm with a kind of controller."""
+    return commanded_by(name, KINDS[kind]) if KINDS[kind] else load_arm(name)
+
+
+def policy(bench: Bench) -> None:
+    """Send a chunk that moves everything for half a second, away from the ends of its range."""
+    arm, step_s = bench.arm, STEP_NS / NANOSECONDS
+    count = NANOSECONDS // 2 // STEP_NS
+    if arm.takes_poses:
+        way = PACE * arm.cartesian.velocity * step_s
+        bench.add(np.full((count, 1), way), ('ee_dz',), ActionSpace.EE_DELTA)
+        return
+    middles = np.array([np.nan_to_num(sum(joint.position) / 2.0) for joint in arm.joints])
+    rest = np.array([joint.rest or 0.0 for joint in arm.joints])
+    speeds = np.array([PACE * joint.velocity for joint in arm.joints])
+    bench.add(np.tile(np.where(middles >= rest, 1.0, -1.0) * speeds * step_s, (count, 1)))
+
+
+class Watch:
+    """Runs a bench under a policy that goes on whatever happens, and looks at what comes of it."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.noticed_s: float | None = None
+        self.still_s: float | None = None
+        self.reason, self.resumed = '', False
+        self._begun_ns = bench.now_ns
+        self._chunk_ns = 0
+
+    def begin(self) -> None:
+        """Count from now."""
+        self._begun_ns, self.noticed_s, self.still_s = self.bench.now_ns, None, None
+
+    def run(self, seconds: float, *, speaks: bool = True) -> None:
+        """Go on; speaks: whether the policy sends chunks."""
+        bench = self.bench
+        for _ in range(round(seconds * bench.arm.control_rate_hz)):
+            if speaks and bench.now_ns - self._chunk_ns >= CHUNK_S * NANOSECONDS:
+                self._chunk_ns = bench.now_ns
+                policy(bench)
+            before = bench.joints
+            bench.tick()
+            since_s = (bench.now_ns - self._begun_ns) / NANOSECONDS
+            follows = bench.state is LoopState.TRACKING
+            if not follows and self.noticed_s is None:
+                self.noticed_s, self.reason = since_s, bench.loop.status.reason
+            self.resumed = self.resumed or (follows and self.noticed_s is not None)
+            moves = np.abs(bench.joints - before).max() > 1e-6
+            still = bench.state in (LoopState.HOLDING, LoopState.DISABLED) and not moves
+            self.still_s = (since_s if self.still_s is None else self.still_s) if still else None
+
+
+def happen(name: str, kind: str, fault: Fault) -> Outcome:
+    """Let a fault happen to an arm that moves, or holds, and look at what comes of it."""
+    arm = arm_of(name, kind)
+    options = replace(fault.options, controller_rate_hz=UPDATES_HZ)
+    if kind != 'joint_trajectory' and 'joint_trajectory' not in KINDS[kind].values():
+        options = replace(options, controller_rate_hz=arm.control_rate_hz)
+    bench = Bench(arm, options)
+    watch = Watch(bench)
+    watch.run(0.4)
+    if fault.at_rest:
+        watch.run(1.5, speaks=False)
+    bench.fake.forget_peaks()
+    watch.begin()
+    fault.begin(bench)
+    # While somebody else moves an arm that holds, the policy is silent.
+    watch.run(0.7, speaks=not fault.at_rest)
+    fault.end(bench)
+    watch.run(0.6)
+    peaks, still_s = bench.worst, watch.still_s
+    # Somebody looks, and enables it again where the arm is.
+    bench.fake.release()
+    bench.fake.activate()
+    again = _again(bench, watch) if watch.noticed_s is not None else True
+    for quantity, share in bench.worst.items():
+        peaks[quantity] = max(share, peaks.get(quantity, 0.0))
+    return Outcome(watch.noticed_s, watch.reason, still_s, watch.resumed, peaks, again)
+
+
+def _again(bench: Bench, watch: Watch) -> bool:
+    watch.run(0.2, speaks=False)
+    if not bench.enable():
+        return False
+    before = bench.joints
+    resumed = watch.resumed
+    watch.run(0.2)
+    watch.resumed = resumed
+    return bool(np.abs(bench.joints - before).max() > 1e-3)
+
+
+def _hand(bench: Bench) -> None:
+    """Free the arm, move its second joint by hand, and switch its controllers on again."""
+    bench.fake.deactivate()
+    bench.fake.move_by_hand({bench.arm.names_of('arm')[1]: 0.3}, 0.3)
+
+
+def _push(bench: Bench) -> None:
+    bench.fake.move_by_hand({bench.arm.names_of('arm')[1]: 0.3}, 0.4)
+
+
+def _block(bench: Bench) -> None:
+    bench.fake.blocked.update(('arm', 'base', 'head'))
+
+
+def _free(bench: Bench) -> None:
+    bench.fake.blocked.clear()
+
+
+def _command(bench: Bench) -> None:
+    """Have somebody else send the arm elsewhere by the controller that we command."""
+    command_elsewhere(bench.fake, bench.arm, {bench.arm.names_of('arm')[1]: 0.3}, 2.0)
+
+
+def _restart(bench: Bench) -> None:
+    bench.fake.deactivate()
+
+
+def _slow(bench: Bench) -> None:
+    bench.fake.speed_scaling = 0.5
+
+
+def _pause(bench: Bench) -> None:
+    bench.fake.speed_scaling = 0.0
+
+
+def _full(bench: Bench) -> None:
+    bench.fake.speed_scaling = 1.0
+
+
+def _kill(bench: Bench) -> None:
+    bench.fake.reports.dead = True
+
+
+def _revive(bench: Bench) -> None:
+    bench.fake.reports.dead = False
+
+
+GOES_ON = Disagreement(stop_deactivates=False, velocity_share=1.0)
+AWAY = ('does not follow',)
+FAULTS = {
+    'emergency stop': Fault(
+        begin=lambda b: b.fake.stop('emergency_stop'), end=lambda b: b.fake.release(), causes=AWAY
+    ),
+    'emergency stop unnoticed by controllers': Fault(
+        GOES_ON,
+        begin=lambda b: b.fake.stop('emergency_stop'),
+        end=lambda b: b.fake.release(),
+        causes=AWAY,
+    ),
+    'protective stop': Fault(
+        begin=lambda b: b.fake.stop('protective_stop'), end=lambda b: b.fake.release(), causes=AWAY
+    ),
+    'moved by hand while holding': Fault(
+        begin=_hand, end=lambda b: b.fake.activate(), at_rest=True, noticed=False
+    ),
+    'pushed while moving': Fault(GOES_ON, begin=_push, causes=AWAY),
+    'commanded by somebody else while holding': Fault(begin=_command, at_rest=True, noticed=False),
+    'commanded by somebody else while moving': Fault(begin=_command, causes=AWAY),
+    'controllers restarted': Fault(begin=_restart, end=lambda b: b.fake.activate(), causes=AWAY),
+    'slider at half speed': Fault(begin=_slow, end=_full, causes=AWAY),
+    'slider at zero': Fault(begin=_pause, end=_full, causes=AWAY),
+    'blocked': Fault(GOES_ON, begin=_block, end=_free, causes=AWAY),
+    'states repeated with new stamps': Fault(
+        Disagreement(restamps=True), begin=_kill, end=_revive, causes=AWAY
+    ),
+    'slow drives': Fault(Disagreement(velocity_share=0.02), causes=AWAY),
+    'lag': Fault(Disagreement(lag_s=0.05), noticed=False),
+    'lag of second order, 30 Hz states': Fault(
+        Disagreement(lag_s=0.05, lag_order=2, state_rate_hz=30.0, state_latency_s=0.02),
+        noticed=False,
+    ),
+    'friction and backlash': Fault(
+        Disagreement(friction_rad=2e-3, backlash_rad=2e-3), noticed=False
+    ),
+    'masses': Fault(Disagreement(physics='mujoco', load_n=5.0), noticed=False),
+    'states in two messages': Fault(Disagreement(split_states=True), noticed=False),
+}
+# The speed of trajectories changes nothing where there are none. Somebody else who streams jumps.
+TRAJECTORIES_ONLY = tuple(name for name in FAULTS if 'slider' in name or 'somebody else' in name)
+
+
+def applies(fault: str, kind: str) -> bool:
+    """Tell whether a fault can happen to a kind of controller."""
+    return fault not in TRAJECTORIES_ONLY or kind == 'joint_trajectory'
+
+
+def main(names: list[str]) -> None:
+    """Print a row for each cell of the faults named, or of all."""
+    for fault in names or FAULTS:
+        for arm, kind in CELLS:
+            if applies(fault, kind):
+                found = happen(arm, kind, FAULTS[fault])
+                noticed = '-' if found.noticed_s is None else f'{found.noticed_s:.2f} s'
+                still = '-' if found.still_s is None else f'{found.still_s:.2f} s'
+                print(
+                    f'{fault} | {arm} | {kind} | {found.worst:.2f} | {noticed} | {still} | '
+                    f'{"resumes" if found.resumed else ""} | {"" if found.again else "stays"} | '
+                    f'{found.reason[:90]}',
+                    flush=True,
+                )
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])
