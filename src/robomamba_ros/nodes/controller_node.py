@@ -18,7 +18,7 @@ from robomamba_ros.control.setpoint_loop import LoopState, SetpointLoop
 from robomamba_ros.errors import ActionError, ConfigError
 from robomamba_ros.nodes.chunk_input import ChunkInput
 from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_values
-from robomamba_ros.nodes.host import run
+from robomamba_ros.nodes.host import end_process, run
 from robomamba_ros.nodes.lifecycle import ManagedNode
 from robomamba_ros.nodes.markers import Markers
 from robomamba_ros.nodes.outputs import Outputs
@@ -206,4 +206,4 @@ class ControllerNode(ManagedNode):
 
 def main() -> None:
     """Run the node (console script `controller_node`)."""
-    sys.exit(run([ControllerNode], sys.argv))
+    end_process(run([ControllerNode], sys.argv))

@@ -30,7 +30,7 @@ class ManagedNode(LifecycleNode):
     An error in a transition is logged in one line and leaves the node where it was. One at
     autostart is `fatal`: nobody is there to try again. `teardown` undoes `configure`, whole or
     half done, and may be called twice. sole_topics: those that only one node may publish; named
-    in diagnostics where there are more.
+    in diagnostics where there are more. loading: while it configures; nothing moves by it then.
     """
 
     sole_topics: Sequence[str] = ()
@@ -40,7 +40,7 @@ class ManagedNode(LifecycleNode):
         self.fatal = ''
         self._failure = ''
         self._warned: dict[str, float] = {}
-        self._configured = self._active = False
+        self._configured = self._active = self.loading = False
         self._declared = Parameters(self, table)
         self.create_service(SetBool, '~/enable', self._on_enable)
         self.create_service(Trigger, '~/reset', self._on_reset)
@@ -74,6 +74,11 @@ class ManagedNode(LifecycleNode):
     def at_rest(self) -> bool:
         """Whether the node may be destroyed without leaving an arm in motion."""
         return True
+
+    @property
+    def moves(self) -> bool:
+        """Whether something moves, or may begin to, by this node."""
+        return self._active or not self.at_rest
 
     def halt(self) -> None:
         """Deactivate where active; `at_rest` tells when the arm has stopped."""
@@ -125,7 +130,9 @@ class ManagedNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Configure from the parameters; on an error tear down what was made."""
+        self.loading = True
         result = self._guard('configure', lambda: self.configure(self._declared.values()))
+        self.loading = False
         self._configured = result == SUCCESS
         if not self._configured:
             self.teardown()

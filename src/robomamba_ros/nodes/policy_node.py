@@ -18,7 +18,7 @@ from robomamba_ros.control.metrics import LatencyWindow
 from robomamba_ros.control.policy_runner import Given, Outlets, PolicyRunner, RunnerState
 from robomamba_ros.errors import BackendError, ConfigError
 from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_values
-from robomamba_ros.nodes.host import run
+from robomamba_ros.nodes.host import end_process, run
 from robomamba_ros.nodes.lifecycle import ManagedNode
 from robomamba_ros.nodes.parameter_tables import POLICY
 from robomamba_ros.nodes.policy_inputs import PolicyInputs
@@ -171,4 +171,4 @@ class PolicyNode(ManagedNode):
 
 def main() -> None:
     """Run the node (console script `policy_node`)."""
-    sys.exit(run([PolicyNode], sys.argv))
+    end_process(run([PolicyNode], sys.argv))
