@@ -23,7 +23,8 @@ SOURCE = Path(__file__).parents[1] / 'src'
 # Lowest floor first. A part imports from floors below its own, and from itself.
 FLOORS = (
     ('errors', 'files'),
-    ('types', 'documents', 'sections', 'weights', 'memory', 'machine', 'logs', 'processes'),
+    ('documents',),
+    ('types', 'sections', 'weights', 'memory', 'machine', 'logs', 'processes'),
     ('measuring',),
     ('resources', 'spatial', 'mamba', 'vision', 'language'),
     ('policies', 'robots'),
