@@ -60,6 +60,7 @@ ONE_PLACE = {
     'gymnasium': 'simulation',
     'pinocchio': 'robots.kinematics',
     'xacro': 'robots.urdf_text',
+    'simplejpeg': 'data.compressed_images',
     'launch': 'launching',
     'launch_ros': 'launching',
     'tf2_ros': 'nodes',
