@@ -25,7 +25,6 @@ from robomamba_ros.nodes.outputs import Outputs
 from robomamba_ros.nodes.parameter_tables import CONTROLLER
 from robomamba_ros.nodes.robot_description import RobotDescription
 from robomamba_ros.nodes.state_input import StateInput
-from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import NANOSECONDS, ActionChunk, RobotState
 
 
@@ -44,7 +43,7 @@ class ControllerNode(ManagedNode):
 
     def configure(self, parameters: Mapping[str, Any]) -> None:
         """Load the arm, connect, start the control timer."""
-        arm = load_arm(parameters['arm'])
+        arm = self.load_arm(parameters)
         mode = parameters['mode']
         self._gate: LockstepGate | None = None
         if mode == 'lockstep':

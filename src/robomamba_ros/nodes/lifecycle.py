@@ -19,6 +19,8 @@ from robomamba_ros.errors import NotReadyError, RoboMambaError, without_numbers
 from robomamba_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Report
 from robomamba_ros.nodes.duplicates import duplicate_publishers
 from robomamba_ros.nodes.parameters import Parameters, ParameterSpec
+from robomamba_ros.robots.arm import ArmContract, load_arm
+from robomamba_ros.robots.budgets import with_budgets
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 WARN_PERIOD_S, WARN_KINDS = 1.0, 5
@@ -49,6 +51,14 @@ class ManagedNode(LifecycleNode):
             # From a timer: the node is then spinning and every callback is in its one thread.
             steady = Clock(clock_type=ClockType.STEADY_TIME)
             self._autostart_timer = self.create_timer(0.0, self._autostart, clock=steady)
+
+    def load_arm(self, parameters: Mapping[str, Any]) -> ArmContract:
+        """Return the contract of the parameter `arm`, its budgets as `budget_factor` says."""
+        arm, factor = load_arm(parameters['arm']), parameters['budget_factor']
+        if factor == 1.0:
+            return arm
+        self.get_logger().info(f'the arm is a stand-in: budgets of its inputs are x {factor:g}')
+        return with_budgets(arm, factor)
 
     def configure(self, parameters: Mapping[str, Any]) -> None:
         """Load and warm up; raises RoboMambaError."""

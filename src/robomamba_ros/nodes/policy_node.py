@@ -26,7 +26,6 @@ from robomamba_ros.nodes.policy_outputs import PolicyOutputs
 from robomamba_ros.nodes.timed_policy import timed
 from robomamba_ros.policies.base import LoadOptions, Policy
 from robomamba_ros.resources import checkpoint_directory
-from robomamba_ros.robots.arm import load_arm
 
 LoadPolicy = Callable[[Path, LoadOptions], Policy]
 
@@ -58,7 +57,7 @@ class PolicyNode(ManagedNode):
 
     def configure(self, parameters: Mapping[str, Any]) -> None:
         """Load the arm and the policy, warm up, connect."""
-        arm = load_arm(parameters['arm'])
+        arm = self.load_arm(parameters)
         directory = checkpoint_directory(parameters['checkpoint'])
         options = LoadOptions(
             **{field.name: parameters[field.name] for field in fields(LoadOptions)}
