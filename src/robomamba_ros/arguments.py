@@ -20,6 +20,7 @@ from robomamba_ros.bringup import (
     sim_graph,
 )
 from robomamba_ros.errors import ConfigError, unknown_name
+from robomamba_ros.language.instructions import CHOICES as INSTRUCTIONS
 from robomamba_ros.policies.base import CACHES, DTYPES, LoadOptions
 from robomamba_ros.simulation.disagreement import read_disagreement
 from robomamba_ros.types import MODES
@@ -73,6 +74,13 @@ _COMMON = (
         'arm', 'sawyer_sim', 'arm contract: a name in config/arms, or the path of a YAML file'
     ),
     Argument('instruction', '', 'what to do; the topic `instruction` changes it'),
+    Argument(
+        'instructions',
+        'auto',
+        'trained_only: refuse what the policy was not trained on; any: follow it; auto: follow it '
+        'where the policy has the words of a language model',
+        INSTRUCTIONS,
+    ),
     Argument('device', 'cpu', 'where the policy runs: cpu, cuda, cuda:0, ...'),
     Argument(
         'dtype',

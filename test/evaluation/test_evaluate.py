@@ -133,7 +133,19 @@ def test_seeds_of_training_and_numbers_that_make_no_sense_are_refused():
         replace(CONFIG, episodes=0)
 
 
+def test_a_task_the_policy_was_not_trained_on_is_refused_before_anything_runs(capsys):
+    tasks = ['--tasks', 'push', 'door-close']
+    assert main(['evaluate', POLICY, *tasks, '--episodes', '1', '--workers', '1']) == 2
+    error = capsys.readouterr().err
+    assert "door-close: the instruction 'Close a door with a revolving joint' is none" in error
+    assert "the nearest is 'Open a door with a revolving joint'" in error
+    assert '--instructions any' in error
+    assert 'Traceback' not in error
+
+
 def test_an_instruction_the_policy_cannot_read_ends_the_run_with_its_reason(capsys):
-    task = 'button-press-topdown-wall'
-    assert main(['evaluate', POLICY, '--tasks', task, '--episodes', '1', '--workers', '1']) == 2
-    assert 'Bypass a wall and press a button from the top' in capsys.readouterr().err
+    task = ['--tasks', 'button-press-topdown-wall', '--instructions', 'any']
+    assert main(['evaluate', POLICY, *task, '--episodes', '1', '--workers', '1']) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('warning: button-press-topdown-wall: the instruction')
+    assert "the instruction 'bypass a wall and press a button from the top' has" in error

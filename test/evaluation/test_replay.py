@@ -16,12 +16,13 @@ from html_page import read_page
 from robomamba_ros.cli.main import main
 from robomamba_ros.data.bags.reader import Bag
 from robomamba_ros.data.bags.writer import BagWriter
-from robomamba_ros.errors import ConfigError, DataError
+from robomamba_ros.errors import ConfigError, DataError, ObservationError
 from robomamba_ros.evaluation.replay.frames import project
 from robomamba_ros.evaluation.replay.latency import fixed_latency
 from robomamba_ros.evaluation.replay.metrics import metrics
 from robomamba_ros.evaluation.replay.predictions import Predictions
 from robomamba_ros.evaluation.replay.run import Replay
+from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.nodes.chunk_messages import ChunkJoiner
 from robomamba_ros.resources import checkpoint_directory
 from robomamba_ros.robots.arm import load_arm
@@ -290,11 +291,37 @@ def test_what_a_bag_lacks_is_named(
 def test_an_instruction_may_be_given(episode: Any, tmp_path: Path) -> None:
     bag = episode.write(tmp_path / 'bag.mcap', leave_out=('/instruction',))
     first = []
-    for text in (episode.instruction, 'press the button'):
+    for text in (episode.instruction, 'Open a drawer'):
         replay(bag, episode.policy, tmp_path / 'p.mcap', instruction=text)
         first.append(chunks_in(tmp_path / 'p.mcap')[0].actions)
     assert np.array_equal(first[0][:, :3], episode.chunks[0].actions[:, :3])
     assert not np.array_equal(first[0], first[1])
+
+
+class Told:
+    """A policy as one that was trained on some instructions."""
+
+    def __init__(self, policy: Any, *trained: str, trained_only: bool) -> None:
+        self.spec = replace(policy.spec, instructions=Instructions(trained, trained_only))
+        self.reset, self.infer = policy.reset, policy.infer
+
+
+def test_an_instruction_that_was_not_trained_is_remarked_on_or_refused(
+    episode: Any, bag_path: Path, tmp_path: Path
+) -> None:
+    known = Told(episode.policy, f'{episode.instruction.upper()}!', trained_only=True)
+    assert replay(bag_path, known, tmp_path / 'p.mcap').trace.remarks.count == 0
+    other = Told(episode.policy, 'Fly a kite', trained_only=False)
+    remarks = replay(bag_path, other, tmp_path / 'p.mcap').trace.remarks.most_common()
+    assert [str(remark) for remark in remarks] == [
+        f"the instruction '{episode.instruction}' is none of the 1 that the policy was trained "
+        "on; the nearest is 'Fly a kite'"
+    ]
+    closed = Told(episode.policy, 'Fly a kite', trained_only=True)
+    with pytest.raises(DataError, match=r"no chunk could be predicted: .* is 'Fly a kite'"):
+        replay(bag_path, closed, tmp_path / 'p.mcap')
+    with pytest.raises(ObservationError, match="nearest is 'Fly a kite'"):
+        replay(bag_path, closed, tmp_path / 'p.mcap', instruction='swim')
 
 
 def test_a_camera_that_the_arm_lacks_is_named(episode: Any, bag_path: Path, tmp_path: Path) -> None:

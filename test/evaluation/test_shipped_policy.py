@@ -1,5 +1,7 @@
 """The checkpoints that ship: they look, they listen, and one does all fifty tasks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,9 @@ pytest.importorskip('torch', reason='the policy extra is not installed')
 pytest.importorskip('metaworld', reason='the simulation extra is not installed')
 
 from robomamba_ros.data.collect import FIRST_SEED
+from robomamba_ros.errors import ObservationError
 from robomamba_ros.evaluation.rollout import run_episode
+from robomamba_ros.policies.base import fake_observation
 from robomamba_ros.policies.registry import load_policy
 from robomamba_ros.simulation.metaworld import MetaWorldSim
 
@@ -54,6 +58,29 @@ def intact(sim, policy):
 
 def test_succeeds_on_scenes_it_never_saw(intact):
     assert sum(intact.values()) >= 7, intact
+
+
+@pytest.mark.parametrize(
+    'said', ['Open a drawer.', 'open a drawer!', 'Open drawer', 'OPEN  THE DRAWER', 'open a drawer']
+)
+def test_how_an_instruction_is_written_makes_no_difference(policy, said):
+    """To the bit; a full stop alone once lost every episode."""
+    seen = fake_observation(policy.spec)
+    trained = policy.infer(replace(seen, instruction='Open a drawer'))
+    assert (policy.infer(replace(seen, instruction=said)).actions == trained.actions).all()
+
+
+def test_what_it_was_not_trained_on_moves_nothing(policy, sim):
+    arm = load_arm('sawyer_sim')
+    for said, reason in (
+        ('Open the door', r"nearest is 'Open a door with a revolving joint'.*instructions any"),
+        ('x', 'is none of the 10 that the policy was trained on'),
+        ('', 'the instruction is blank'),
+    ):
+        with pytest.raises(ObservationError, match=reason):
+            run_episode(sim, policy, arm, 100, execute_steps=10, instruction=said)
+        with pytest.raises(ObservationError, match=reason):
+            policy.infer(replace(fake_observation(policy.spec), instruction=said))
 
 
 def test_shuffled_pixels_lower_its_success(sim, policy, intact):

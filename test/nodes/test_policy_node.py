@@ -15,7 +15,6 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.chunk_messages import is_withdrawal
 from robomamba_ros.nodes.conversions import pose_to_stamped, rgb_to_image, time_message
 from robomamba_ros.nodes.policy_node import PolicyNode
 from robomamba_ros.robots.arm import load_arm
@@ -96,10 +95,23 @@ def test_a_new_instruction_changes_the_chunks_of_a_running_policy(robot, peer) -
         robot.chunks.clear()
         robot.instruct(text)
         robot.wait_for_chunk(len(text))
-        # What was sent for the instruction before is taken back first.
-        assert is_withdrawal(robot.chunks[0]) or text == 'open'
     peer.wait_for(lambda: len(active) == 3, 'the instructions')
     assert [message.data for message in active] == ['open', 'close it', 'open']
+
+
+def test_what_is_no_instruction_takes_the_last_one_away(robot, peer) -> None:
+    active = peer.record(String, 'active_instruction', qos.LATCHED)
+    for refused, reason in (
+        (' \n', 'waiting: the instruction is blank; say it in words'),
+        ('lift ' * 300, 'waiting: the instruction has 1,500 characters'),
+    ):
+        robot.instruct('open')
+        robot.wait_for_chunk(4)
+        robot.chunks.clear()
+        robot.instruct(refused)
+        values = robot.values(reason)
+        assert values['instruction'] == ''
+        assert active[-1].data == ''
 
 
 def test_chunks_stop_while_it_is_disabled_and_come_after_a_reset(robot, peer) -> None:

@@ -81,9 +81,8 @@ def test_another_store_can_be_what_is_held_out(data, tmp_path):
 def test_emphasis_draws_an_instruction_more_often(data, tmp_path):
     config = small_run(data, tmp_path, batch_size=400)
     trainer = Trainer(config)
-    reader = BatchReader(
-        Samples.load(data), trainer.tokenizer, trainer.normalization, trainer._device
-    )
+    samples, words = Samples.load(data), trainer.network.config.spec.instructions
+    reader = BatchReader(samples, trainer.tokenizer, trainer.normalization, words, trainer._device)
     sampler = BatchSampler(reader, replace(config, emphasis={'go right': 3.0}), None)
     right = trainer.tokenizer.encode('go right')
     drawn = sampler.batch(0).instruction.numpy()

@@ -90,7 +90,8 @@ def test_a_streamed_forward_pass_is_the_policys_own_stream(data, tmp_path, first
             layer.mixer.dt_proj.bias.add_(2.0)
             layer.mixer.A_log.sub_(4.0)
     scales = Normalization.identity(network.config.spec)
-    reader = BatchReader(samples, tokenizer, scales, torch.device('cpu'))
+    words = network.config.spec.instructions
+    reader = BatchReader(samples, tokenizer, scales, words, torch.device('cpu'))
     starts = np.concatenate([at(samples, 1, 0), at(samples, 2, 1)])
     positions, there = Ticks(samples, 2).follow(starts, 3)
     with torch.no_grad():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -79,10 +80,9 @@ def run(args: argparse.Namespace) -> int:
     from robomamba_ros.evaluation.metaworld import EvaluationConfig, evaluate, film, worth_seeing
     from robomamba_ros.evaluation.results import Results
     from robomamba_ros.evaluation.success import tables
-    from robomamba_ros.policies.registry import describe_policy, require_chunks
+    from robomamba_ros.policies.registry import describe_policy
 
     policy = str(checkpoint_directory(args.policy))
-    require_chunks(policy)
     steps = args.execute_steps
     config = EvaluationConfig(
         policy=policy,
@@ -93,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
         first_seed=args.first_seed,
         load=load_options(args),
     )
+    _check_instructions(config)
     results = Results(args.output, config, args.graph)
     jobs = results.missing
     with tqdm(total=len(config.jobs), initial=len(results.outcomes), unit='episode') as bar:
@@ -111,6 +112,27 @@ def run(args: argparse.Namespace) -> int:
         for path in film(config, chosen, args.videos, args.workers):
             print(path, flush=True)
     return 0
+
+
+def _check_instructions(config: EvaluationConfig) -> None:
+    """Warn of tasks that the policy was not trained on; raises ConfigError where it refuses any."""
+    from robomamba_ros.policies.registry import describe_policy
+    from robomamba_ros.simulation.metaworld import load_tasks
+
+    instructions = (
+        describe_policy(config.policy).spec.allowing(config.load.instructions).instructions
+    )
+    known = load_tasks()
+    remarks = {task: instructions.remark(known[task].instruction) for task in config.tasks}
+    remarks = {task: remark for task, remark in remarks.items() if remark}
+    lines = [f'{task}: {remark}' for task, remark in remarks.items()]
+    if lines and instructions.trained_only:
+        raise ConfigError(
+            '\n'.join(['the policy refuses the instructions of tasks:', *lines])
+            + '\nGive other tasks by --tasks, or --instructions any'
+        )
+    for line in lines:
+        print(f'warning: {line}', file=sys.stderr)
 
 
 def _through_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Outcome]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from robomamba_ros.language.instructions import CHOICES as INSTRUCTIONS
 from robomamba_ros.policies.base import CACHES, DTYPES, LoadOptions
 
 
@@ -26,8 +27,15 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--threads', type=int, default=1, help='CPU threads of an inference (%(default)s)'
     )
+    parser.add_argument(
+        '--instructions',
+        choices=INSTRUCTIONS,
+        default='auto',
+        help='trained_only: refuse what it was not trained on; any: follow it; auto: follow it '
+        'where the policy has the words of a language model (%(default)s)',
+    )
 
 
 def load_options(args: argparse.Namespace) -> LoadOptions:
     """Return the options as given."""
-    return LoadOptions(args.device, args.dtype, args.cache, args.threads)
+    return LoadOptions(args.device, args.dtype, args.cache, args.threads, args.instructions)

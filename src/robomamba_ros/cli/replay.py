@@ -158,6 +158,8 @@ def _print(report: Any, output: Path) -> None:
     for warning in report.bag['warnings']:
         print(f'warning: {warning}')
     for policy in report.policies:
+        for remark in policy.replay.trace.remarks.most_common():
+            print(f'warning: {policy.label}: {remark}')
         figures = policy.figures
         print(
             f'{policy.label}: {figures["chunks"]:.0f} chunks, {figures["stalls"]:.0f} stalls, '

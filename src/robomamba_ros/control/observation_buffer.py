@@ -78,6 +78,7 @@ class ObservationBuffer:
         self._intrinsics: dict[str, tuple[Float64Array, tuple[int, int]]] = {}
         self._states = StateHistory()
         self._instruction = ''
+        self._uninstructed = 'instruction: nothing received yet'
         # The newest images of one time, computed with every message; None while a camera has none.
         self._set: dict[str, Frame] | None = None
         # What `stamp_ns` returns, computed with every message, and what it last was besides None.
@@ -119,14 +120,26 @@ class ObservationBuffer:
 
     @property
     def instruction(self) -> str:
-        """The task, in words."""
+        """The task in words, in the policy's own spelling where it knows the text; '' for none."""
         with self._lock:
             return self._instruction
 
     def set_instruction(self, text: str) -> bool:
-        """Set the task, in words, and return whether it is another; it survives `clear`."""
+        """Set the task, in words, and return whether it is another; it survives `clear`.
+
+        Raises ObservationError for one that the policy does not take. There is no instruction then:
+        whoever gave it wanted something else than what the arm was doing.
+        """
+        instructions = self._spec.instructions
+        try:
+            instructions.check(text)
+        except ObservationError as error:
+            with self._lock:
+                self._instruction, self._uninstructed = '', str(error)
+            raise
+        followed = instructions.known(text) or text.strip()
         with self._lock:
-            changed, self._instruction = text != self._instruction, text
+            changed, self._instruction = followed != self._instruction, followed
         return changed
 
     def clear(self) -> None:
@@ -247,7 +260,7 @@ class ObservationBuffer:
         if not problems and self._is_behind(now_ns):
             problems = (self._behind,)
         if not self._instruction:
-            problems = (*problems, 'instruction: nothing received yet')
+            problems = (*problems, self._uninstructed)
         return problems
 
     @property

@@ -56,7 +56,6 @@ class SetpointLoop:
         self._measured = StateHistory()
         self._commander = Commander(arm, blending or Blending(), kinematics, foresight=foresight)
         self._tick_ns: int | None = None
-        self._late_s = 0.0
         self._setpoint: Setpoint | None = None
         self._enabled = False
         self._state_at_rest = LoopState.DISABLED
@@ -189,7 +188,6 @@ class SetpointLoop:
             self._forget_time()
             if self._commander.started and self._enabled:
                 self._fault(f'the clock went back by {back_s:.3f} s')
-        self._late_s = self._lateness_s(now_ns)
         self._tick_ns = now_ns
         self._setpoint = self._advance(now_ns)
         return self._setpoint
@@ -272,13 +270,7 @@ class SetpointLoop:
             raise ActionError(problems)
 
     def _problems(self, now_ns: int) -> str:
-        return self._missing or '; '.join(self._freshness.problems(now_ns, self._late_s))
-
-    def _lateness_s(self, now_ns: int) -> float:
-        """Return how late this tick is [s], 0 within two periods of the last one."""
-        gap_ns = 0 if self._tick_ns is None else now_ns - self._tick_ns
-        late_ns = gap_ns - self._arm.period_ns
-        return late_ns / NANOSECONDS if late_ns > self._arm.period_ns else 0.0
+        return self._missing or '; '.join(self._freshness.problems(now_ns))
 
     def _wait(self, reason: str) -> None:
         self._status = LoopStatus(LoopState.WAITING, reason)

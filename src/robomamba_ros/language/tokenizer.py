@@ -13,12 +13,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from robomamba_ros.errors import CheckpointError, ObservationError
-from robomamba_ros.language.vocabulary import (
-    encode,
-    fit_vocabulary,
-    read_tokenizer,
-    vocabulary_size,
-)
+from robomamba_ros.language.instructions import shown
+from robomamba_ros.language.vocabulary import fit_vocabulary, read_tokenizer
 
 PAD = '<|padding|>'
 END = '<|endoftext|>'
@@ -55,14 +51,15 @@ class InstructionTokenizer:
     @property
     def vocabulary(self) -> int:
         """Number of token ids."""
-        return vocabulary_size(self._tokenizer)
+        return int(self._tokenizer.get_vocab_size())
 
     def encode(self, instruction: str) -> NDArray[np.int64]:
         """Return (length,) ids; raises ObservationError where the instruction is too long."""
-        ids = [*encode(self._tokenizer, instruction.strip()), self._end]
+        ids = self._tokenizer.encode(instruction.strip(), add_special_tokens=False).ids
+        ids = [*ids, self._end]
         if len(ids) > self.length:
             raise ObservationError(
-                f"the instruction '{instruction}' has {len(ids)} tokens; this policy reads at "
-                f'most {self.length}. Say it in fewer words.'
+                f"the instruction '{shown(instruction)}' has {len(ids)} tokens; this policy reads "
+                f'at most {self.length}. Say it in fewer words.'
             )
         return np.array([self._pad] * (self.length - len(ids)) + ids, dtype=np.int64)

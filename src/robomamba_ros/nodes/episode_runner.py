@@ -19,6 +19,7 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
 from robomamba_ros.errors import SimulationError
+from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.nodes import qos
 from robomamba_ros.simulation.metaworld import DT_NS, load_tasks
 
@@ -81,8 +82,10 @@ class EpisodeRunner:
         episode = int(self._trigger('sim_node/reset').split(':')[0].removeprefix('episode '))
         for name in MANAGED:
             self._trigger(f'{name}/reset')
+        if not self._active_instruction:
+            self._active_instruction = None  # the last one was refused
         self._instruction.publish(String(data=text))
-        self._wait(lambda: self._active_instruction == text, 'policy_node on active_instruction')
+        self._wait_for_instruction(text)
         for name in MANAGED:
             self._enable(name, True)
         self._wait_for_the_end(episode)
@@ -96,6 +99,18 @@ class EpisodeRunner:
             end_ns=end_ns,
             latencies=self._latencies(),
         )
+
+    def _wait_for_instruction(self, text: str) -> None:
+        """Wait until the policy follows a text, in its own spelling."""
+        spellings = Instructions((text,))
+
+        def answered() -> bool:
+            active = self._active_instruction
+            return active is not None and (not active or spellings.known(active) is not None)
+
+        self._wait(answered, 'policy_node on active_instruction')
+        if not self._active_instruction:
+            raise SimulationError(f"policy_node refuses the instruction '{text}'; its log says why")
 
     def _wait_for_the_end(self, episode: int) -> None:
         def seen() -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from robomamba_ros.language.instructions import CHOICES as INSTRUCTIONS
 from robomamba_ros.nodes.parameters import ParameterSpec
 from robomamba_ros.policies.base import CACHES, DTYPES
 from robomamba_ros.types import MODES
@@ -26,20 +27,11 @@ EXECUTE_STEPS = ParameterSpec(
     limits=(0, 1000),
 )
 
-BUDGETS = ParameterSpec(
-    'budget_factor',
-    1.0,
-    "multiplies the budgets of the arm's inputs, for a stand-in on a machine with other work; 1 on "
-    'a real arm',
-    limits=(1.0, 100.0),
-)
-
 POLICY = (
     ParameterSpec(
         'checkpoint', '', 'directory of the policy, or its name in models/', required=True
     ),
     ARM,
-    BUDGETS,
     MODE,
     AUTOSTART,
     EXECUTE_STEPS,
@@ -66,6 +58,13 @@ POLICY = (
     ),
     ParameterSpec('instruction', '', 'instruction to start with; the topic replaces it'),
     ParameterSpec(
+        'instructions',
+        'auto',
+        'which are followed: trained_only, those that the policy was trained on; any, others too; '
+        'auto, others only where the policy has the words of a language model',
+        choices=INSTRUCTIONS,
+    ),
+    ParameterSpec(
         'follow_targets',
         True,
         'go straight where a pose target says, by an action_chunk; false: publish pose_target '
@@ -75,7 +74,6 @@ POLICY = (
 )
 CONTROLLER = (
     ARM,
-    BUDGETS,
     MODE,
     AUTOSTART,
     EXECUTE_STEPS,

@@ -13,6 +13,7 @@ from typing import Any
 from std_msgs.msg import String
 
 from robomamba_ros.control.observation_buffer import observation_buffer
+from robomamba_ros.errors import ObservationError
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.camera_input import CameraInput
 from robomamba_ros.nodes.depth_input import DepthInput
@@ -47,8 +48,8 @@ class PolicyInputs:
         on_error: Callable[[Exception], None],
     ) -> None:
         self._node = node
-        self._on_data = on_data
-        self.instruction = ''
+        self._on_data, self._on_error = on_data, on_error
+        self._instructions = spec.instructions
         self.state: RobotState | None = None
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=256)
         self.buffer = observation_buffer(spec, arm)
@@ -70,7 +71,7 @@ class PolicyInputs:
         self._states = StateInput(node, arm, mode, self._on_state, on_error, self._description)
         self._active = node.create_publisher(String, 'active_instruction', qos.LATCHED)
         self._texts = [
-            TextInput(node, 'instruction', self.set_instruction),
+            TextInput(node, 'instruction', self._on_instruction),
             TextInput(node, 'question', lambda text: self.on_question(text)),
         ]
 
@@ -91,11 +92,25 @@ class PolicyInputs:
         return {**cameras, 'state': self._states.count}
 
     def set_instruction(self, text: str) -> None:
-        """Use an instruction from the next inference on, and say so on `active_instruction`."""
-        self.instruction = text
-        changed = self.buffer.set_instruction(text)
-        self._active.publish(String(data=text))
-        self.on_instruction(changed)
+        """Use an instruction from the next inference on, and say so on `active_instruction`.
+
+        Raises ObservationError for one that the policy does not take: it then has none.
+        """
+        before = self.buffer.instruction
+        try:
+            self.buffer.set_instruction(text)
+            if remark := self._instructions.remark(text):
+                self._on_error(ObservationError(remark))
+        finally:
+            now = self.buffer.instruction
+            self._active.publish(String(data=now))
+            self.on_instruction(now != before)
+
+    def _on_instruction(self, text: str) -> None:
+        try:
+            self.set_instruction(text)
+        except ObservationError as error:
+            self._on_error(error)
 
     def arrived_s(self, stamp_ns: int) -> float | None:
         """Return the wall time at which the image stamped so arrived, if it is remembered."""

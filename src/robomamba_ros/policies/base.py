@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from robomamba_ros.errors import ConfigError, ObservationError, unknown_name
+from robomamba_ros.language.instructions import CHOICES as INSTRUCTIONS
+from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.types import (
     EE_POSE_NAMES,
     GRIPPER_NAME,
@@ -59,6 +61,7 @@ class PolicySpec:
     action_names: channels of a chunk in the space `action_space`, see ActionSpace.
     horizon: actions per chunk H; dt_ns: time one action lasts [ns].
     execute_steps: actions to run before the next inference, as the policy was evaluated.
+    instructions: those it was trained on, and whether it takes others.
     """
 
     name: str
@@ -70,9 +73,11 @@ class PolicySpec:
     dt_ns: int
     execute_steps: int
     gives: Gives = Gives.CHUNKS
+    instructions: Instructions = field(default_factory=Instructions)
 
     def check(self, observation: Observation) -> None:
         """Raise ObservationError where the observation is not what this policy needs."""
+        self.instructions.check(observation.instruction)
         for camera in self.cameras:
             self._check_camera(camera, observation)
         for label, state in (
@@ -87,6 +92,13 @@ class PolicySpec:
             if not np.isfinite(state).all():
                 bad = self.state_names[int(np.argmin(np.isfinite(state)))]
                 raise ObservationError(f"{label} channel '{bad}' is not finite: {state.tolist()}")
+
+    def allowing(self, choice: str) -> PolicySpec:
+        """Return the spec with one of the rules of LoadOptions.instructions; raises ConfigError."""
+        try:
+            return replace(self, instructions=self.instructions.allowing(choice))
+        except ConfigError as error:
+            raise ConfigError(f"policy '{self.name}': {error}") from None
 
     def _check_camera(self, camera: CameraSpec, observation: Observation) -> None:
         image = observation.images.get(camera.name)
@@ -164,6 +176,8 @@ class LoadOptions:
     next until `reset`, for policies trained so.
     threads: CPU threads of PyTorch, in the whole process. One is right for small policies: OpenMP
     threads that wait for a busy core make an inference many times longer.
+    instructions: trained_only refuses those that the policy was not trained on, any follows them.
+    auto: any, but trained_only where the policy's words were learned from these texts alone.
 
     Raises ConfigError naming the valid choices.
     """
@@ -172,9 +186,14 @@ class LoadOptions:
     dtype: str = 'auto'
     cache: str = 'none'
     threads: int = 1
+    instructions: str = 'auto'
 
     def __post_init__(self) -> None:
-        for kind, value, valid in (('dtype', self.dtype, DTYPES), ('cache', self.cache, CACHES)):
+        for kind, value, valid in (
+            ('dtype', self.dtype, DTYPES),
+            ('cache', self.cache, CACHES),
+            ('value of instructions', self.instructions, INSTRUCTIONS),
+        ):
             if value not in valid:
                 raise ConfigError(unknown_name(kind, value, valid))
         if self.threads < 1:
@@ -194,7 +213,7 @@ def fake_observation(spec: PolicySpec, seed: int = 0) -> Observation:
         },
         state=state,
         previous_state=state,
-        instruction='open it',
+        instruction=next(iter(spec.instructions.trained), 'open it'),
         depth={c.name: rng.uniform(0.5, 1.5, (c.height, c.width)).astype('f4') for c in deep},
         intrinsics={c.name: _pinhole(c) for c in deep},
     )

@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from robomamba_ros.language.instructions import FILE, Instructions
 from robomamba_ros.policies.base import Gives, PolicySpec
+
+# Instructions that are listed.
+SHOWN = 50
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Description:
             ),
             'state': ', '.join(spec.state_names),
             **_given(spec),
+            'instructions': _instructions(spec.instructions),
             **self.facts,
         }
         lines = [f'{label:18}{value or "none"}' for label, value in rows.items()]
@@ -66,6 +71,15 @@ class Description:
             lines += ['', f'{"weights":18}{weights}']
             lines += [f'{"recurrent state":18}{_size(self.state_bytes)}']
         return '\n'.join(lines)
+
+
+def _instructions(instructions: Instructions) -> str:
+    trained = instructions.trained
+    if not trained:
+        return 'any; it does not say what it was trained on'
+    others = 'refused' if instructions.trained_only else 'followed with a warning'
+    more = f'; {len(trained) - SHOWN} more in {FILE}' if len(trained) > SHOWN else ''
+    return f'{len(trained)} trained, others are {others}: {"; ".join(trained[:SHOWN])}{more}'
 
 
 def _given(spec: PolicySpec) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from robomamba_ros.documents import read_yaml
 from robomamba_ros.errors import CheckpointError, ConfigError, unknown_name
@@ -35,6 +35,7 @@ def load_policy(
     dtype: str = 'auto',
     cache: str = 'none',
     threads: int = 1,
+    instructions: str = 'auto',
 ) -> Policy:
     """Return the policy in a checkpoint directory or of a name in models/; see LoadOptions.
 
@@ -43,7 +44,7 @@ def load_policy(
     device or package that is missing.
     """
     folder = checkpoint_directory(str(directory))
-    options = LoadOptions(device, dtype, cache, threads)
+    options = LoadOptions(device, dtype, cache, threads, instructions)
     policy: Policy = _load(folder, _read_kind(folder / CONFIG), options)
     return policy
 
@@ -54,23 +55,15 @@ def load_chunk_policy(directory: str | Path, options: LoadOptions) -> ChunkPolic
     Raises ConfigError for another kind before its weights are read, and what load_policy raises.
     """
     folder = checkpoint_directory(str(directory))
-    return cast(ChunkPolicy, _load(folder, _chunk_kind(folder), options))
-
-
-def require_chunks(directory: str | Path) -> None:
-    """Raise ConfigError for a policy that cannot run a robot step by step; reads no weights."""
-    _chunk_kind(checkpoint_directory(str(directory)))
-
-
-def _chunk_kind(directory: Path) -> str:
-    kind = _read_kind(directory / CONFIG)
+    kind = _read_kind(folder / CONFIG)
     if kind not in CHUNK_KINDS:
         raise ConfigError(
             f"'{directory}' is a policy of the kind '{kind}': it gives end-effector targets and "
             f'answers, not chunks of actions. Give one of the kinds {", ".join(CHUNK_KINDS)}, or '
             'call this one from Python by load_policy.'
         )
-    return kind
+    policy: ChunkPolicy = _load(folder, kind, options)
+    return policy
 
 
 def describe_policy(name: str) -> Description:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robomamba_ros.errors import ConfigError, unknown_name
+from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.network import images_to_tensor
 from robomamba_ros.policies.normalization import Affine, Normalization
@@ -43,18 +44,20 @@ def fit_normalization(samples: Samples) -> Normalization:
 
 
 class BatchReader:
-    """Reads samples from disk as batches on a device."""
+    """Reads samples from disk as batches on a device; the policy's instructions spell theirs."""
 
     def __init__(
         self,
         samples: Samples,
         tokenizer: InstructionTokenizer,
         normalization: Normalization,
+        instructions: Instructions,
         device: torch.device,
     ) -> None:
         self.samples = samples
         self._normalization, self.device = normalization, device
-        self._tokens = np.stack([tokenizer.encode(text) for text in samples.meta.instructions])
+        texts = map(instructions.spelled, samples.meta.instructions)
+        self._tokens = np.stack([tokenizer.encode(text) for text in texts])
 
     def read(self, positions: Indices, there: NDArray[np.bool_]) -> Batch:
         """Return the samples at `positions` (n, ticks), sequence after sequence.

@@ -94,7 +94,10 @@ class Trainer:
             self.tokenizer = read_tokenizer(config, template, samples.meta)
             self.normalization = fit_normalization(samples)
         self.network, self.fresh = make_network(
-            config, template, samples.meta, self.tokenizer.vocabulary
+            config,
+            template,
+            replace(samples.meta, instructions=samples.instructions),
+            self.tokenizer.vocabulary,
         )
         self.network.to(self._device)
         self._ema = copy_weights(self.network)
@@ -257,7 +260,8 @@ class Trainer:
         self.step = state['step']
 
     def _reader(self, samples: Samples) -> BatchReader:
-        return BatchReader(samples, self.tokenizer, self.normalization, self._device)
+        words = self.network.config.spec.instructions
+        return BatchReader(samples, self.tokenizer, self.normalization, words, self._device)
 
     def _ticks(self, samples: Samples) -> Ticks | None:
         if self.config.streaming == 1:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from robomamba_ros.data.instructions import Conversation, read_conversations
 from robomamba_ros.data.poses import PoseSample, read_poses
 from robomamba_ros.errors import CheckpointError, RoboMambaError
-from robomamba_ros.policies.checkpoint import torch_device, writing
+from robomamba_ros.policies.checkpoint import torch_device
 from robomamba_ros.policies.robomamba.checkpoint import save
 from robomamba_ros.policies.robomamba.network import last_token
 from robomamba_ros.policies.robomamba.prompts import ASSISTANT, USER, Prompts
@@ -116,6 +116,8 @@ class Stage:
         self._poses = self._talks = None
         if self._schooling.poses:
             self._poses = PoseBatches(poses, images, prompts, size, config.seed)
+            texts = self._poses.instructions
+            self.network.config = replace(self.network.config, instructions=texts)
         if self._schooling.conversations:
             beside = self._config.talk_batch if self._schooling.poses else size
             if 'language.' not in self._schooling.trains:
@@ -254,8 +256,9 @@ class Stage:
             'probe': self._probe.state_dict(),
             'optimizer': self._optimizer.state_dict(),
         }
-        with writing(self.folder, STATE_FILE) as (path,):
-            torch.save(state, path)
+        partial = self.folder / f'{STATE_FILE}.partial'
+        torch.save(state, partial)
+        partial.replace(self.folder / STATE_FILE)
 
     def _restore(self) -> None:
         path = self.folder / STATE_FILE

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from robomamba_ros.data.instructions import Conversation
 from robomamba_ros.data.poses import PoseSample, read_image
+from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.policies.robomamba.prompts import Prompts
 from robomamba_ros.vision.clip import Square, clip_pixels, clip_scale
 
@@ -90,7 +91,10 @@ class Draw:
 
 
 class PoseBatches:
-    """Batches of pose samples. left_out: how many have their contact outside the middle square."""
+    """Batches of pose samples.
+
+    left_out: how many have their contact outside the middle square. instructions: all of theirs.
+    """
 
     def __init__(
         self, samples: Sequence[PoseSample], images: Images, prompts: Prompts, size: int, seed: int
@@ -100,6 +104,7 @@ class PoseBatches:
         self.left_out = seen.count(False)
         self._samples = [sample for sample, kept in zip(samples, seen, strict=True) if kept]
         self._contacts = [at for at, kept in zip(contacts, seen, strict=True) if kept]
+        self.instructions = Instructions.of(sample.instruction for sample in self._samples)
         self._images, self._prompts = images, prompts
         self.draw = Draw([0] * len(self._samples), size, seed)
 
@@ -108,7 +113,8 @@ class PoseBatches:
         indices = self.draw(step)
         chosen = [self._samples[index] for index in indices]
         opening = self._prompts.opening
-        text, lengths = padded([opening + self._prompts.task(s.instruction) for s in chosen])
+        said = [self.instructions.spelled(sample.instruction) for sample in chosen]
+        text, lengths = padded([opening + self._prompts.task(each) for each in said])
         return PoseBatch(
             images=self._images.batch([sample.image for sample in chosen]),
             text=text,

@@ -86,6 +86,11 @@ class Samples:
         columns = (self.instruction, self.episode, self.step, self.shard, self.row)
         return Samples(self.meta, self.shards, *(column[keep] for column in columns))
 
+    @property
+    def instructions(self) -> tuple[str, ...]:
+        """Those that there are samples of."""
+        return tuple(self.meta.instructions[number] for number in np.unique(self.instruction))
+
     def count_episodes(self) -> dict[str, int]:
         """Return the number of episodes by instruction; of one without episodes 0."""
         counts = dict.fromkeys(self.meta.instructions, 0)

@@ -11,6 +11,7 @@ import torch
 
 from robomamba_ros.data.demonstrations import DatasetMeta
 from robomamba_ros.errors import ConfigError, unknown_name
+from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.checkpoint import check_vocabulary
 from robomamba_ros.policies.anolevla.config import AnoleVLAConfig, read_config
@@ -81,8 +82,8 @@ def network_config(
 ) -> AnoleVLAConfig:
     """Return the network of `template` with what a data set sees, measures and does.
 
-    Raises ConfigError where the data set's images have not the size that the network reads, or it
-    lacks a camera that is to be dropped.
+    Raises ConfigError where the data set's images have not the size that the network reads, it
+    lacks a camera that is to be dropped, or an instruction says nothing.
     """
     for name in config.camera_dropout:
         if name not in meta.cameras:
@@ -107,6 +108,7 @@ def network_config(
             horizon=meta.horizon,
             dt_ns=meta.dt_ns,
             execute_steps=min(template.spec.execute_steps, meta.horizon),
+            instructions=Instructions.of(meta.instructions),
         ),
         crops=meta.crops,
         language=replace(template.language, vocabulary=vocabulary),

@@ -303,7 +303,7 @@ def test_what_it_cannot_use_is_refused_by_name(policy, observation):
         policy.infer(replace(observation, depth={}))
     with pytest.raises(ObservationError, match="needs the camera 'front'"):
         policy.infer(replace(observation, images={}))
-    with pytest.raises(ObservationError, match='the text is empty'):
+    with pytest.raises(ObservationError, match='the instruction is blank'):
         policy.infer(replace(observation, instruction=' '))
 
 

@@ -206,8 +206,8 @@ def _problems(report: ReplayReport) -> str:
     texts = list(report.bag['warnings'])
     for policy in report.policies:
         trace = policy.replay.trace
-        for problem in (*trace.problems.most_common(10), *trace.refused.most_common(10)):
-            texts.append(f'{policy.label}: {problem}')
+        for problems in (trace.remarks, trace.problems, trace.refused):
+            texts += [f'{policy.label}: {problem}' for problem in problems.most_common(10)]
     if not texts:
         return ''
     items = ''.join(f'<li>{escape(text)}</li>' for text in texts)

@@ -134,6 +134,7 @@ def _policy(policy: PolicyReport) -> dict[str, Any]:
         ],
         'problems': [asdict(problem) for problem in trace.problems.most_common()],
         'refused_chunks': [asdict(problem) for problem in trace.refused.most_common()],
+        'remarks': [asdict(remark) for remark in trace.remarks.most_common()],
         'budgets_ms': {name: 1e3 * budget for name, budget in policy.replay.budgets_s.items()},
         # Of this machine and this run: everything else is the same at every replay.
         'wall_time': {

@@ -86,8 +86,6 @@ class Replay:
         self._predictions = predictions
         cameras = {camera.name: camera.budget_s for camera in arm.cameras}
         self._buffer = observation_buffer(spec, arm)
-        if instruction is not None:
-            self._buffer.set_instruction(instruction)
         self._policy = _Watched(policy, stopwatch)
         self._inference = PolicyLoop(self._policy, self._buffer, execute_steps=self.execute_steps)
         self._control = SetpointLoop(arm, kinematics=self._inputs.kinematics)
@@ -100,6 +98,9 @@ class Replay:
         self.comparison = Comparison(spec, self.execute_steps)
         self.film = Film(arm, self._inputs.views)
         self.trace = Trace(self.budgets_s)
+        if instruction is not None:
+            self._buffer.set_instruction(instruction)
+            self._remark(instruction)
         self._pending: tuple[int, ActionChunk] | None = None
         self._new_chunk_ns: int | None = None
         self._tick_ns: int | None = None
@@ -147,10 +148,20 @@ class Replay:
         self.trace.recorded.extend((state.stamp_ns, *position, state.gripper))
 
     def on_instruction(self, text: str) -> None:
-        """Take the task in words."""
-        if self._buffer.set_instruction(text):
+        """Take the task in words; one that is refused leaves the arm without."""
+        before = self._buffer.instruction
+        try:
+            self._buffer.set_instruction(text)
+            self._remark(text)
+        except ObservationError as error:
+            self.trace.problems.add(str(error))
+        if self._buffer.instruction != before:
             self._inference.renew()
             self._pending = None
+
+    def _remark(self, text: str) -> None:
+        if remark := self._policy.spec.instructions.remark(text):
+            self.trace.remarks.add(remark)
 
     def on_problem(self, error: ObservationError) -> None:
         """Take what is wrong with a message."""

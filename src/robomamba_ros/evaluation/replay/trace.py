@@ -60,7 +60,8 @@ class Trace:
     trimmed_steps, and command_age_s, the age of the observation at its first command: by followed
     chunk. ages_s: stream -> its age at every tick. limited, followed: setpoints that the limits
     changed, of all that followed a chunk. restarts: how often the clock jumped. problems: of
-    messages and observations; refused: of chunks. recorded: stamp [ns], x, y, z, opening, flat.
+    messages and observations; refused: of chunks; remarks: on instructions that the policy was not
+    trained on. recorded: stamp [ns], x, y, z, opening, flat.
     """
 
     def __init__(self, streams: Iterable[str]) -> None:
@@ -75,7 +76,7 @@ class Trace:
         self.ages_s = {stream: array('d') for stream in streams}
         self.limited = self.followed = self.restarts = 0
         self.stalls: list[Stall] = []
-        self.problems, self.refused = Problems(), Problems()
+        self.problems, self.refused, self.remarks = Problems(), Problems(), Problems()
         self.recorded = array('d')
 
     def states(self) -> Float64Array:

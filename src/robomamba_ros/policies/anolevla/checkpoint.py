@@ -6,6 +6,7 @@ Knows nothing about training or the command line.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -31,7 +32,6 @@ from robomamba_ros.policies.checkpoint import (
     compute_dtype,
     require_files,
     torch_device,
-    writing,
 )
 from robomamba_ros.policies.cost import linear_macs, macs, mamba_macs, parameters, state_bytes
 from robomamba_ros.policies.description import Description, Part
@@ -49,6 +49,7 @@ def load(folder: Path, options: LoadOptions) -> AnoleVLAPolicy:
     torch.set_num_threads(options.threads)
     device = torch_device(options.device)
     config = read_config(folder / CONFIG, folder.name)
+    config = replace(config, spec=config.spec.allowing(options.instructions))
     tokenizer = InstructionTokenizer.load(folder / TOKENIZER, config.language.length)
     check_vocabulary(tokenizer, config, folder / TOKENIZER)
     normalization = Normalization.load(folder / NORMALIZATION)
@@ -71,15 +72,12 @@ def save(
     tokenizer: InstructionTokenizer,
     normalization: Normalization,
 ) -> None:
-    """Write a checkpoint directory that `load` reads, the weights in the types they have.
-
-    Raises CheckpointError where the disk does not take it; a checkpoint that was there stays.
-    """
-    with writing(folder, CONFIG, TOKENIZER, NORMALIZATION, WEIGHTS) as paths:
-        write_config(config, paths[0])
-        tokenizer.save(paths[1])
-        normalization.save(paths[2])
-        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, paths[3])
+    """Write a checkpoint directory that `load` reads, the weights in the types they have."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(config, folder / CONFIG)
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
+    tokenizer.save(folder / TOKENIZER)
+    normalization.save(folder / NORMALIZATION)
 
 
 def check_vocabulary(tokenizer: InstructionTokenizer, config: AnoleVLAConfig, path: Path) -> None:

@@ -14,14 +14,13 @@ import yaml
 
 from robomamba_ros.documents import read_yaml
 from robomamba_ros.errors import ConfigError
+from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.mamba.backbone import MambaConfig
 from robomamba_ros.policies.base import CameraSpec, PolicySpec
 from robomamba_ros.policies.spec_file import (
     CAMERA_KEYS,
-    LARGEST,
     SPEC_KEYS,
     read_camera,
-    read_size,
     read_spec,
     write_spec,
 )
@@ -96,7 +95,8 @@ class AnoleVLAConfig:
 def read_config(path: Path, name: str) -> AnoleVLAConfig:
     """Return the configuration in a YAML file, for a policy called `name`.
 
-    Raises ConfigError with every error of the file at once.
+    The instructions it was trained on lie beside it. Raises ConfigError with every error of the
+    file at once, CheckpointError for wrong instructions.
     """
     document, errors = read_yaml(path)
     keys = (*SPEC_KEYS, 'cameras', 'vision', 'language', 'backbone')
@@ -116,8 +116,8 @@ def read_config(path: Path, name: str) -> AnoleVLAConfig:
         root.error('cameras', ', '.join(names), 'each name once')
     words = root.section('language', ('vocabulary', 'length'), ('project',))
     language = LanguageConfig(
-        words.integer('vocabulary', 2, most=LARGEST['vocabulary']),
-        read_size(words, 'length'),
+        words.integer('vocabulary', 2),
+        words.integer('length', 1),
         words.flag('project') if words.has('project') else False,
     )
     backbone = _sizes(root, 'backbone', MambaConfig, required=('d_model', 'n_layer'))
@@ -126,12 +126,15 @@ def read_config(path: Path, name: str) -> AnoleVLAConfig:
         root.error('token_order', str(list(order)), f'each of {", ".join(TOKEN_ORDER)} once')
     spec = read_spec(root, name, tuple(camera for camera, _ in views))
     refuse(f'the policy {path}', errors)
+    # A language model's words mean something beyond the texts of the data.
+    texts = Instructions.load(path.parent, own_words=not language.project)
+    spec = replace(spec, instructions=texts)
     crops = tuple(crop for _, crop in views)
     return AnoleVLAConfig(spec, crops, vision, language, backbone, order)
 
 
 def write_config(config: AnoleVLAConfig, path: Path) -> None:
-    """Write what `read_config` reads; the name is that of the directory."""
+    """Write what `read_config` reads, instructions too; the name is that of the directory."""
     cameras = [
         {'name': camera.name, 'height': camera.height, 'width': camera.width}
         | {key: getattr(crop, key) for key in CROP_KEYS}
@@ -149,6 +152,7 @@ def write_config(config: AnoleVLAConfig, path: Path) -> None:
         'backbone': {k: v for k, v in asdict(config.backbone).items() if k not in UNREAD},
     }
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding='utf-8')
+    config.spec.instructions.save(path.parent)
 
 
 def _read_view(section: Section, target: int) -> tuple[CameraSpec, CropResize]:
@@ -158,11 +162,7 @@ def _read_view(section: Section, target: int) -> tuple[CameraSpec, CropResize]:
         camera = replace(camera, optional=section.flag('optional'))
     side = min(camera.height, camera.width)
     given = {'left': (camera.width - side) // 2, 'top': (camera.height - side) // 2, 'side': side}
-    given |= {
-        key: section.integer(key, 0, 'px', most=LARGEST['width'])
-        for key in CROP_KEYS
-        if section.has(key)
-    }
+    given |= {key: section.integer(key, 0, 'px') for key in CROP_KEYS if section.has(key)}
     try:
         return camera, CropResize((camera.height, camera.width), **given, target=target)
     except ConfigError as error:
@@ -177,9 +177,9 @@ def _sizes(parent: Section, key: str, cls: type[_Sizes], required: Sequence[str]
     """Return the sizes under `key`, whole numbers all, with the defaults of their class."""
     names = tuple(field.name for field in fields(cls) if field.name not in UNREAD)
     section = parent.section(key, required, [name for name in names if name not in required])
-    sizes = {n: read_size(section, n) for n in names if n in required or section.has(n)}
+    sizes = {n: section.integer(n, 1) for n in names if n in required or section.has(n)}
     try:
         return cls(**sizes)
     except ConfigError as error:
         section.problem('', str(error))
-        return cls(**dict.fromkeys(required, 1))  # the others have defaults
+        return cls(**dict.fromkeys(names, 1))

@@ -70,14 +70,15 @@ class AnoleVLAPolicy:
         images = torch.stack(
             [self._tensor(crop(observation.images[camera.name])) for camera, crop in crops]
         )
+        instruction = spec.instructions.spelled(observation.instruction)
         delta = observation.state - observation.previous_state
         prefix, rest, _ = self._network.tokens(
             images_to_tensor(images)[None],
             self._tensor(scales.state.normalize(observation.state))[None],
             self._tensor(scales.delta_state.normalize(delta))[None],
-            self._tensor(self._tokenizer.encode(observation.instruction))[None],
+            self._tensor(self._tokenizer.encode(instruction))[None],
         )
-        hidden = self._hidden(prefix, rest, observation.instruction)
+        hidden = self._hidden(prefix, rest, instruction)
         actions = self._network.actions(hidden)[0].float().cpu().numpy()
         return ActionChunk(
             stamp_ns=observation.stamp_ns,

@@ -6,6 +6,7 @@ Knows nothing about public layouts or the command line.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,7 +24,6 @@ from robomamba_ros.policies.checkpoint import (
     compute_dtype,
     require_files,
     torch_device,
-    writing,
 )
 from robomamba_ros.policies.cost import macs, mamba_macs, parameters, state_bytes
 from robomamba_ros.policies.description import Description, Part
@@ -51,6 +51,8 @@ def load(folder: Path, options: LoadOptions) -> RoboMambaPolicy:
     torch.set_num_threads(options.threads)
     device = torch_device(options.device)
     config = read_config(folder / CONFIG, folder.name)
+    spec = config.spec.allowing(options.instructions)
+    config = replace(config, instructions=spec.instructions)
     tokenizer = TextTokenizer.load(folder / TOKENIZER)
     if tokenizer.vocabulary != config.language.vocab_size:
         raise CheckpointError(
@@ -75,14 +77,11 @@ def save(
     weights: Mapping[str, Tensor],
     tokenizer: TextTokenizer,
 ) -> None:
-    """Write a checkpoint directory that `load` reads, the weights in the types they have.
-
-    Raises CheckpointError where the disk does not take it; a checkpoint that was there stays.
-    """
-    with writing(folder, CONFIG, TOKENIZER, WEIGHTS) as paths:
-        write_config(config, paths[0])
-        tokenizer.save(paths[1])
-        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, paths[2])
+    """Write a checkpoint directory that `load` reads, the weights in the types they have."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(config, folder / CONFIG)
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
+    tokenizer.save(folder / TOKENIZER)
 
 
 def describe(path: Path) -> Description:

@@ -13,10 +13,11 @@ import yaml
 
 from robomamba_ros.documents import read_yaml
 from robomamba_ros.errors import ConfigError
+from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.mamba.backbone import MambaConfig
 from robomamba_ros.mamba.language_model import LanguageModelConfig
 from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
-from robomamba_ros.policies.spec_file import CAMERA_KEYS, LARGEST_WIDTH, read_camera, read_size
+from robomamba_ros.policies.spec_file import CAMERA_KEYS, read_camera
 from robomamba_ros.sections import Section, refuse
 from robomamba_ros.spatial.camera import Approach
 from robomamba_ros.types import EE_POSE_NAMES, ActionSpace
@@ -46,8 +47,9 @@ class RoboMambaConfig:
     """The network and what it reads and writes.
 
     vision: None for a language model alone, which answers questions without an image. head: widths
-    of the two inner layers of each pose MLP; None where there is no pose head. Raises ConfigError
-    for a head without vision: a pose is somewhere in an image.
+    of the two inner layers of each pose MLP; None where there is no pose head. instructions: those
+    that the head was trained on. Raises ConfigError for a head without vision: a pose is somewhere
+    in an image.
     """
 
     name: str
@@ -55,6 +57,7 @@ class RoboMambaConfig:
     vision: VisionConfig | None = None
     head: tuple[int, int] | None = None
     approach: Approach = field(default_factory=Approach)
+    instructions: Instructions = field(default_factory=Instructions)
 
     def __post_init__(self) -> None:
         if self.head is not None and self.vision is None:
@@ -74,6 +77,7 @@ class RoboMambaConfig:
             dt_ns=1,
             execute_steps=1,
             gives=Gives.ANSWERS if self.head is None else Gives.TARGETS,
+            instructions=self.instructions,
         )
 
 
@@ -85,7 +89,8 @@ def paper_head(d_model: int) -> tuple[int, int]:
 def read_config(path: Path, name: str) -> RoboMambaConfig:
     """Return the configuration in a YAML file, for a policy called `name`.
 
-    Raises ConfigError with every error of the file at once.
+    The instructions it was trained on lie beside it. Raises ConfigError with every error of the
+    file at once, CheckpointError for wrong instructions.
     """
     document, errors = read_yaml(path)
     root = Section(document, '', errors, ('policy', 'language'), ('vision', 'head', 'approach'))
@@ -95,11 +100,12 @@ def read_config(path: Path, name: str) -> RoboMambaConfig:
     head = _read_head(root.section('head', ('widths',))) if root.has('head') else None
     approach = _read_approach(root) if root.has('approach') else Approach()
     refuse(f'the policy {path}', errors)
-    return RoboMambaConfig(name, language, vision, head, approach)
+    texts = Instructions.load(path.parent, own_words=False)
+    return RoboMambaConfig(name, language, vision, head, approach, texts)
 
 
 def write_config(config: RoboMambaConfig, path: Path) -> None:
-    """Write what `read_config` reads; the name is that of the directory."""
+    """Write what `read_config` reads, instructions too; the name is that of the directory."""
     language = config.language
     document: dict[str, Any] = {'policy': KIND}
     if config.vision is not None:
@@ -117,15 +123,16 @@ def write_config(config: RoboMambaConfig, path: Path) -> None:
         document['head'] = {'widths': list(config.head)}
         document['approach'] = asdict(config.approach)
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding='utf-8')
+    config.instructions.save(path.parent)
 
 
 def _read_language(section: Section) -> LanguageModelConfig:
     sizes = section.section('backbone', (*BACKBONE_KEYS, 'norm_epsilon'))
     backbone = MambaConfig(
-        **{key: read_size(sizes, key) for key in BACKBONE_KEYS},
+        **{key: sizes.integer(key, 1) for key in BACKBONE_KEYS},
         norm_epsilon=sizes.positive('norm_epsilon', '1'),
     )
-    words, rows = read_size(section, 'vocab_size'), read_size(section, 'vocab_rows')
+    words, rows = section.integer('vocab_size', 1), section.integer('vocab_rows', 1)
     if words > rows and section.clean:
         section.error('vocab_size', str(words), f'at most vocab_rows, {rows}')
     return LanguageModelConfig(backbone, min(words, rows), rows, section.flag('tied'))
@@ -136,23 +143,19 @@ def _read_vision(root: Section) -> VisionConfig:
     camera = read_camera(section.section('camera', CAMERA_KEYS))
     names = tuple(field.name for field in fields(ClipConfig))
     sizes = section.section('clip', names)
-    numbers = {name: read_size(sizes, name) for name in names}
+    numbers = {name: sizes.integer(name, 1) for name in names}
     try:
         clip = ClipConfig(**numbers)
     except ConfigError as error:
         sizes.problem('', str(error))
         clip = ClipConfig()
-    return VisionConfig(camera, clip, read_size(section, 'connector'))
+    return VisionConfig(camera, clip, section.integer('connector', 1))
 
 
 def _read_head(section: Section) -> tuple[int, int]:
     first, second = section.numbers('widths', 2)
-    if (
-        not 1 <= min(first, second) <= max(first, second) <= LARGEST_WIDTH
-        or not first.is_integer()
-        or not second.is_integer()
-    ):
-        section.error('widths', str([first, second]), f'2 whole numbers from 1 to {LARGEST_WIDTH}')
+    if min(first, second) < 1 or not first.is_integer() or not second.is_integer():
+        section.error('widths', str([first, second]), 'a list of 2 whole numbers from 1')
     return int(first), int(second)
 
 

@@ -102,7 +102,9 @@ class RoboMambaPolicy:
         rotation.
         """
         self._require(self.network.head, 'pose head')
-        text = self._embed(self._prompts.task(instruction))
+        # Any other text goes as it was said: a language model reads case and punctuation too.
+        said = self.network.config.instructions.known(instruction) or instruction
+        text = self._embed(self._prompts.task(said))
         start = self._start(image)
         hidden, _ = self.network.language.backbone(text, start.state)
         pose = self.network.pose(start.first, hidden[:, -1])
