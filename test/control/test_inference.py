@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from patience import PATIENCE_S
-
 from robomamba_ros.control.inference import InferenceThread, Job
+
+LIMIT_S = 20.0
 
 
 class Work:
@@ -32,7 +32,7 @@ class Work:
         assert self._running.acquire(blocking=False), 'two jobs ran at the same time'
         self.due_times.pop()
         self.started.release()
-        assert self.released.acquire(timeout=PATIENCE_S)
+        assert self.released.acquire(timeout=LIMIT_S)
         self._running.release()
         return self.result(now_ns)
 
@@ -45,10 +45,10 @@ class Work:
         self.reported.release()
 
     def wait_for_start(self):
-        assert self.started.acquire(timeout=PATIENCE_S)
+        assert self.started.acquire(timeout=LIMIT_S)
 
     def wait(self):
-        assert self.reported.acquire(timeout=PATIENCE_S)
+        assert self.reported.acquire(timeout=LIMIT_S)
 
 
 class Harness:
@@ -191,3 +191,42 @@ def test_stop_waits_for_what_runs():
     work.due_times.append(2)
     harness.thread.notify()
     assert work.results == [1]
+
+
+class Panic(BaseException):
+    """As extension modules raise it: no Exception."""
+
+
+def test_a_panic_is_an_error_and_the_thread_lives():
+    def panic(now_ns):
+        if now_ns == 1:
+            raise Panic('index out of range')
+        return now_ns
+
+    with Harness() as harness:
+        work = harness.inferring
+        work.result = panic
+        work.released.release(2)
+        for now_ns in (1, 2):
+            harness.now_ns = now_ns
+            work.due_times.append(now_ns)
+            harness.thread.notify()
+            work.wait()
+    assert work.errors == ['index out of range']
+    assert work.results == [2]
+
+
+def test_an_error_that_cannot_be_reported_ends_nothing(capsys):
+    with Harness() as harness:
+        work = harness.inferring
+        work.errors = work.results = None  # have no append
+        work.released.release(2)
+        work.due_times.append(1)
+        harness.thread.notify()
+        work.wait_for_start()
+        harness.answering.due_times.append(1)
+        harness.answering.released.release()
+        harness.thread.notify()
+        harness.answering.wait()
+    assert harness.answering.results == [1]
+    assert "'NoneType' object has no attribute 'append'" in capsys.readouterr().err

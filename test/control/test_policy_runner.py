@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from patience import PATIENCE_S
 
 from robomamba_ros.control.observation_buffer import ObservationBuffer
 from robomamba_ros.control.policy_runner import Outlets, PolicyRunner, RunnerState
 from robomamba_ros.control.questions import Questions
 from robomamba_ros.control.target_loop import TargetLoop
 from robomamba_ros.errors import ConfigError, ObservationError
+from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
 from robomamba_ros.types import ActionChunk, ActionSpace, Pose, PoseTarget, RobotState
 
 SECOND = 1_000_000_000
+LIMIT_S = 20.0
 SPEC = PolicySpec(
     name='toy',
     cameras=(CameraSpec('front', 2, 2),),
@@ -195,7 +197,7 @@ class Running:
         self.runner.ask(self.buffer.set_instruction(text))
 
     def wait(self):
-        assert self._out.acquire(timeout=PATIENCE_S)
+        assert self._out.acquire(timeout=LIMIT_S)
 
     def status(self):
         status = self.runner.status(self.now_ns)
@@ -285,6 +287,69 @@ def test_an_error_is_the_reason_until_a_target_comes():
         running.wait()
         assert running.status()[0] is RunnerState.IDLE
     assert [str(error) for error in running.errors] == ['no depth there']
+
+
+class Panic(BaseException):
+    """As extension modules raise it: no Exception."""
+
+
+@pytest.mark.parametrize('error', [Panic('index\nout of range'), ValueError('index out of range')])
+@pytest.mark.parametrize('lockstep', [True, False])
+def test_after_an_unforeseen_error_it_waits_to_be_asked_again(error, lockstep, capsys):
+    policy = Policy(Gives.CHUNKS)
+    policy.error = error
+    with Running(policy, lockstep=lockstep) as running:
+        running.runner.enable(True)
+        running.wait()
+        state, reason = running.status()
+        assert state is RunnerState.WAITING
+        assert reason == (
+            f'{type(error).__name__}: index out of range; a new instruction, ~/reset or ~/enable '
+            'tries again'
+        )
+        policy.error = None
+        observe(running.buffer, SECOND + SPEC.execute_steps * SPEC.dt_ns)
+        running.runner.notify()
+        assert running.given == []
+        running.runner.ask()
+        running.wait()
+        assert running.status()[0] is RunnerState.INFERRING
+    assert [str(each) for each in running.errors] == [reason]
+    assert len(policy.inferred) == 2
+    assert 'Traceback' in capsys.readouterr().err
+
+
+def test_a_refused_instruction_leaves_none_and_a_trained_one_goes_on():
+    policy = Policy(Gives.CHUNKS)
+    policy.spec = replace(policy.spec, instructions=Instructions(('Open it',), trained_only=True))
+    with Running(policy, full_buffer(spec=policy.spec), lockstep=True) as running:
+        running.runner.enable(True)
+        assert policy.inferred == ['Open it']  # as it was spelled in training
+        for text, reason in (
+            ('shut it', "'shut it' is none of the 1 .* nearest is 'Open it'"),
+            ('  ', 'the instruction is blank'),
+        ):
+            with pytest.raises(ObservationError, match=reason):
+                running.buffer.set_instruction(text)
+            observe(running.buffer, running.buffer.stamp_ns() + SPEC.execute_steps * SPEC.dt_ns)
+            running.runner.ask()
+            assert running.buffer.instruction == ''
+            assert re.search(reason, running.status()[1])
+        assert len(policy.inferred) == 1
+        running.buffer.set_instruction('OPEN IT!')
+        running.runner.ask()
+        assert policy.inferred == ['Open it', 'Open it']
+
+
+@pytest.mark.parametrize(
+    ('question', 'problem'),
+    [(' ', 'the question is blank'), ('why ' * 2_500_000, 'has 10,000,000 characters')],
+)
+def test_a_question_that_says_nothing_is_refused(question, problem):
+    with Running(Reasoner()) as running:
+        running.runner.question(question)
+        assert problem in running.runner.status(SECOND).question_problem
+        assert len(str(running.errors[0])) < 100
 
 
 def test_what_is_inferred_while_it_is_disabled_is_dropped():

@@ -6,6 +6,7 @@ Knows nothing about policies; the time comes from outside.
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +25,7 @@ class Job(Generic[Result]):
     due: Callable[[int], bool]
     run: Callable[[int], Result | None]
     on_result: Callable[[Result], None]
-    on_error: Callable[[Exception], None]
+    on_error: Callable[[BaseException], None]
 
 
 class InferenceThread:
@@ -97,6 +98,10 @@ class InferenceThread:
             now_ns = self._clock()
             if job.due(now_ns) and (result := job.run(now_ns)) is not None:
                 hand_on(partial(job.on_result, result))
-        except Exception as error:
-            # Any error: a thread that ended unseen would leave the arm without a policy.
-            hand_on(partial(job.on_error, error))
+        except BaseException as error:
+            # Any at all, a panic inside an extension module too, which is no Exception: a thread
+            # that ended unseen would leave the arm without a policy.
+            try:
+                hand_on(partial(job.on_error, error))
+            except BaseException:
+                traceback.print_exc()

@@ -6,6 +6,7 @@ Knows nothing about ROS or torch; what comes out is handed to callbacks.
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +18,7 @@ from robomamba_ros.control.policy_loop import PolicyLoop
 from robomamba_ros.control.questions import Questions
 from robomamba_ros.control.target_loop import TargetLoop
 from robomamba_ros.errors import ConfigError, ObservationError, RoboMambaError
+from robomamba_ros.language.instructions import check_text, shown
 from robomamba_ros.policies.base import (
     AnsweringPolicy,
     ChunkPolicy,
@@ -27,6 +29,9 @@ from robomamba_ros.policies.base import (
 from robomamba_ros.types import ActionChunk, PoseTarget
 
 Given: TypeAlias = ActionChunk | PoseTarget
+# Characters of an error that nobody foresaw.
+LONGEST_ERROR = 300
+_AGAIN = 'a new instruction, ~/reset or ~/enable tries again'
 _SENT = 'its target is sent; a new instruction, ~/reset or ~/enable asks for another'
 
 
@@ -72,6 +77,8 @@ class PolicyRunner:
     execute_steps: actions of a chunk to run before the next inference; 0: as the policy was
     evaluated. lockstep: infers in `notify`, because simulated time waits anyway; otherwise the
     policy has a thread of its own, so that no callback waits for it. clock: returns the time [ns].
+    After an error that nobody foresaw it infers no more until it is asked again: what comes next
+    from a policy in that state is anybody's guess.
     Raises ConfigError where the policy cannot run so.
     """
 
@@ -99,7 +106,7 @@ class PolicyRunner:
         # Held while something is handed out, so that nothing is once `enable` has said no.
         self._giving = threading.Lock()
         self._problem = self._question_problem = ''
-        self._sent = False
+        self._sent = self._failed = False
         self._loop: PolicyLoop | TargetLoop | None = None
         if spec.gives is Gives.TARGETS:
             self._loop = TargetLoop(cast(TargetPolicy, policy), buffer)
@@ -146,7 +153,7 @@ class PolicyRunner:
                 self._loop.renew()
             if changed and self._enabled:
                 self._outlets.withdraw()
-            self._sent = False
+            self._sent = self._failed = False
         self.notify()
 
     def question(self, text: str) -> None:
@@ -155,6 +162,11 @@ class PolicyRunner:
             where = ' in the mode lockstep' if self._thread is None else ''
             problem = f"policy '{self._policy.spec.name}' cannot answer questions{where}"
             self._on_question_error(ObservationError(problem))
+            return
+        try:
+            check_text('question', text)
+        except ObservationError as error:
+            self._on_question_error(error)
             return
         self._questions.ask(text)
         self.notify()
@@ -168,14 +180,14 @@ class PolicyRunner:
             now_ns = self._clock()
             if self._due(now_ns) and self._loop is not None:
                 self._on_given(self._loop.infer(now_ns))
-        except RoboMambaError as error:
+        except BaseException as error:
             self._on_error(error)
 
     def reset(self) -> None:
         """Forget the episode; nothing that began in it is handed out after this."""
         self._buffer.clear()
         self._problem = self._question_problem = ''
-        self._sent = False
+        self._sent = self._failed = False
         if self._questions is not None:
             self._questions.withdraw()
         forget = self._policy.reset if self._loop is None else self._loop.reset
@@ -211,7 +223,8 @@ class PolicyRunner:
         return jobs
 
     def _due(self, now_ns: int) -> bool:
-        return self._enabled and self._loop is not None and self._loop.due(now_ns)
+        ready = self._enabled and not self._failed
+        return ready and self._loop is not None and self._loop.due(now_ns)
 
     def _on_given(self, given: Given | None) -> None:
         with self._giving:
@@ -225,10 +238,20 @@ class PolicyRunner:
         self._question_problem = ''
         self._outlets.answer(answer)
 
-    def _on_error(self, error: Exception) -> None:
-        self._problem = str(error)
-        self._outlets.error(error)
+    def _on_error(self, error: BaseException) -> None:
+        """Decide what follows from an error of the policy: the one place where that is done."""
+        self._failed = not isinstance(error, RoboMambaError)
+        self._problem = f'{_described(error)}; {_AGAIN}' if self._failed else str(error)
+        self._outlets.error(RoboMambaError(self._problem))
 
-    def _on_question_error(self, error: Exception) -> None:
-        self._question_problem = str(error)
-        self._outlets.error(error)
+    def _on_question_error(self, error: BaseException) -> None:
+        self._question_problem = _described(error)
+        self._outlets.error(RoboMambaError(self._question_problem))
+
+
+def _described(error: BaseException) -> str:
+    """Return an error in one line; where it came from, if nobody foresaw it, goes to stderr."""
+    if isinstance(error, RoboMambaError):
+        return str(error)
+    traceback.print_exception(error)
+    return shown(f'{type(error).__name__}: {error}', LONGEST_ERROR)

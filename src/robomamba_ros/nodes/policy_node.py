@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from robomamba_ros.control.metrics import LatencyWindow
 from robomamba_ros.control.policy_runner import Given, Outlets, PolicyRunner, RunnerState
 from robomamba_ros.errors import BackendError, ConfigError
 from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_values
-from robomamba_ros.nodes.host import end_process, run
+from robomamba_ros.nodes.host import run
 from robomamba_ros.nodes.lifecycle import ManagedNode
 from robomamba_ros.nodes.parameter_tables import POLICY
 from robomamba_ros.nodes.policy_inputs import PolicyInputs
@@ -26,6 +27,7 @@ from robomamba_ros.nodes.policy_outputs import PolicyOutputs
 from robomamba_ros.nodes.timed_policy import timed
 from robomamba_ros.policies.base import LoadOptions, Policy
 from robomamba_ros.resources import checkpoint_directory
+from robomamba_ros.robots.arm import load_arm
 
 LoadPolicy = Callable[[Path, LoadOptions], Policy]
 
@@ -55,9 +57,31 @@ class PolicyNode(ManagedNode):
         self._outputs: PolicyOutputs | None = None
         super().__init__('policy_node', POLICY, **node_options)
 
+    def create_subscription(
+        self,
+        msg_type: Any,
+        topic: str,
+        callback: Callable[..., None],
+        qos_profile: Any,
+        **options: Any,
+    ) -> Any:
+        """Subscribe, so that no message can end the node: one that raises counts as not come.
+
+        Its stream then goes stale, and the arm stops for a reason that is named.
+        """
+
+        @wraps(callback)
+        def take(*received: Any) -> None:
+            try:
+                callback(*received)
+            except Exception as error:
+                self.warn(RuntimeError(f'{topic}: {type(error).__name__}: {error}'))
+
+        return super().create_subscription(msg_type, topic, take, qos_profile, **options)
+
     def configure(self, parameters: Mapping[str, Any]) -> None:
         """Load the arm and the policy, warm up, connect."""
-        arm = self.load_arm(parameters)
+        arm = load_arm(parameters['arm'])
         directory = checkpoint_directory(parameters['checkpoint'])
         options = LoadOptions(
             **{field.name: parameters[field.name] for field in fields(LoadOptions)}
@@ -148,7 +172,7 @@ class PolicyNode(ManagedNode):
             'state': status.state.value,
             'reason': reason,
             'policy': self._policy.spec.name,
-            'instruction': inputs.instruction,
+            'instruction': inputs.buffer.instruction,
             'question_problem': status.question_problem,
             'cameras_absent': ', '.join(inputs.buffer.absent),
             'chunks_sent': outputs.chunks,
@@ -170,4 +194,4 @@ class PolicyNode(ManagedNode):
 
 def main() -> None:
     """Run the node (console script `policy_node`)."""
-    end_process(run([PolicyNode], sys.argv))
+    sys.exit(run([PolicyNode], sys.argv))
