@@ -138,6 +138,8 @@ class ActionChunk:
 
     stamp_ns: time of the observation it was computed from [ns].
     actions: (H, d_a) float32 in physical units, channel order `names` (see ActionSpace).
+    execute_steps: how many of them are to run before a newer chunk is there; None: all, as of an
+        act that is planned as a whole.
     """
 
     stamp_ns: int
@@ -145,6 +147,7 @@ class ActionChunk:
     actions: Float32Array
     space: ActionSpace
     names: tuple[str, ...]
+    execute_steps: int | None = None
 
     def __post_init__(self) -> None:
         actions = np.asarray(self.actions, dtype=np.float32)

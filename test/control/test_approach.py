@@ -153,7 +153,7 @@ def test_the_inference_is_waited_for_at_the_start():
 
 
 def test_the_setpoint_loop_follows_it_without_a_limit_that_bites():
-    loop = SetpointLoop(ARM)
+    loop = SetpointLoop(ARM, supervised=False)
     loop.enable(True)
 
     def measure(now_ns, at):

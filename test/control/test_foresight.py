@@ -37,7 +37,7 @@ class Bench:
     def __init__(self, arm=UR, home=UR_HOME, kinematics=None, foresight=True):
         self.arm, self.home, self.kinematics = arm, home, kinematics
         self.names = [joint.name for joint in arm.joints]
-        self.loop = SetpointLoop(arm, kinematics=kinematics, foresight=foresight)
+        self.loop = SetpointLoop(arm, kinematics=kinematics, foresight=foresight, supervised=False)
         self.now_ns = START_NS
         self.fresh = True
         self.sent = []
@@ -164,7 +164,7 @@ def test_a_forecast_is_what_the_loop_commands_afterwards_to_the_bit(actions):
     bench.add(actions(UR_HOME))
     bench.tick_until(LoopState.HOLDING)
     _, whole = bench.sent[-1]
-    assert len(whole.times_ns) > 100
+    assert len(whole.times_ns) > 15
     bench.tick(2)
     commanded = knots(bench)
     for time_ns, *point in zip(
@@ -184,6 +184,7 @@ def test_end_effector_actions_are_forecast_to_the_bit_and_so_is_trouble(six):
     # Straight on until the joints cannot follow.
     bench.add(np.tile([0.0, 0.0, 0.02], (60, 1)), EE_DELTA_NAMES[:3], ActionSpace.EE_DELTA)
     bench.tick_until(LoopState.STOPPING)
+    stops_ns = bench.now_ns
     assert bench.loop.status.reason.startswith('the joints cannot follow the end effector')
     bench.tick_until(LoopState.HOLDING)
     bench.tick(2)
@@ -192,11 +193,11 @@ def test_end_effector_actions_are_forecast_to_the_bit_and_so_is_trouble(six):
     for time_ns, position in zip(whole.times_ns, whole.positions, strict=True):
         assert np.array_equal(position, commanded[time_ns][0])
     assert not whole.velocities[-1].any()
-    # The stop was in what had been sent: the last message is from long before.
-    assert bench.sent[-1][0] < START_NS + NANOSECONDS
+    # The stop was in what had been sent.
+    assert bench.sent[-1][0] < stops_ns
 
 
-def test_a_long_chunk_is_sent_at_once_and_then_whole_in_few_messages():
+def test_a_long_chunk_is_sent_at_once_and_then_three_tenths_of_a_second_at_a_time():
     bench = Bench()
     bench.tick(3)
     hold = bench.sent.pop()
@@ -207,9 +208,10 @@ def test_a_long_chunk_is_sent_at_once_and_then_whole_in_few_messages():
     bench.tick_until(LoopState.HOLDING)
     sent = [sent_ns - chunk_ns for sent_ns, _ in bench.sent]
     assert sent[0] == 0
-    assert len(sent) <= 4
-    # The rest is computed within the first second and a half and goes on to the end.
-    assert sent[-1] < 1.5 * NANOSECONDS
+    assert min(np.diff(sent)) >= 90_000_000
+    # An arm whose control loop has died brakes after that time.
+    for sent_ns, way in bench.sent:
+        assert way.times_ns[-1] - sent_ns < 0.7 * NANOSECONDS
     assert bench.sent[-1][1].times_ns[-1] > chunk_ns + 5 * NANOSECONDS
 
 
@@ -272,7 +274,7 @@ def test_to_be_disabled_before_it_moves_calls_back_what_was_sent():
     bench.add(np.vstack([still, swing(UR_HOME)]))
     bench.tick(80)
     sent_ns, way = bench.sent[-1]
-    assert np.abs(way.velocities).max() > 0.1
+    assert np.abs(way.velocities).max() > 0.03
     bench.loop.enable(False)
     bench.tick_until(LoopState.DISABLED)
     after_ns, hold = bench.sent[-1]
@@ -349,7 +351,7 @@ def test_missed_ticks_change_neither_commands_nor_trajectories():
     for stamp_ns in common:
         assert np.array_equal(punctual.setpoints[stamp_ns][0], late.setpoints[stamp_ns][0])
     shared = set(late.sent[-1][1].times_ns) & set(punctual.sent[-1][1].times_ns)
-    assert len(shared) > 200
+    assert len(shared) > 15
     # A late tick counts as stale where the inputs are.
     late.fresh = False
     late.tick(periods=20)

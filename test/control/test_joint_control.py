@@ -45,7 +45,7 @@ class Bench:
     """An enabled loop whose arm is where it was told to be, on a virtual clock."""
 
     def __init__(self, kinematics=None, blending=None):
-        self.loop = SetpointLoop(ARM, blending=blending, kinematics=kinematics)
+        self.loop = SetpointLoop(ARM, blending=blending, kinematics=kinematics, supervised=False)
         self.kinematics = kinematics
         self.now_ns = START_NS
         self.joints = HOME
@@ -205,7 +205,11 @@ def test_a_pose_out_of_reach_stops_the_arm_and_says_so(kinematics):
     assert bench.loop.status.state is LoopState.HOLDING
     assert violation(joints_of(path)) <= 1e-6
     assert bench.loop.counts.values()['last_stop'] == reason
-    # The next chunk leads away and is followed, slowly: a stretched elbow turns far at first.
+    # Once somebody has looked, the next chunk leads away and is followed, slowly: a stretched elbow
+    # turns far at first.
+    with pytest.raises(ActionError, match='enable to move again'):
+        bench.add(np.tile(-outwards, (8, 1)), EE_DELTA_NAMES[:3], ActionSpace.EE_DELTA)
+    bench.loop.enable(True)
     bench.add(np.tile(-0.1 * outwards, (80, 1)), EE_DELTA_NAMES[:3], ActionSpace.EE_DELTA)
     after = bench.tick(200)[-1]
     assert bench.loop.status.state is LoopState.TRACKING
@@ -253,7 +257,7 @@ def test_a_chunk_that_cannot_be_followed_is_refused_and_the_old_one_goes_on(name
 
 
 def test_an_arm_whose_joints_are_not_all_known_waits_and_names_them():
-    loop = SetpointLoop(ARM)
+    loop = SetpointLoop(ARM, supervised=False)
     loop.enable(True)
     loop.update_state(State(START_NS, ANYWHERE, 1.0, {'elbow_joint': 0.1, JOINTS[0]: np.nan}))
     assert loop.tick(START_NS) is None

@@ -77,7 +77,7 @@ class Sluggish:
 
 
 def controller():
-    loop = SetpointLoop(ARM)
+    loop = SetpointLoop(ARM, supervised=False)
     loop.enable(True)
     return loop
 

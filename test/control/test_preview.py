@@ -24,7 +24,7 @@ def chunk(stamp_ns, step, horizon=20):
 
 
 def started(arm=ARM, kinematics=None, state=None):
-    loop = SetpointLoop(arm, kinematics=kinematics)
+    loop = SetpointLoop(arm, kinematics=kinematics, supervised=False)
     loop.enable(True)
     loop.update_state(state or RobotState(START_NS, HOME, 1.0))
     return loop

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from support.bench import STEP_NS, Bench
 
+from robomamba_ros.control.setpoint_loop import LoopState
 from robomamba_ros.types import EE_DELTA_NAMES, NANOSECONDS, ActionSpace
 
 EVENTS = (
@@ -24,6 +25,11 @@ def storm(bench: Bench, events: int = 12) -> Bench:
 def happen(bench: Bench, event: str, ticks: int) -> None:
     """Let something happen and go on for `ticks` periods."""
     random, arm = bench.random, bench.arm
+    if bench.state in (LoopState.HOLDING, LoopState.DISABLED):
+        # Somebody looks, and enables it again.
+        bench.run(0.2)
+        bench.enable()
+        bench.tick(2)
     if event in ('disable', 'reset', 'blackout', 'stall'):
         _interrupt(bench, event, ticks)
     elif event.endswith('poses') or arm.takes_poses:

@@ -60,6 +60,14 @@ class JointLimiter:
         moving = self._ahead_velocity.any() or self.velocity.any()
         return not moving and self._average.settled
 
+    @property
+    def rest(self) -> Float64Array:
+        """About where the joints (n,) would come to rest if they braked from now on."""
+        # All brake in proportion, as fast as the one that takes longest can.
+        periods = np.max(np.abs(self._ahead_velocity) / (self._acceleration * self._period))
+        way = self._ahead_velocity * self._period * (0.5 * periods + 0.5)
+        return self._inside(self.ahead + way)
+
     def follow(self, target: Float64Array) -> Float64Array:
         """Return the joints to command in this period so as to be on `target`, or to catch up.
 

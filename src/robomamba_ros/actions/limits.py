@@ -66,6 +66,7 @@ class PoseLimiter:
         self._ahead_turning: Float64Array = np.zeros(3)
         self._acceleration: Float64Array = np.zeros(3)
         self._turning_change: Float64Array = np.zeros(3)
+        self._behind: Float64Array = np.zeros(3)
         self.pose = start
         self.velocity: Float64Array = np.zeros(3)
         self.rotation_velocity: Float64Array = np.zeros(3)
@@ -87,6 +88,7 @@ class PoseLimiter:
     def follow(self, target: Pose) -> Pose:
         """Return the pose to command in this period so as to be on `target`, or to catch up."""
         limits, period = self._limits, self._period
+        self._behind = _same_way(_turn(self.ahead, target), self._behind)
         linear = Pursuit(
             current=self._ahead_velocity,
             reaching=(target.position - self.ahead.position) / period,
@@ -98,7 +100,7 @@ class PoseLimiter:
         )
         angular = Pursuit(
             current=self._ahead_turning,
-            reaching=_turn(self.ahead, target) / period,
+            reaching=self._behind / period,
             tracking=_turn(self._target, target) / period,
             speed=limits.rotation_velocity,
             acceleration=limits.rotation_acceleration,
@@ -186,6 +188,17 @@ class PoseLimiter:
 def _slowed(velocity: Float64Array, amount: float) -> Float64Array:
     speed = norm(velocity)
     return velocity * (1.0 - amount / speed) if speed > amount else np.zeros(3)
+
+
+def _same_way(turn: Float64Array, before: Float64Array) -> Float64Array:
+    """Return the turn that is left, the long way round where the shorter one would turn back.
+
+    A target that turns faster than the limit gets more than half a turn ahead.
+    """
+    angle = norm(turn)
+    if min(angle, norm(before)) < 0.5 * math.pi or turn.dot(before) >= 0.0:
+        return turn
+    return turn * (1.0 - 2.0 * math.pi / angle)
 
 
 def _turn(start: Pose, end: Pose) -> Float64Array:

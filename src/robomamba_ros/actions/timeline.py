@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from robomamba_ros.errors import ActionError, ObservationError, unknown_name
-from robomamba_ros.robots.parts import Joint, Workspace
+from robomamba_ros.robots.parts import Joint, Workspace, nearest_turn, wraps
 from robomamba_ros.spatial.transforms import Numbers, interpolate, turn_between, turned
 from robomamba_ros.types import (
     EE_DELTA_NAMES,
@@ -140,7 +140,8 @@ def joint_timeline(
     """Return the path of joint actions from `anchor` (n,), the joints commanded at the stamp.
 
     Joints without a channel stay where they are. As for poses, each step is clipped to the limits
-    before the next is added. gripper_joint: the one that no channel may name. Raises ActionError
+    before the next is added. A position of a joint that wraps is meant up to whole turns, and
+    reached by the shorter way. gripper_joint: the one that no channel may name. Raises ActionError
     where the chunk is not one of joint actions.
     """
     names = [joint.name for joint in joints]
@@ -148,10 +149,13 @@ def joint_timeline(
         raise ActionError(f"'{gripper_joint}' moves by the channel '{GRIPPER_NAME}', 0..1")
     _check_names(chunk, JOINT_SPACES, 'joint', names)
     lower, upper = np.array([joint.position for joint in joints]).T
+    turning = wraps(joints)
     delta = chunk.space is ActionSpace.JOINT_DELTA
     knots = [anchor]
     for row in chunk.columns(names, absent=0.0 if delta else np.nan):
-        asked = knots[-1] + row if delta else np.where(np.isnan(row), knots[-1], row)
+        asked = knots[-1] + row
+        if not delta:
+            asked = nearest_turn(np.where(np.isnan(row), knots[-1], row), knots[-1], turning)
         # A joint outside its limits is not told to jump back, only not to go further.
         low, high = np.minimum(lower, knots[-1]), np.maximum(upper, knots[-1])
         knots.append(np.clip(asked, low, high))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from robomamba_ros.actions.blending import Blending, Hold
 from robomamba_ros.actions.timeline import Point, Timeline, check_times, executed_steps, gap
 from robomamba_ros.control.course import Course, Plan, advance
+from robomamba_ros.control.following import Following
 from robomamba_ros.control.foresight import Foresight, Trajectory
 from robomamba_ros.control.history import History, StateHistory
 from robomamba_ros.control.joint_motion import (
@@ -32,8 +33,11 @@ _SHOWN_NS, _SHOWN_STEP_NS = 2 * NANOSECONDS, NANOSECONDS // 20
 class Commander:
     """The command of an arm, period by period.
 
+    Times are the arm's own (see ArmTime).
+
     bites, trouble: limits that kept the last command from its point, and why it cannot be followed
-    (see Motion); empty where no course was.
+    (see Motion); empty where no course was. following: what was commanded, against what is done.
+    anew: whether the newest trajectory is the first one since the arm was at rest.
     """
 
     def __init__(
@@ -57,7 +61,9 @@ class Commander:
         self._discarded: tuple[Stretch, ...] = ()
         # Stamped with the end of the control period in which each command is to be reached.
         self._commanded = History(mixed_anchor)
-        self._tick_ns = 0
+        self.following = Following(arm)
+        self.tick_ns = 0
+        self.anew, self._rested = False, True
         self._foresight = Foresight(arm) if foresight else None
         self._told = True
         self.bites: tuple[str, ...] = ()
@@ -75,7 +81,7 @@ class Commander:
         if self._motion is None or self._foresight is None:
             return still
         told = self._told and not self._changed
-        return still and told and self._plan.is_over(self._tick_ns)
+        return still and told and self._plan.is_over(self.tick_ns)
 
     @property
     def end_ns(self) -> int | None:
@@ -86,18 +92,31 @@ class Commander:
         """Stand where the arm is; raises ObservationError where that is not known."""
         self._motion = self._from_rest(state)
         self._gripper = self._gripper if state is None else state.gripper
-        self._told = False
+        self._told, self._rested = False, True
 
-    def take(self, chunk: ActionChunk, now_ns: int, measured: StateHistory) -> ChunkReceipt:
+    def take(
+        self,
+        chunk: ActionChunk,
+        now_ns: int,
+        measured: StateHistory,
+        *,
+        seen_ns: int | None = None,
+        resting: Anchor | None = None,
+    ) -> ChunkReceipt:
         """Follow `chunk` from now on, or as soon as controllers of trajectories can.
 
-        Raises ActionError or ObservationError where it cannot be followed, and changes nothing.
+        seen_ns: the stamp of the chunk by the clock, which measurements have, where it is not the
+        chunk's. resting: where the arm rests, if that is not where it was told to be. Raises
+        ActionError or ObservationError where it cannot be followed, and changes nothing.
         """
         check_times(chunk, now_ns, self._timeline)
         motion = self._motion or self._from_rest(measured.newest)
         # Commands come later than their points by the lag, so points are looked up ahead by it.
         lag_ns = motion.lag_ns(chunk.space)
-        timeline = motion.timeline(chunk, self._anchor(chunk.stamp_ns, lag_ns, measured))
+        if resting is None:
+            seen_ns = chunk.stamp_ns if seen_ns is None else seen_ns
+            resting = self._anchor(chunk.stamp_ns, seen_ns, lag_ns, measured)
+        timeline = motion.timeline(chunk, resting)
         start = timeline.at(now_ns + lag_ns)
         here = (self._commanded.at(now_ns) or motion.anchor).like(start)
         path = Hold(here) if self._course is None else self._course.path
@@ -106,17 +125,19 @@ class Commander:
         path = self._blending.join(path, timeline, now_ns)
         self._discarded = discarded_at_seam(self._timeline, timeline, now_ns)
         self._course, self._timeline = Course(path, chunk.end_ns, lag_ns), timeline
+        motion.return_to(None)
+        self._rested = self._rested or self.at_rest
         self._changed = True
         return ChunkReceipt(executed_steps(chunk, now_ns), *gap(here, start))
 
-    def _anchor(self, stamp_ns: int, lag_ns: int, measured: StateHistory) -> Anchor:
+    def _anchor(self, stamp_ns: int, seen_ns: int, lag_ns: int, measured: StateHistory) -> Anchor:
         """Return what was commanded at the stamp, or measured where nothing was by then."""
         first_ns, measured_ns = self._commanded.oldest_ns, measured.oldest_ns
         commanded = self._commanded.at(stamp_ns - lag_ns)
         if commanded and first_ns is not None and first_ns - self._arm.period_ns < stamp_ns:
             return commanded
-        if measured_ns is not None and measured_ns <= stamp_ns:
-            return measured_anchor(self._arm, measured.at(stamp_ns))
+        if measured_ns is not None and measured_ns <= seen_ns:
+            return measured_anchor(self._arm, measured.at(seen_ns))
         raise ActionError('the chunk is too old: no pose is known at its stamp')
 
     def _from_rest(self, state: RobotState | None) -> Motion:
@@ -136,9 +157,21 @@ class Commander:
         if followed is not None:
             opening = followed.path.gripper_at(tick_ns)
             self._gripper = self._gripper if opening is None else opening
-        self._commanded.put(tick_ns + period_ns, motion.anchor)
-        self._tick_ns = tick_ns
+        self._note(tick_ns, motion)
+        self.tick_ns = tick_ns
         return motion.setpoint(tick_ns, self._gripper)
+
+    def _note(self, tick_ns: int, motion: Motion) -> None:
+        reached_ns = tick_ns + self._arm.period_ns
+        self._commanded.put(reached_ns, motion.anchor)
+        self.following.tell(reached_ns, motion.commanded)
+
+    def return_to(self, place: Anchor) -> None:
+        """Come to rest at `place` within limits, from now on or as soon as controllers can."""
+        if self._motion is not None:
+            self._motion.return_to(place)
+            self.run_out()
+            self._changed = True
 
     def drop_course(self) -> None:
         """Brake from now on, or as soon as controllers of trajectories can."""
@@ -167,6 +200,7 @@ class Commander:
     def forget_times(self) -> None:
         """Forget when things were commanded or were to be: brake at once."""
         self._commanded.clear()
+        self.following.clear()
         self.give_up()
         self._told = False
 
@@ -180,12 +214,12 @@ class Commander:
         motion, foresight, period_ns = self._motion, self._foresight, self._arm.period_ns
         if foresight is None or not isinstance(motion, JointMotion):
             return now_ns, ''
-        last_ns = self._tick_ns
+        last_ns = self.tick_ns
         tick_ns = last_ns + (now_ns - last_ns + period_ns // 2) // period_ns * period_ns
         problem = ''
         for missed_ns in range(last_ns + period_ns, tick_ns, period_ns):
             problem = foresight.relive(motion, missed_ns) or problem
-            self._commanded.put(missed_ns + period_ns, motion.anchor)
+            self._note(missed_ns, motion)
             if motion.at_rest and foresight.is_over(missed_ns):
                 break
         return tick_ns, problem
@@ -198,9 +232,12 @@ class Commander:
         if self._foresight is None:
             return None
         if not self._told and isinstance(self._motion, JointMotion):
-            self._foresight.restart(self._motion, self._plan, self._tick_ns)
+            self._foresight.restart(self._motion, self._plan, self.tick_ns)
             self._told = True
-        return self._foresight.due(self._tick_ns)
+        trajectory = self._foresight.due(self.tick_ns)
+        self.anew = self._rested
+        self._rested = self._rested and trajectory is None
+        return trajectory
 
     def preview(self, now_ns: int) -> Preview:
         """Return the poses commanded lately, those still to come, and those given up."""

@@ -18,12 +18,13 @@ from robomamba_ros.control.joint_motion import JointMotion
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import NANOSECONDS, Float64Array
 
-# A forecast takes longer than a control period. So a trajectory begins with this much of it [ns],
-# braked to rest from there; the next one goes on when less than _RESERVE_NS of it is left.
-_FIRST_NS, _RESERVE_NS = 3 * NANOSECONDS // 10, NANOSECONDS // 5
-# How much is computed ahead in a time, in parts of it.
-_PACE = 4
+# A trajectory brakes to rest after this time [ns]: what an arm does where the loop has died. The
+# next one is sent when less than _RESERVE_NS of it is left, or what a late tick needs, _LATE_NS
+# beyond the lead.
+_COVER_NS, _RESERVE_NS = 3 * NANOSECONDS // 10, NANOSECONDS // 5
+_LATE_NS = NANOSECONDS // 20
 _FOR_EVER = 2**63
+STOOD_STILL = 'the control loop stood still for longer than its controllers had been told'
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class Forecast:
         self.complete = False
 
     def extend(self, until_ns: int) -> None:
-        """Compute up to the tick at until_ns, or to rest."""
-        while self.end_ns < until_ns and not self.complete:
+        """Compute up to the tick at until_ns; and to rest, once nothing is followed any more."""
+        while not self.complete and (self.end_ns < until_ns or self._plan.is_over(self.end_ns)):
             self.end_ns += self._period_ns
             followed = advance(self._motion, self._plan, self.end_ns, self._period_ns)
             if followed and self._motion.trouble:
@@ -89,8 +90,7 @@ class Foresight:
     """Keeps trajectory controllers supplied, and knows what they do meanwhile.
 
     A change of course is sent at once: a few tenths of a second, then a stop. What comes after is
-    computed beside the control periods that follow, and sent before that stop begins, until the
-    whole course is sent.
+    computed beside the control periods that follow, and sent before that stop begins.
 
     delay_ns: how long after a tick another course begins. Controllers come onto a trajectory
     within that time, and by then have to be on the same way as before.
@@ -102,13 +102,14 @@ class Foresight:
         self._forecast: Forecast | None = None
         self._plan = Plan()
         self._covered_ns: int | None = None
-        self._extended_ns = 0
+        self._reserve_ns = max(_RESERVE_NS, self.delay_ns + _LATE_NS)
+        self._cover_ns = max(_COVER_NS, self._reserve_ns + _LATE_NS)
 
     def restart(self, motion: JointMotion, plan: Plan, tick_ns: int) -> None:
         """Forecast another plan from the command of the tick at tick_ns on."""
         self._plan = plan
         self._forecast = Forecast(motion, plan, tick_ns, self._period_ns)
-        self._forecast.extend(tick_ns + self.delay_ns + _FIRST_NS)
+        self._forecast.extend(tick_ns + self._cover_ns)
         self._covered_ns = None
 
     def give_up(self) -> None:
@@ -125,11 +126,9 @@ class Foresight:
         forecast, covered_ns = self._forecast, self._covered_ns
         if forecast is None or covered_ns == _FOR_EVER:
             return None
-        if covered_ns is not None:
-            forecast.extend(forecast.end_ns + _PACE * (now_ns - self._extended_ns))
-        self._extended_ns = now_ns
-        reserve_ns = self.delay_ns + _RESERVE_NS
-        if covered_ns is not None and not forecast.complete and covered_ns - now_ns > reserve_ns:
+        # One period in each period, so that it costs the same in all.
+        forecast.extend(now_ns + self._cover_ns)
+        if covered_ns is not None and covered_ns - now_ns > self._reserve_ns:
             return None
         self._covered_ns = _FOR_EVER if forecast.complete else forecast.end_ns
         return forecast.trajectory(now_ns)
@@ -144,7 +143,7 @@ class Foresight:
             self._forecast, self._plan = None, Plan()
             self._covered_ns = _FOR_EVER
             motion.give_up_pose()
-            problem = 'the control loop stood still for longer than its controllers had been told'
+            problem = STOOD_STILL
         if advance(motion, self._plan, tick_ns, self._period_ns) and motion.trouble:
             self._plan = Plan()
             problem = motion.trouble

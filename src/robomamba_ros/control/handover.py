@@ -73,26 +73,35 @@ class Handover:
         self._times_ns: list[int] = []
         self._points = np.zeros((0, 3, len(joints)))
 
-    def begin(self, way: Trajectory, now_ns: int) -> tuple[list[int], Float64Array]:
-        """Return the times (k,) and derivatives (k, 3, n) to send of `way` now."""
+    def begin(
+        self, way: Trajectory, now_ns: int, resting: Float64Array | None = None
+    ) -> tuple[list[int], Float64Array]:
+        """Return the times (k,) and derivatives (k, 3, n) to send of `way` now.
+
+        resting: where joints (n,) at rest were measured. The controller may begin there, too:
+        another one may have moved them, or it was activated since.
+        """
         all_points = np.stack([way.positions, way.velocities, way.accelerations], axis=1)
         points = all_points[:, :, self._columns]
         times_ns = list(way.times_ns)
         # The first one begins where the joints are.
         here = self._at(now_ns) if self._times_ns else points[0]
         # Nearer than half a period a controller could not come onto it.
+        starts = [here]
+        if resting is not None:
+            starts.append(np.stack([resting, np.zeros_like(resting), np.zeros_like(resting)]))
         nearest = bisect_left(times_ns, now_ns + self._period_ns // 2)
         within, beyond = (
             bisect_right(times_ns, now_ns + many * self._lead_ns) for many in (1, _FURTHEST)
         )
         if nearest >= len(times_ns) - 1:
-            first, times_ns[-1] = len(times_ns) - 1, self._arrival_ns(here, points[-1], now_ns)
+            first, times_ns[-1] = len(times_ns) - 1, self._arrival_ns(starts, points[-1], now_ns)
         else:
             within = max(within, nearest + 1)
             shares: dict[int, float] = {}
             for i in (*range(within - 1, nearest - 1, -1), *range(within, beyond)):
-                way_there = Quintic(here, points[i], (times_ns[i] - now_ns) / NANOSECONDS)
-                shares[i] = self._share(way_there)
+                duration_s = (times_ns[i] - now_ns) / NANOSECONDS
+                shares[i] = max(self._share(Quintic(s, points[i], duration_s)) for s in starts)
                 if shares[i] <= 1.0 + _ROUNDING:
                     break
             first = min(shares, key=lambda i: shares[i])
@@ -100,12 +109,13 @@ class Handover:
         self._points = np.concatenate([here[None], points[first:]])
         return times_ns[first:], points[first:]
 
-    def _arrival_ns(self, here: Float64Array, point: Float64Array, now_ns: int) -> int:
+    def _arrival_ns(self, starts: list[Float64Array], point: Float64Array, now_ns: int) -> int:
         """Return when to be at a point of rest: at the lead, or as late as limits ask for."""
         lead_ns = self._lead_ns
         for power in range(_DOUBLINGS + 1):
             lead_ns = self._lead_ns << power
-            if self._share(Quintic(here, point, lead_ns / NANOSECONDS)) <= 1.0:
+            ways = (Quintic(start, point, lead_ns / NANOSECONDS) for start in starts)
+            if max(map(self._share, ways)) <= 1.0:
                 break
         return now_ns + lead_ns
 

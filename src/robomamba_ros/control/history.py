@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -77,11 +79,26 @@ class History(Generic[T]):
 
 
 class StateHistory(History[RobotState]):
-    """The states of the arm, each under its own stamp."""
+    """The states of the arm, each under its own stamp.
 
-    def __init__(self, span_s: float = 10.0) -> None:
+    wraps: joints that are where they were after a whole turn. Their positions go on without a
+    step where a driver takes a turn off them.
+    """
+
+    def __init__(self, span_s: float = 10.0, wraps: tuple[str, ...] = ()) -> None:
         super().__init__(interpolate_states, span_s)
+        self._wraps = wraps
 
     def add(self, state: RobotState) -> None:
         """Remember a state; the same stamp again changes nothing, an older one is refused."""
+        before = self.newest
+        if before is not None and self._wraps:
+            turns = {
+                name: round((before.joints[name] - state.joints[name]) / (2.0 * math.pi))
+                for name in self._wraps
+                if name in before.joints and name in state.joints
+            }
+            if any(turns.values()):
+                whole = {name: state.joints[name] + 2.0 * math.pi * n for name, n in turns.items()}
+                state = replace(state, joints={**state.joints, **whole})
         self.put(state.stamp_ns, state)

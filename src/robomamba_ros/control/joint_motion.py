@@ -13,6 +13,7 @@ from robomamba_ros.actions.joint_limits import JointLimiter
 from robomamba_ros.actions.limits import PoseLimiter, pose_smoothing_periods
 from robomamba_ros.actions.timeline import CHANNELS, Point, Timeline, joint_timeline
 from robomamba_ros.control.motion import Anchor, Motion, PoseMotion, pose_path
+from robomamba_ros.control.space import Space
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
@@ -53,11 +54,14 @@ class JointMotion:
         self._period_s = arm.period_ns / NANOSECONDS
         self._limiter = JointLimiter(arm.joints, self._period_s, start)
         self._kinematics = kinematics
+        self._space = Space(arm, kinematics)
         names = kinematics.names if kinematics is not None else ()
         self._in_chain = np.array([self._names.index(name) for name in names], dtype=int)
         # The end effector's limits and the joints it asks for, while it is followed by poses.
         self._hand: PoseLimiter | None = None
+        self._short = len(names) < _FULL_CHAIN
         self._asked = start[self._in_chain]
+        self._rest: Float64Array | None = None
         self.trouble = ''
 
     def copy(self) -> JointMotion:
@@ -81,16 +85,24 @@ class JointMotion:
     def anchor(self) -> Anchor:
         """Where the newest command, before it was averaged, puts joints and end effector."""
         joints, pose = self._limiter.ahead, None
-        if self._hand is not None:
-            pose = self._hand.ahead
-        elif self._kinematics is not None:
+        if self._kinematics is not None and (self._hand is None or self._short):
             pose = self._kinematics.forward(joints[self._in_chain])
+        if self._hand is not None:
+            # What a short chain cannot turn to must not add up from chunk to chunk.
+            ahead = self._hand.ahead
+            pose = ahead if pose is None else Pose(ahead.position, pose.quaternion)
         return Anchor(pose, joints)
 
     @property
+    def commanded(self) -> Anchor:
+        """The last command."""
+        return Anchor(None, self._limiter.joints)
+
+    @property
     def at_rest(self) -> bool:
-        """Whether the command stands still."""
-        return self._limiter.at_rest and (self._hand is None or self._hand.at_rest)
+        """Whether the command stands still, where it was to come to rest."""
+        there = self._rest is None or np.array_equal(self._limiter.ahead, self._rest)
+        return there and self._limiter.at_rest and (self._hand is None or self._hand.at_rest)
 
     @property
     def bites(self) -> tuple[str, ...]:
@@ -120,6 +132,7 @@ class JointMotion:
         if not isinstance(point, Pose):
             self._hand = None
             self._limiter.follow(point)
+            self._check_space()
         elif kinematics is not None:
             if self._hand is None:
                 self._asked = self._limiter.ahead[self._in_chain]
@@ -128,16 +141,33 @@ class JointMotion:
                 self._hand = PoseLimiter(limits, workspace, self._period_s, start)
             self._reach(kinematics, self._hand.follow(point))
 
+    def _check_space(self) -> None:
+        """Note trouble where the arm, if it braked now, would come to rest where it must not.
+
+        Where it would have to leave such a place it goes on: braking is no worse than moving.
+        """
+        rest = self._limiter.rest
+        self.trouble = self._space.check(rest, self._limiter.joints)
+
     def brake(self) -> None:
         """Come to rest: along the way of the end effector while it is followed, else the joints'.
 
-        Where the joints cannot keep to that way, they stop on one of their own.
+        Where the joints cannot keep to that way, they stop on one of their own. After return_to
+        they go there instead.
         """
-        if self._hand is None or self._kinematics is None or self._hand.at_rest or self.trouble:
+        if self._rest is not None:
+            self._hand = None
+            self._limiter.follow(self._rest)
+        elif self._hand is None or self._kinematics is None or self._hand.at_rest or self.trouble:
             self._hand = None
             self._limiter.brake()
         else:
             self._reach(self._kinematics, self._hand.brake())
+
+    def return_to(self, place: Anchor | None) -> None:
+        """Come to rest at joints (n,), each within its positions."""
+        lower, upper = np.array([joint.position for joint in self._arm.joints]).T
+        self._rest = None if place is None else np.clip(place.joints, lower, upper)
 
     def give_up_pose(self) -> None:
         """Follow the end effector no longer: brake joint by joint from here on."""
@@ -165,7 +195,7 @@ class JointMotion:
         behind = np.abs(self._asked - self._limiter.ahead[self._in_chain])
         stray = stray_m / _STRAY_M
         # An arm with fewer joints cannot take every orientation, and is not expected to.
-        if len(self._in_chain) >= _FULL_CHAIN:
+        if not self._short:
             stray = max(stray, stray_rad / _STRAY_RAD)
         if stray > 1.0:
             self.trouble = (

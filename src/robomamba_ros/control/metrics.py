@@ -47,12 +47,14 @@ class LatencyWindow:
 class MotionCounts:
     """What the setpoints of a run met: limits, seams, refusals and stops.
 
-    limited: setpoints that a limit kept from their point.
+    limited: setpoints that a limit kept from their point. dropped_states: measurements that were
+    of no use.
     """
 
     def __init__(self) -> None:
         self.setpoints = 0
         self.limited = 0
+        self.dropped_states = 0
         self._bites: Counter[str] = Counter()
         self._jumps = {'m': 0.0, 'rad': 0.0, 'joint': 0.0}
         self._refused = 0
@@ -92,6 +94,7 @@ class MotionCounts:
         for name, jump in self._jumps.items():
             values[f'seam_jump_max_{name}'] = jump
         values['refused_chunks'] = self._refused
+        values['dropped_states'] = self.dropped_states
         values['stops'] = self._stops
         if self._refusal:
             values['last_refusal'] = self._refusal

@@ -14,7 +14,7 @@ from robomamba_ros.actions.limits import PoseLimiter
 from robomamba_ros.actions.timeline import Point, Timeline, pose_timeline
 from robomamba_ros.errors import ActionError
 from robomamba_ros.robots.arm import ArmContract
-from robomamba_ros.spatial.transforms import interpolate
+from robomamba_ros.spatial.transforms import interpolate, turn_between
 from robomamba_ros.types import (
     NANOSECONDS,
     ActionChunk,
@@ -23,6 +23,9 @@ from robomamba_ros.types import (
     Pose,
     Setpoint,
 )
+
+# This near to a place of rest an arm is there [m, rad]: orientations are known to rounding.
+_THERE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class Motion(Protocol):
         """The newest command before it was averaged for the sake of jerk."""
 
     @property
+    def commanded(self) -> Anchor:
+        """The last command: a pose, or without one all joints."""
+
+    @property
     def at_rest(self) -> bool:
         """Whether the command stands still."""
 
@@ -70,7 +77,10 @@ class Motion(Protocol):
         """Be on `point` at the end of this period, or catch up."""
 
     def brake(self) -> None:
-        """Come to rest, straight on where that is possible."""
+        """Come to rest, straight on where that is possible; after return_to, there."""
+
+    def return_to(self, place: Anchor | None) -> None:
+        """Come to rest at `place` whenever the motion brakes from now on; None: straight on."""
 
     def setpoint(self, stamp_ns: int, gripper: float) -> Setpoint:
         """Return the last command."""
@@ -104,6 +114,7 @@ class PoseMotion:
         self._arm = arm
         period_s = arm.period_ns / NANOSECONDS
         self._limiter = PoseLimiter(arm.cartesian, arm.workspace, period_s, start)
+        self._rest: Pose | None = None
 
     @property
     def anchor(self) -> Anchor:
@@ -111,9 +122,14 @@ class PoseMotion:
         return Anchor(self._limiter.ahead, np.zeros(0))
 
     @property
+    def commanded(self) -> Anchor:
+        """The last command."""
+        return Anchor(self._limiter.pose, np.zeros(0))
+
+    @property
     def at_rest(self) -> bool:
-        """Whether the command stands still."""
-        return self._limiter.at_rest
+        """Whether the command stands still, where it was to come to rest."""
+        return self._limiter.at_rest and (self._rest is None or self._is_at(self._rest))
 
     @property
     def bites(self) -> tuple[str, ...]:
@@ -135,8 +151,23 @@ class PoseMotion:
         self._limiter.follow(point)
 
     def brake(self) -> None:
-        """Come to rest along the way it moves."""
-        self._limiter.brake()
+        """Come to rest along the way it moves, or where it was told to return to."""
+        if self._rest is None or self._is_at(self._rest):
+            self._limiter.brake()
+        else:
+            self._limiter.follow(self._rest)
+
+    def return_to(self, place: Anchor | None) -> None:
+        """Come to rest at a pose, as near to it as the workspace allows."""
+        self._rest = None
+        if place is not None and place.pose is not None:
+            position = self._arm.workspace.clip(place.pose.position)
+            self._rest = Pose(position, place.pose.quaternion)
+
+    def _is_at(self, pose: Pose) -> bool:
+        ahead = self._limiter.ahead
+        way = float(np.linalg.norm(ahead.position - pose.position))
+        return way < _THERE and float(np.linalg.norm(turn_between(ahead, pose))) < _THERE
 
     def setpoint(self, stamp_ns: int, gripper: float) -> Setpoint:
         """Return the last command: a pose."""

@@ -5,6 +5,8 @@ Knows nothing about ROS, torch or how chunks are executed. The time comes from o
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from robomamba_ros.control.observation_buffer import ObservationBuffer
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.policies.base import ChunkPolicy
@@ -28,6 +30,7 @@ class PolicyLoop:
             )
         self._policy = policy
         self._buffer = buffer
+        self._execute_steps = execute_steps
         self._interval_ns = execute_steps * policy.spec.dt_ns
         self._last_ns: int | None = None
         # Counted, so that an inference knows whether it was overtaken by a new instruction.
@@ -61,7 +64,7 @@ class PolicyLoop:
             self._begun = renewed
         chunk = self._policy.infer(observation)
         self._last_ns = observation.stamp_ns
-        return chunk
+        return replace(chunk, execute_steps=self._execute_steps)
 
     def reset(self) -> None:
         """Forget the episode: the policy's state and the last chunk."""

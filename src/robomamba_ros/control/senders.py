@@ -6,11 +6,12 @@ what is sent. Knows nothing about ROS.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from robomamba_ros.actions.joint_limits import JointLimiter
+from robomamba_ros.control.arm_time import ArmTime
 from robomamba_ros.control.foresight import Trajectory
 from robomamba_ros.control.handover import Handover
 from robomamba_ros.control.twist_servo import BaseServo, PoseServo
@@ -25,8 +26,8 @@ class Command:
 
     measured: the newest state of the arm. tracking: whether a chunk is followed, by inputs that
     are fresh. trajectory: what controllers of trajectories are to do from now on, None where that
-    is as before. anew: the setpoint does not continue the last one; it begins where the arm was
-    measured.
+    is as before. anew: the trajectory is the first one since the arm was at rest. returning: the
+    command goes back to an arm that did not follow it. time: the arm's own.
     """
 
     setpoint: Setpoint
@@ -34,6 +35,8 @@ class Command:
     tracking: bool
     trajectory: Trajectory | None
     anew: bool = False
+    returning: bool = False
+    time: ArmTime = field(default_factory=ArmTime)
 
 
 def sends_trajectories(arm: ArmContract) -> bool:
@@ -70,7 +73,7 @@ class PositionSender:
         positions = np.array([command.setpoint.joints[joint.name] for joint in self.joints])
         if not self._limits:
             return positions
-        if self._limiter is None or command.anew:
+        if self._limiter is None:
             self._limiter = JointLimiter(self.joints, self._period_s, positions)
         return self._limiter.follow(positions)
 
@@ -96,13 +99,23 @@ class TrajectorySender:
     def send(self, command: Command, now_ns: int) -> tuple[list[int], Float64Array] | None:
         """Return times since now (k,) [ns], and positions, velocities, accelerations (k, 3, n).
 
-        None where the controller has what it needs. now_ns: when it is sent; computing it took
+        The times are the arm's own, in which its controller goes through them. None where the
+        controller has what it needs. now_ns: when it is sent, by the clock; computing it took
         time, in which the controller went on, so what has passed by then is left out.
         """
         if command.trajectory is None:
             return None
-        times_ns, points = self._handover.begin(command.trajectory, now_ns)
+        now_ns = command.time.at(now_ns)
+        resting = self._measured(command) if command.anew else None
+        times_ns, points = self._handover.begin(command.trajectory, now_ns, resting)
         return [time_ns - now_ns for time_ns in times_ns], points
+
+    def _measured(self, command: Command) -> Float64Array | None:
+        joints = {} if command.measured is None else command.measured.joints
+        names = [joint.name for joint in self.joints]
+        if any(name not in joints for name in names):
+            return None
+        return np.array([joints[name] for name in names])
 
 
 class TwistSender:
@@ -113,7 +126,16 @@ class TwistSender:
         self._stopped = self.at_rest = True
 
     def send(self, command: Command) -> Float64Array:
-        """Return the velocity of a period, corrected while a chunk is followed."""
+        """Return the velocity of a period, corrected while a chunk is followed.
+
+        An arm that did not follow is not sent back the way that it never went: it brakes.
+        """
+        if command.returning:
+            twist = self._servo.brake()
+            self._stopped = self.at_rest = not twist.any()
+            if self._stopped:
+                self._servo.reset()
+            return twist
         twist = self._servo.twist(command.setpoint, command.measured, correct=command.tracking)
         self._stopped, self.at_rest = False, not twist.any()
         return twist

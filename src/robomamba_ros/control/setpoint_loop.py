@@ -7,23 +7,28 @@ to be called from one thread.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from robomamba_ros.actions.blending import Blending
+from robomamba_ros.control.arm_time import ArmTime
 from robomamba_ros.control.commander import Commander
+from robomamba_ros.control.decisions import Decisions
 from robomamba_ros.control.foresight import Trajectory
-from robomamba_ros.control.freshness import Freshness
-from robomamba_ros.control.history import StateHistory
 from robomamba_ros.control.metrics import MotionCounts
 from robomamba_ros.control.preview import Preview
 from robomamba_ros.control.senders import Command
-from robomamba_ros.control.status import ChunkReceipt, LoopState, LoopStatus
-from robomamba_ros.errors import ActionError, NotReadyError, ObservationError
+from robomamba_ros.control.status import STOPS, ChunkReceipt, LoopState, LoopStatus
+from robomamba_ros.control.supervision import Supervision
+from robomamba_ros.control.transitions import TAKEN_BACK_S, Transitions
+from robomamba_ros.errors import ActionError, ObservationError, RoboMambaError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import NANOSECONDS, ActionChunk, RobotState, Setpoint
 
 __all__ = ['ChunkReceipt', 'LoopState', 'LoopStatus', 'SetpointLoop']
 
-_NO_CHUNK = 'no action_chunk yet'
+# A longer time between two ticks is a clock that jumped, or a loop that stood still [s].
+_STALL_S = 1.0
 
 
 class SetpointLoop:
@@ -34,10 +39,15 @@ class SetpointLoop:
     foresight: the arm's controllers get trajectories (see `trajectory`) and go on by themselves,
     so a tick that comes late does what they did meanwhile. Without it nothing has moved the arm,
     and a late tick moves the command on by one period like every other.
+    supervised: the arm is to do what it is told. It starts only from a state that was measured
+    several times at rest, and stops where its motion is not the commanded one. Not so in a dry
+    run, in a replay, and in a simulation in lockstep, which is one sample old and may lag.
+    max_chunk_age_s: how old the chunk that is followed may become [s]; None: twice the steps that
+    it is to be executed for, at least MIN_AGE_S, or to its end where it does not say.
     counts: limits, seams, refusals and stops since the start or the last reset.
 
-    A stop for want of a chunk ends with the next one. A stop for want of trustworthy inputs ends
-    only with `enable(True)`: somebody has to look before the arm moves again.
+    A stop for want of a chunk ends with the next one, if it comes within a second. Every other
+    stop ends only with `enable(True)`: somebody has to look before the arm moves again.
     """
 
     def __init__(
@@ -47,30 +57,43 @@ class SetpointLoop:
         blending: Blending | None = None,
         kinematics: Kinematics | None = None,
         foresight: bool = False,
+        supervised: bool = True,
+        max_chunk_age_s: float | None = None,
     ) -> None:
         self._arm = arm
-        self._freshness = Freshness(dict(sorted(arm.budgets_s.items())))
-        self._missing = ''
-        self._interlocks: dict[str, str] = {}
-        self._speed_scale = 1.0
-        self._measured = StateHistory()
+        self._supervised = supervised
+        self._foresight = foresight
+        self._supervision = Supervision(arm)
         self._commander = Commander(arm, blending or Blending(), kinematics, foresight=foresight)
+        self._time = ArmTime()
+        # The last tick, by the clock and in the arm's time.
+        self._clock_ns: int | None = None
         self._tick_ns: int | None = None
         self._setpoint: Setpoint | None = None
-        self._enabled = False
-        self._state_at_rest = LoopState.DISABLED
-        self._status = LoopStatus(LoopState.DISABLED, 'not enabled yet')
-        self.counts = MotionCounts()
+        self._to = Transitions(self._commander)
+        self._decisions = Decisions(
+            arm,
+            self._commander,
+            self._supervision,
+            self._to,
+            max_age_s=max_chunk_age_s,
+            supervised=supervised,
+        )
 
     @property
     def status(self) -> LoopStatus:
         """What the loop does, and why."""
-        return self._status
+        return self._to.status
+
+    @property
+    def counts(self) -> MotionCounts:
+        """What the setpoints met since the start or the last reset."""
+        return self._to.counts
 
     def use_kinematics(self, kinematics: Kinematics | None, missing: str = '') -> None:
         """Take the arm's kinematics, or the reason to wait as long as there are none."""
         self._commander.kinematics = kinematics
-        self._missing = missing
+        self._supervision.missing = missing
 
     def reset(self, *, at_once: bool = False) -> None:
         """Forget chunk, inputs and commands; the next command starts from the measured pose.
@@ -78,42 +101,38 @@ class SetpointLoop:
         An arm that moves comes to rest before. at_once: it does not, as a simulator has put it
         elsewhere. Whether it is enabled stays as it is.
         """
-        self.counts = MotionCounts()
+        self._to.counts = MotionCounts()
         if at_once or self._commander.at_rest:
             self._forget_time()
-            self._tick_ns = None
-            self.let_go()
+            self._tick_ns = self._clock_ns = None
+            self._to.let_go()
         else:
-            self._stop('reset', LoopState.WAITING)
+            self._to.stop('reset', LoopState.WAITING)
 
     def let_go(self) -> None:
         """Forget chunk and commands; the next command starts from the measured pose.
 
         For an arm that does not do what it is told, as in a dry run.
         """
-        self._commander.forget()
-        if self._enabled:
-            self._wait(_NO_CHUNK)
-        else:
-            self._status = LoopStatus(LoopState.DISABLED, self._status.reason)
+        self._to.let_go()
 
     def enable(self, enabled: bool) -> None:
         """Allow motion from the next chunk on, or brake to rest and then command nothing.
 
-        A hold goes on where it is, an arm that was disabled starts from its measured pose. Raises
-        NotReadyError where the arm must not be moved: an interlock is set, or the measured state
-        cannot be a start. It stays disabled then, with what it did before.
+        It starts from the measured state. Raises NotReadyError where the arm must not be moved: an
+        interlock is set, or it was measured where or as it cannot start; it does what it did
+        before then. An arm that was not measured yet starts once it is and stands still.
         """
-        if enabled and not self._enabled:
-            if self._interlocks:
-                raise NotReadyError('; '.join(self._interlocks.values()))
-            self._enabled = True
-            self._wait(_NO_CHUNK)
+        if enabled and not self._to.enabled:
+            self._supervision.check_interlocks()
+            if self._supervised:
+                self._supervision.check_start()
+                self._to.forget()
+            self._to.enabled = True
+            self._to.wait()
         elif not enabled:
-            self._enabled = False
-            self._stop('disabled', LoopState.DISABLED)
-            if self._commander.at_rest:
-                self._come_to_rest()
+            self._to.enabled = False
+            self._to.stop('disabled', LoopState.DISABLED)
 
     def set_interlock(self, name: str, problem: str) -> None:
         """Set a standing reason not to move, '' to clear it; name: which one.
@@ -121,36 +140,33 @@ class SetpointLoop:
         While one is set, `enable` is refused with its text. An arm that is enabled stops at once
         and has to be enabled again; clearing the interlock never resumes by itself.
         """
-        if not problem:
-            self._interlocks.pop(name, None)
-            return
-        self._interlocks[name] = problem
-        self.fault(problem)
+        if self._supervision.set_interlock(name, problem):
+            self.fault(problem)
 
     def fault(self, reason: str) -> None:
         """Stop at once, hold, and wait for `enable(True)`; an arm that is not enabled stays so."""
-        if self._enabled:
-            self._fault(reason)
-            if self._commander.at_rest:
-                self._come_to_rest()
+        self._to.fault(reason)
 
     def set_speed_scale(self, scale: float, now_ns: int) -> None:
         """Take the factor, 0..1, by which the arm's own controller slows time from now_ns on.
 
-        Such as the speed scaling of Universal Robots. Raises ObservationError on another number.
+        Such as the speed scaling of Universal Robots. It counts for controllers of trajectories;
+        positions and twists that are streamed have no time. Raises ObservationError on another
+        number.
         """
-        if not 0.0 <= scale <= 1.0:
-            raise ObservationError(f'the speed scaling is {scale}, allowed: 0 to 1')
-        self._speed_scale = scale
+        self._time.set_scale(scale, now_ns)
 
-    def update_state(self, state: RobotState) -> None:
-        """Take in the newest proprioception.
+    def update_state(self, state: RobotState, now_ns: int | None = None) -> None:
+        """Take in the newest proprioception; now_ns: the clock, where it is known.
 
-        Raises ObservationError on a state older than the last one, which is ignored.
+        Raises ObservationError on a state that is older than the last one, or stamped ahead of the
+        clock by more than its budget; it is ignored and counted.
         """
-        self._measured.add(state)
-        for stream in self._arm.inputs:
-            self._freshness.note(stream, state.stamps.get(stream, state.stamp_ns))
+        try:
+            self._supervision.add(state, now_ns)
+        except ObservationError:
+            self.counts.dropped_states += 1
+            raise
 
     def add_chunk(self, chunk: ActionChunk, now_ns: int) -> ChunkReceipt:
         """Follow `chunk` from now on, from the step that is due.
@@ -158,19 +174,28 @@ class SetpointLoop:
         Raises ActionError where it cannot be followed; what was followed before goes on.
         """
         try:
-            self._check_may_move(now_ns)
-            receipt = self._commander.take(chunk, now_ns, self._measured)
-        except (ActionError, ObservationError) as error:
+            self._decisions.check_may_move(chunk, now_ns)
+            own = replace(chunk, stamp_ns=self._own(chunk.stamp_ns))
+            receipt = self._commander.take(
+                own,
+                self._own(now_ns),
+                self._supervision.measured,
+                seen_ns=chunk.stamp_ns,
+                resting=self._decisions.resting() if self._supervised else None,
+            )
+        except RoboMambaError as error:
             self.counts.add_refusal(str(error))
             raise ActionError(str(error)) from error
-        self._status = LoopStatus(LoopState.TRACKING, '')
+        self._decisions.chunk = chunk
+        self._to.track()
         self.counts.add_seam(receipt.seam_jump_m, receipt.seam_jump_rad, receipt.seam_jump_joint)
         return receipt
 
     def withdraw_chunk(self, reason: str) -> None:
         """Brake where a chunk is followed: its sender takes it back. The next one continues."""
-        if self._status.state is LoopState.TRACKING:
-            self._stop(reason, LoopState.HOLDING)
+        if self._to.state is LoopState.TRACKING:
+            self._commander.drop_course()
+            self._to.want_chunk(reason, self._clock_ns or 0, TAKEN_BACK_S)
 
     def tick(self, now_ns: int) -> Setpoint | None:
         """Return the command for the control period that begins now; once per period.
@@ -178,19 +203,26 @@ class SetpointLoop:
         None while there is nothing safe to command: no fresh state yet, or disabled and at rest.
         Asked again for the same time it gives the same answer.
         """
-        now_ns, problem = self._commander.catch_up(now_ns)
+        stall_s = 0.0 if self._clock_ns is None else (now_ns - self._clock_ns) / NANOSECONDS
+        self._clock_ns = now_ns
+        tick_ns, problem = self._commander.catch_up(self._own(now_ns))
         if problem:
-            self._give_up(problem)
-        if self._tick_ns is not None and now_ns <= self._tick_ns:
-            if now_ns == self._tick_ns:
-                return self._setpoint
-            back_s = (self._tick_ns - now_ns) / NANOSECONDS
+            self._decisions.give_up(problem, now_ns)
+        if self._tick_ns is not None and tick_ns < self._tick_ns:
             self._forget_time()
-            if self._commander.started and self._enabled:
-                self._fault(f'the clock went back by {back_s:.3f} s')
-        self._tick_ns = now_ns
-        self._setpoint = self._advance(now_ns)
-        return self._setpoint
+            if self._commander.started:
+                self.fault(f'the clock went back by {-stall_s:.3f} s')
+        elif (
+            stall_s > _STALL_S
+            and self._supervised
+            and self._to.state in (LoopState.TRACKING, *STOPS)
+        ):
+            self.fault(f'the clock went on by {stall_s:.3f} s at once')
+        again = tick_ns == self._tick_ns
+        self._tick_ns = tick_ns
+        setpoint = self._advance(now_ns, tick_ns, moves=not again)
+        self._setpoint = setpoint
+        return setpoint
 
     def trajectory(self) -> Trajectory | None:
         """Return what controllers of trajectories are to be sent after this tick.
@@ -204,111 +236,71 @@ class SetpointLoop:
         setpoint = self._setpoint
         if setpoint is None:
             return None
-        tracking = self._status.state is LoopState.TRACKING
-        return Command(setpoint, self._measured.newest, tracking, self.trajectory())
+        trajectory = self.trajectory()
+        return Command(
+            setpoint,
+            self._supervision.measured.newest,
+            self._to.state is LoopState.TRACKING,
+            trajectory,
+            anew=self._commander.anew,
+            returning=self._to.returning,
+            time=self._time if self._foresight else ArmTime(),
+        )
 
     def preview(self, now_ns: int) -> Preview:
         """Return the poses commanded lately, those still to come, and those given up."""
-        return self._commander.preview(now_ns)
+        return self._commander.preview(self._own(now_ns))
 
     def ages_s(self, now_ns: int) -> dict[str, float]:
         """Return the age of each stream that something came from [s]."""
-        ages = {stream: self._freshness.age_s(stream, now_ns) for stream in self._arm.inputs}
+        freshness = self._supervision.freshness
+        ages = {stream: freshness.age_s(stream, now_ns) for stream in self._arm.inputs}
         return {stream: age_s for stream, age_s in ages.items() if age_s is not None}
 
-    def _advance(self, now_ns: int) -> Setpoint | None:
-        problems = self._problems(now_ns)
+    def _advance(self, now_ns: int, tick_ns: int, *, moves: bool) -> Setpoint | None:
+        """Decide at now_ns by the clock, and command the period of the arm's time at tick_ns.
+
+        moves: whether that period begins only now.
+        """
+        problems = self._supervision.problems(now_ns)
         if not self._commander.started:
             self._begin(problems)
+        if self._supervised and self._commander.started:
+            self._decisions.watch(self._own)
+        self._decisions.decide(problems, now_ns, tick_ns)
         if not self._commander.started:
             return None
-        self._decide(problems, now_ns)
-        setpoint = self._commander.step(now_ns)
+        if not moves:
+            return self._setpoint
+        setpoint = self._commander.step(tick_ns)
         self.counts.add_setpoint(self._commander.bites)
         if self._commander.trouble:
-            self._give_up(self._commander.trouble)
-        if self._status.state is LoopState.STOPPING and self._commander.at_rest:
-            self._come_to_rest()
-        # Nothing is commanded between a reset and the start from the measured pose.
-        waiting = self._status.state is LoopState.WAITING and not self._commander.started
-        return None if waiting else setpoint
+            self._decisions.give_up(self._commander.trouble, now_ns)
+        if self._to.state in STOPS and self._commander.at_rest:
+            if self._to.state is LoopState.RESETTING:
+                # Nothing is commanded between a reset and the start from the measured pose.
+                self.reset()
+                return None
+            self._to.come_to_rest()
+        return setpoint
 
     def _begin(self, problems: str) -> None:
         """Start from the measured pose, once the arm is enabled and its state can be trusted."""
-        if not self._enabled:
+        if not self._to.enabled:
             return
         try:
             if problems:
                 raise ObservationError(problems)
-            self._commander.start(self._measured.newest)
-        except ObservationError as error:
-            self._wait(str(error))
+            if self._supervised:
+                self._supervision.check_start(measured=True)
+            self._commander.start(self._supervision.measured.newest)
+        except RoboMambaError as error:
+            self._to.wait(str(error))
 
-    def _decide(self, problems: str, now_ns: int) -> None:
-        """Stop where the inputs or the chunk no longer carry the motion."""
-        if not self._enabled:
-            return
-        end_ns = self._commander.end_ns
-        if self._status.state is LoopState.WAITING:
-            self._wait(problems or _NO_CHUNK)
-        elif problems:
-            self._fault(problems)
-        elif end_ns is not None and now_ns >= end_ns:
-            late_s = (now_ns - end_ns) / NANOSECONDS
-            self._commander.run_out()
-            self._come_to_a_stop(
-                f'action_chunk ran out: its last action ended {late_s:.3f} s ago and no newer '
-                'chunk has come',
-                LoopState.HOLDING,
-            )
-
-    def _check_may_move(self, now_ns: int) -> None:
-        if not self._enabled:
-            raise ActionError(f'the arm is {self._status.state.value} ({self._status.reason})')
-        problems = self._problems(now_ns) or ('the arm is stopping for a reset' * self._resets)
-        if problems:
-            raise ActionError(problems)
-
-    def _problems(self, now_ns: int) -> str:
-        return self._missing or '; '.join(self._freshness.problems(now_ns))
-
-    def _wait(self, reason: str) -> None:
-        self._status = LoopStatus(LoopState.WAITING, reason)
-
-    def _fault(self, reason: str) -> None:
-        self._enabled = False
-        self._stop(f'{reason}; enable to move again', LoopState.HOLDING)
-
-    def _stop(self, reason: str, state_at_rest: LoopState) -> None:
-        self._commander.drop_course()
-        self._come_to_a_stop(reason, state_at_rest)
-
-    def _give_up(self, reason: str) -> None:
-        """Stop at once, as was foreseen; a stop that is under way keeps its reason."""
-        self._commander.give_up()
-        if self._status.state is LoopState.TRACKING:
-            self._come_to_a_stop(reason, LoopState.HOLDING)
-
-    def _come_to_a_stop(self, reason: str, state_at_rest: LoopState) -> None:
-        self.counts.add_stop(reason)
-        self._state_at_rest = state_at_rest
-        self._status = LoopStatus(LoopState.STOPPING, reason)
-
-    @property
-    def _resets(self) -> bool:
-        """Whether the arm comes to rest for a reset."""
-        stopping = self._status.state is LoopState.STOPPING
-        return stopping and self._state_at_rest is LoopState.WAITING
-
-    def _come_to_rest(self) -> None:
-        if self._resets:
-            self.reset()
-            return
-        self._status = LoopStatus(self._state_at_rest, self._status.reason)
-        if self._state_at_rest is LoopState.DISABLED:
-            self._commander.forget()
+    def _own(self, clock_ns: int) -> int:
+        """Return the arm's own time; that of streams is the clock's."""
+        return self._time.at(clock_ns) if self._foresight else clock_ns
 
     def _forget_time(self) -> None:
-        self._measured.clear()
+        self._supervision.clear()
         self._commander.forget_times()
-        self._freshness.clear()

@@ -10,14 +10,20 @@ class LoopState(str, Enum):
     """What the loop does with the arm.
 
     disabled: commands nothing. waiting: holds still until the first chunk. tracking: follows a
-    chunk. stopping: brakes along the way it moves. holding: at rest after a stop.
+    chunk. stopping: brakes along the way it moves. resetting: brakes, then forgets and waits.
+    holding: at rest after a stop. docs/architecture.md has the transitions.
     """
 
     DISABLED = 'disabled'
     WAITING = 'waiting'
     TRACKING = 'tracking'
     STOPPING = 'stopping'
+    RESETTING = 'resetting'
     HOLDING = 'holding'
+
+
+# The arm moves and comes to rest.
+STOPS = (LoopState.STOPPING, LoopState.RESETTING)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def run_episode(
     buffer.set_instruction(sim.instruction if instruction is None else instruction)
     inference = PolicyLoop(policy, buffer, execute_steps=execute_steps)
     # Nine tasks reach further than the arm's contract says.
-    control = SetpointLoop(replace(arm, workspace=sim.workspace))
+    control = SetpointLoop(replace(arm, workspace=sim.workspace), supervised=False)
     control.enable(True)
     pending: tuple[int, ActionChunk] | None = None
     commanded: list[Float64Array] = []

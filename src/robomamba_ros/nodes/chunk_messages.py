@@ -19,6 +19,7 @@ from trajectory_msgs.msg import (
     MultiDOFJointTrajectoryPoint,
 )
 
+from robomamba_ros.actions.plausible import LONGEST
 from robomamba_ros.data.chunk_arrays import (
     IDENTITY,
     end_effector_transforms,
@@ -39,16 +40,23 @@ from robomamba_ros.types import (
     Pose,
 )
 
+# How the second joint name of `action_chunk` says for how many steps it is to be executed.
+_EXECUTE = 'execute_steps='
+
 
 def chunk_to_messages(
     chunk: ActionChunk, frame: str
 ) -> tuple[MultiDOFJointTrajectory, JointTrajectory]:
     """Return `action_chunk` and `joint_chunk` for a chunk whose poses are in `frame`.
 
-    Point i is due at stamp + (i + 1) * dt. ee_delta: displacements since the stamp from the pose
-    commanded then, base axes. ee_pose: absolute. joint_delta: displacements since the stamp.
+    The first joint name is the action space, the second, if any, `execute_steps=N` (see
+    ActionChunk). Point i is due at stamp + (i + 1) * dt. ee_delta: displacements since the stamp
+    from the pose commanded then, base axes. ee_pose: absolute. joint_delta: displacements since
+    the stamp.
     """
     targets = MultiDOFJointTrajectory(joint_names=[chunk.space.value])
+    if chunk.execute_steps is not None:
+        targets.joint_names.append(f'{_EXECUTE}{chunk.execute_steps}')
     targets.header.stamp = time_message(chunk.stamp_ns)
     targets.header.frame_id = frame
     joint_names, positions = joint_positions(chunk)
@@ -92,13 +100,15 @@ def messages_to_chunk(targets: Any, joints: Any, frame: str) -> ActionChunk:
             f"action_chunk is in the frame '{targets.header.frame_id}', the arm's base frame is "
             f"'{frame}'"
         )
-    space = _space(list(targets.joint_names))
+    space, execute_steps = _space(list(targets.joint_names))
     horizon = len(targets.points)
     if horizon == 0 or len(joints.points) != horizon:
         raise ActionError(
             f'action_chunk has {horizon} points and joint_chunk {len(joints.points)}; both need '
             'the same number, at least one'
         )
+    if horizon > LONGEST:
+        raise ActionError(f'action_chunk has {horizon} points, {LONGEST} are allowed')
     dt_ns = nanoseconds(targets.points[0].time_from_start)
     for i, point in enumerate(targets.points):
         if nanoseconds(point.time_from_start) != (i + 1) * dt_ns:
@@ -115,8 +125,10 @@ def messages_to_chunk(targets: Any, joints: Any, frame: str) -> ActionChunk:
     for name, values in zip(joints.joint_names, _read_positions(joints).T, strict=True):
         differs = space is ActionSpace.JOINT_DELTA and name != GRIPPER_NAME
         columns[name] = np.diff(values, prepend=0.0) if differs else values
+    if not columns:
+        raise ActionError(f'action_chunk of {space.value} needs channels in joint_chunk, got none')
     actions = np.stack(list(columns.values()), axis=1).astype(np.float32)
-    return ActionChunk(stamp_ns, dt_ns, actions, space, tuple(columns))
+    return ActionChunk(stamp_ns, dt_ns, actions, space, tuple(columns), execute_steps)
 
 
 def predicted_path(chunk: ActionChunk, anchor: Pose, frame: str) -> Path:
@@ -176,14 +188,15 @@ def _transform_message(values: Float64Array) -> Transform:
     )
 
 
-def _space(names: list[str]) -> ActionSpace:
-    if len(names) != 1:
+def _space(names: list[str]) -> tuple[ActionSpace, int | None]:
+    steps = names[1].removeprefix(_EXECUTE) if len(names) == 2 else ''
+    if len(names) != 1 and not (steps.isdecimal() and int(steps) > 0):
         raise ActionError(
-            f'action_chunk needs one joint name, the action space, got {len(names)}: '
-            f'{", ".join(names)}'
+            f"action_chunk needs one joint name, the action space, and may have '{_EXECUTE}N', got "
+            f'{len(names)}: {", ".join(names)}'
         )
     try:
-        return ActionSpace(names[0])
+        return ActionSpace(names[0]), int(steps) if steps else None
     except ValueError:
         valid = [space.value for space in ActionSpace]
         raise ActionError(unknown_name('action space', names[0], valid)) from None

@@ -15,6 +15,7 @@ from robomamba_ros.control.lockstep import LockstepGate
 from robomamba_ros.control.metrics import LatencyWindow
 from robomamba_ros.control.senders import sends_trajectories
 from robomamba_ros.control.setpoint_loop import LoopState, SetpointLoop
+from robomamba_ros.control.status import STOPS
 from robomamba_ros.errors import ActionError, ConfigError
 from robomamba_ros.nodes.chunk_input import ChunkInput
 from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_values
@@ -55,7 +56,12 @@ class ControllerNode(ManagedNode):
         blending = Blending(parameters['crossfade_steps'], decay if decay >= 0.0 else None)
         self._dry_run = parameters['dry_run']
         foresight = sends_trajectories(arm) and not self._dry_run
-        self._loop = SetpointLoop(arm, blending=blending, foresight=foresight)
+        self._loop = SetpointLoop(
+            arm,
+            blending=blending,
+            foresight=foresight,
+            supervised=not self._dry_run and mode != 'lockstep',
+        )
         self._enabled = False
         self._setpoints = 0
         self._clear_measurements()
@@ -115,7 +121,7 @@ class ControllerNode(ManagedNode):
         return (
             not self._configured
             or self._gate is not None
-            or (self._loop.status.state is not LoopState.STOPPING and self._outputs.at_rest)
+            or (self._loop.status.state not in STOPS and self._outputs.at_rest)
         )
 
     def _clear_measurements(self) -> None:
@@ -128,7 +134,7 @@ class ControllerNode(ManagedNode):
         if state.stamp_ns != self._state_ns:
             self._state_ns = state.stamp_ns
             self._state_received_s = time.monotonic()
-        self._loop.update_state(state)
+        self._loop.update_state(state, None if self._gate else self._now_ns())
         if self._gate is not None:
             self._gate.add_state(state.stamp_ns)
             self._step_in_lockstep()
@@ -192,7 +198,7 @@ class ControllerNode(ManagedNode):
     def report(self) -> Report:
         """Return state, reason, rates, ages and latencies."""
         status = self._loop.status
-        bad = status.state in (LoopState.STOPPING, LoopState.HOLDING)
+        bad = status.state in (*STOPS, LoopState.HOLDING)
         values: dict[str, object] = {'state': status.state.value, 'reason': status.reason}
         for name, count in self._counts().items():
             values |= {f'{name}_count': count, f'{name}_rate_hz': self._rates[name].read(count)}

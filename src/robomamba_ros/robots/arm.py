@@ -20,6 +20,7 @@ from robomamba_ros.robots.arm_sections import (
     CARTESIAN_KEYS,
     FRAME,
     INTERLOCK_KEYS,
+    JOINT_KEYS,
     JOINT_STATES,
     NAME,
     OUTPUT_KEYS,
@@ -28,11 +29,13 @@ from robomamba_ros.robots.arm_sections import (
     read_cartesian,
     read_inputs,
     read_interlock,
+    read_joint,
     read_output,
     read_speed_scaling,
     read_urdf,
     read_workspace,
 )
+from robomamba_ros.robots.following import FollowingLimits, read_following
 from robomamba_ros.robots.parts import (
     PARTS,
     POSE_KINDS,
@@ -84,6 +87,7 @@ class ArmContract:
     interlocks: tuple[Interlock, ...] = ()
     speed_scaling: SpeedScaling | None = None
     max_camera_skew_s: float = MAX_CAMERA_SKEW_S
+    following: FollowingLimits = field(default_factory=FollowingLimits)
 
     @property
     def period_ns(self) -> int:
@@ -140,7 +144,7 @@ def load_arm(name_or_path: str) -> ArmContract:
 
 def _read_arm(document: object, folder: Path, errors: list[str]) -> ArmContract:
     keys = 'name frames control_rate_hz joints cameras inputs cartesian workspace outputs'
-    optional = ('urdf', 'gripper', 'interlocks', 'speed_scaling', 'max_camera_skew_s')
+    optional = ('urdf', 'gripper', 'interlocks', 'speed_scaling', 'max_camera_skew_s', 'following')
     root = Section(document, '', errors, keys.split(), optional)
     frames = root.section('frames', ('base', 'end_effector'))
     inputs = read_inputs(root)
@@ -151,7 +155,7 @@ def _read_arm(document: object, folder: Path, errors: list[str]) -> ArmContract:
         ee_frame=frames.text('end_effector', *FRAME).lstrip('/'),
         urdf=read_urdf(root, folder) if root.has('urdf') else None,
         control_rate_hz=root.within('control_rate_hz', ranges.CONTROL_RATE),
-        joints=tuple(_read_joint(joint) for joint in root.sections('joints', *_JOINT_KEYS)),
+        joints=tuple(read_joint(joint) for joint in root.sections('joints', *JOINT_KEYS)),
         gripper=_read_gripper(root.section('gripper', _GRIPPER_KEYS))
         if root.has('gripper')
         else None,
@@ -169,6 +173,7 @@ def _read_arm(document: object, folder: Path, errors: list[str]) -> ArmContract:
         max_camera_skew_s=root.positive('max_camera_skew_s', 's')
         if root.has('max_camera_skew_s')
         else MAX_CAMERA_SKEW_S,
+        following=read_following(root),
     )
     _check_together(arm, root)
     return arm
@@ -208,33 +213,6 @@ def _check_together(arm: ArmContract, root: Section) -> None:
     if 'ee_pose' not in arm.inputs and arm.urdf is None:
         allowed = 'a topic, or else `urdf`, from which the pose is computed'
         root.error('inputs.ee_pose', 'nothing', allowed)
-
-
-_JOINT_KEYS = (('name', 'position', 'velocity', 'acceleration'), ('part', 'jerk', 'rest'))
-
-
-def _read_joint(joint: Section) -> Joint:
-    lower, upper = joint.numbers('position', 2, infinite=True, within=ranges.POSITION)
-    velocity = joint.within('velocity', ranges.VELOCITY)
-    acceleration = joint.within('acceleration', ranges.ACCELERATION)
-    jerk = joint.within('jerk', ranges.JERK) if joint.has('jerk') else None
-    ranges.check_stop(joint, '', velocity, acceleration, jerk)
-    if lower >= upper and joint.clean:
-        joint.error('position', str([lower, upper]), '[lower, upper] with lower < upper')
-    rest = joint.number('rest') if joint.has('rest') else None
-    if rest is None and np.isfinite([lower, upper]).all():
-        rest = (lower + upper) / 2.0
-    elif rest is not None and joint.clean and not lower <= rest <= upper:
-        joint.error('rest', str(rest), f'within position {[lower, upper]}')
-    return Joint(
-        joint.text('name', *NAME),
-        joint.choice('part', PARTS) if joint.has('part') else 'arm',
-        (lower, upper),
-        velocity,
-        acceleration,
-        jerk,
-        rest,
-    )
 
 
 _GRIPPER_KEYS = ('joint', 'open_position', 'closed_position')

@@ -14,8 +14,10 @@ from robomamba_ros.robots import ranges
 from robomamba_ros.robots.parts import (
     ACTIONS,
     OUTPUT_KINDS,
+    PARTS,
     CartesianLimits,
     Interlock,
+    Joint,
     Output,
     SpeedScaling,
     UrdfSource,
@@ -50,6 +52,38 @@ def read_urdf(root: Section, folder: Path) -> UrdfSource:
         return UrdfSource(None, None)
     file = section.text('file', 'a path, from the folder of this contract, or a package:// address')
     return UrdfSource(file if file.startswith('package://') else str(folder / file), None)
+
+
+JOINT_KEYS = (
+    ('name', 'position', 'velocity', 'acceleration'),
+    ('part', 'jerk', 'rest', 'following'),
+)
+
+
+def read_joint(joint: Section) -> Joint:
+    """Return a joint and its limits."""
+    lower, upper = joint.numbers('position', 2, infinite=True, within=ranges.POSITION)
+    velocity = joint.within('velocity', ranges.VELOCITY)
+    acceleration = joint.within('acceleration', ranges.ACCELERATION)
+    jerk = joint.within('jerk', ranges.JERK) if joint.has('jerk') else None
+    ranges.check_stop(joint, '', velocity, acceleration, jerk)
+    if lower >= upper and joint.clean:
+        joint.error('position', str([lower, upper]), '[lower, upper] with lower < upper')
+    rest = joint.number('rest') if joint.has('rest') else None
+    if rest is None and np.isfinite([lower, upper]).all():
+        rest = (lower + upper) / 2.0
+    elif rest is not None and joint.clean and not lower <= rest <= upper:
+        joint.error('rest', str(rest), f'within position {[lower, upper]}')
+    return Joint(
+        joint.text('name', *NAME),
+        joint.choice('part', PARTS) if joint.has('part') else 'arm',
+        (lower, upper),
+        velocity,
+        acceleration,
+        jerk,
+        rest,
+        joint.positive('following', 'rad or m') if joint.has('following') else None,
+    )
 
 
 CARTESIAN_KEYS = (tuple(ranges.SPEEDS), tuple(ranges.JERKS))

@@ -5,6 +5,7 @@ Knows nothing about YAML, ROS or policies; robots/arm.py reads these from a file
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,8 @@ class Joint:
     """One joint and its limits [rad or m, and per s, s^2, s^3]; `jerk` None is no limit.
 
     part: one of PARTS. position: (lower, upper), infinite where the joint has no end. rest: where
-    a redundant arm prefers the joint to be, None for no preference.
+    a redundant arm prefers the joint to be, None for no preference. following: how far it
+    may be from its commands [rad or m], None for what is derived from its velocity.
     """
 
     name: str
@@ -27,6 +29,12 @@ class Joint:
     acceleration: float
     jerk: float | None
     rest: float | None
+    following: float | None = None
+
+    @property
+    def endless(self) -> bool:
+        """Whether the joint has no end."""
+        return not np.isfinite(self.position).any()
 
 
 @dataclass(frozen=True)
@@ -167,6 +175,22 @@ class UrdfSource:
 
     file: str | None
     topic: str | None
+
+
+def wraps(joints: Sequence[Joint]) -> Float64Array:
+    """Return 1 for each joint that is where it was after a whole turn, 0 for every other (n,).
+
+    Those are joints without an end; of a base, the third, which turns.
+    """
+    base = [joint.name for joint in joints if joint.part == 'base']
+    return np.array([float(j.endless and j.name not in base[:2]) for j in joints])
+
+
+def nearest_turn(
+    joints: Float64Array, reference: Float64Array, turning: Float64Array
+) -> Float64Array:
+    """Return joints (n,), as near to `reference` as whole turns of the `turning` ones (1) allow."""
+    return joints + turning * 2.0 * np.pi * np.round((reference - joints) / (2.0 * np.pi))
 
 
 # The parts that joints belong to; the gripper has a section of its own.

@@ -88,7 +88,7 @@ class Replay:
         self._buffer = observation_buffer(spec, arm)
         self._policy = _Watched(policy, stopwatch)
         self._inference = PolicyLoop(self._policy, self._buffer, execute_steps=self.execute_steps)
-        self._control = SetpointLoop(arm, kinematics=self._inputs.kinematics)
+        self._control = SetpointLoop(arm, kinematics=self._inputs.kinematics, supervised=False)
         needed = {camera.name for camera in spec.cameras}
         self.budgets_s = {
             **arm.budgets_s,

@@ -1,0 +1,47 @@
+"""The time of an arm whose controller slows it down: the integral of its speed scaling.
+
+A controller that scales adds period * scaling to the time of its trajectory in each update. What
+is planned in that time stays with the arm at 50 % and through a pause. Reads no clock.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from robomamba_ros.errors import ObservationError
+from robomamba_ros.types import NANOSECONDS
+
+# How long past changes are remembered [ns].
+_SPAN_NS = 10 * NANOSECONDS
+
+
+class ArmTime:
+    """Maps the clock to the arm's own time, both in nanoseconds; the same until it is scaled."""
+
+    def __init__(self) -> None:
+        # From which time on, the arm's time there, and the scale since.
+        self._changes: list[tuple[int, int, float]] = [(0, 0, 1.0)]
+
+    def set_scale(self, scale: float, now_ns: int) -> None:
+        """Slow the arm's time to `scale`, 0..1, from now_ns on.
+
+        Raises ObservationError on another number. A change in the past counts from the last one.
+        """
+        if not 0.0 <= scale <= 1.0:
+            raise ObservationError(f'the speed scaling is {scale}, allowed: 0 to 1')
+        if scale == self._changes[-1][2]:
+            return
+        now_ns = max(now_ns, self._changes[-1][0])
+        self._changes.append((now_ns, self.at(now_ns), scale))
+        while len(self._changes) > 1 and self._changes[1][0] < now_ns - _SPAN_NS:
+            self._changes.pop(0)
+
+    def at(self, clock_ns: int) -> int:
+        """Return the arm's time at a time of the clock."""
+        index = bisect_right(self._changes, clock_ns, key=lambda change: change[0])
+        since_ns, arm_ns, scale = self._changes[max(index - 1, 0)]
+        return (
+            arm_ns + round((clock_ns - since_ns) * scale)
+            if scale != 1.0
+            else (arm_ns + clock_ns - since_ns)
+        )
