@@ -244,6 +244,8 @@ def test_a_stop_sends_the_way_to_rest_at_once(stop):
         bench.tick()
     else:
         bench.fresh = False
+        bench.tick(9)
+        sent = len(bench.sent)
         bench.tick_until(LoopState.STOPPING)
     assert len(bench.sent) == sent + 1
     sent_ns, braking = bench.sent[-1]

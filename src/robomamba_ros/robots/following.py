@@ -14,11 +14,11 @@ from robomamba_ros.robots.parts import CartesianLimits, Joint
 from robomamba_ros.sections import Section
 from robomamba_ros.types import Float64Array
 
-# How long an arm may be behind: three time constants of a lag of 100 ms [s].
-LAG_S = 0.3
+# How long an arm may be behind [s]: a lag of 100 ms leaves a tenth of itself after that.
+LAG_S = 0.25
 # What is allowed beyond the lag, as a time at the limit of velocity [s]. A base, whose odometry
 # slips, and poses, which add up the errors of all joints, get more.
-_JOINT_S, _BASE_S, _POSE_S = 0.03, 0.25, 0.1
+_JOINT_S, _BASE_S, _POSE_S = 0.02, 0.25, 0.05
 
 
 @dataclass(frozen=True)
