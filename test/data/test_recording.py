@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import yaml
 from full_disk import disk_of
 
 from robomamba_ros.data.bags.definitions import find_definition
+from robomamba_ros.data.bags.distributions import ros_distro
 from robomamba_ros.data.bags.reader import Bag
 from robomamba_ros.data.bags.recording import FLUSH_NS, Recording, RecordingThread
 from robomamba_ros.data.bags.records import Offer, Record
@@ -67,6 +69,82 @@ def test_what_is_recorded_is_read_with_what_its_publishers_offered(
     ]
 
 
+# What each distribution's rosbag2 encodes, and all of it decodes: rosbag2_storage/yaml.hpp.
+BAG_KEYS = {
+    *('version', 'storage_identifier', 'duration', 'starting_time', 'message_count', 'files'),
+    *('topics_with_message_count', 'compression_format', 'compression_mode'),
+    'relative_file_paths',
+}
+TOPIC_KEYS = {'name', 'type', 'serialization_format', 'offered_qos_profiles'}
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+@pytest.mark.parametrize(
+    ('distro', 'version', 'more', 'more_of_topics'),
+    [
+        ('humble', 5, set(), set()),
+        ('iron', 7, {'custom_data'}, {'type_description_hash'}),
+        ('jazzy', 9, {'custom_data', 'ros_distro'}, {'type_description_hash'}),
+        ('kilted', 9, {'custom_data', 'ros_distro'}, {'type_description_hash'}),
+    ],
+)
+def test_a_bag_is_as_the_rosbag2_of_the_distribution_writes_it(
+    tmp_path: Path,
+    storage: str,
+    distro: str,
+    version: int,
+    more: set[str],
+    more_of_topics: set[str],
+) -> None:
+    recording = Recording(tmp_path / 'bag', storage, distro)
+    recording.add_topic('/text', STRING, find_definition(STRING), OFFERS)
+    recording.add_topic('/none', STRING, find_definition(STRING), ())
+    recording.write(text(0))
+    recording.close()
+    assert {path.name for path in (tmp_path / 'bag').iterdir()} == {
+        'metadata.yaml',
+        f'bag.{"mcap" if storage == "mcap" else "db3"}',
+    }
+    written = (tmp_path / 'bag' / 'metadata.yaml').read_text()
+    info = yaml.safe_load(written)['rosbag2_bagfile_information']
+    assert (info['version'], set(info)) == (version, BAG_KEYS | more)
+    assert info.get('ros_distro', distro) == distro
+    assert info.get('custom_data', {}) == {}
+    topics = {
+        t['topic_metadata']['name']: t['topic_metadata'] for t in info['topics_with_message_count']
+    }
+    assert all(set(topic) == TOPIC_KEYS | more_of_topics for topic in topics.values())
+    offered, none = (topics[name]['offered_qos_profiles'] for name in ('/text', '/none'))
+    if version < 9:
+        assert (isinstance(offered, str), none) == (True, '')
+        offered = yaml.safe_load(offered)
+        # rmw_qos_durability_policy_t, rmw_qos_reliability_policy_t
+        assert [offer['durability'] for offer in offered] == [1, 2]
+        assert [offer['reliability'] for offer in offered] == [1, 2]
+    else:
+        assert (offered[0]['durability'], none) == ('transient_local', [])
+    # The storage keeps the same for `ros2 bag reindex`.
+    content = (tmp_path / 'bag' / info['relative_file_paths'][0]).read_bytes()
+    assert re.search(rf'\bversion: {version}\b'.encode(), content)
+    assert (b'ros_distro: rosbags' in content, 'rosbags' in written) == (False, False)
+    with Bag(tmp_path / 'bag') as bag:
+        assert (bag.topics['/text'].offers, bag.warnings) == (OFFERS, [])
+
+
+def test_a_bag_is_for_the_running_distribution_else_for_jazzy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('ROS_DISTRO', 'iron')
+    assert ros_distro() == 'iron'
+    assert ros_distro('humble') == 'humble'
+    for unknown in ('', 'newest'):
+        monkeypatch.setenv('ROS_DISTRO', unknown)
+        assert ros_distro() == 'jazzy'
+    with pytest.raises(DataError, match=r"'jazy'.*Did you mean 'jazzy'"):
+        RecordingThread(tmp_path / 'bag', 'mcap', 1 << 20, 'jazy')
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize('storage', STORAGES)
 def test_a_killed_recording_is_read_as_far_as_it_was_flushed(tmp_path: Path, storage: str) -> None:
     recording = Recording(tmp_path / 'bag', storage)
@@ -80,7 +158,7 @@ def test_a_killed_recording_is_read_as_far_as_it_was_flushed(tmp_path: Path, sto
     recording.close()
     numbers, warnings = found(tmp_path / 'killed')
     assert numbers == [0, 1, 2, 3, 4]
-    assert 'metadata.yaml is missing: the recording was not closed' in warnings
+    assert 'metadata.yaml is missing: it was not closed' in warnings
     assert found(tmp_path / 'bag') == ([0, 1, 2, 3, 4, 5], '')
 
 

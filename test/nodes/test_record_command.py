@@ -93,7 +93,7 @@ def test_a_killed_recorder_leaves_what_it_had_written(start, peer, tmp_path, sto
     process.wait()
     after, warnings = numbers(tmp_path / 'bag')
     assert after[:300] == list(range(300))
-    assert 'metadata.yaml is missing: the recording was not closed' in ' '.join(warnings)
+    assert 'metadata.yaml is missing: it was not closed' in ' '.join(warnings)
 
 
 def test_a_duration_ends_it(start, peer, tmp_path) -> None:

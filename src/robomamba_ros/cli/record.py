@@ -40,6 +40,13 @@ def add_parser(subparsers: Any) -> None:
         '--storage', choices=('mcap', 'sqlite3'), default='mcap', help='(%(default)s)'
     )
     parser.add_argument(
+        '--ros-distro',
+        default='',
+        metavar='NAME',
+        help='whose rosbag2 is to read the bag: humble, iron, jazzy, kilted, .. (that of the '
+        'environment, else jazzy)',
+    )
+    parser.add_argument(
         '--buffer',
         type=int,
         default=256,
@@ -72,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    recording = RecordingThread(folder, args.storage, args.buffer << 20)
+    recording = RecordingThread(folder, args.storage, args.buffer << 20, args.ros_distro)
     try:
         missing = _record(recording, topics, args.namespace, args.duration, stop)
     finally:

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rosbags.interfaces import (
     Connection,
@@ -28,6 +28,7 @@ from rosbags.rosbag2.storage_mcap import McapWriter
 from rosbags.rosbag2.storage_sqlite3 import Sqlite3Writer
 
 from robomamba_ros.data.bags.definitions import Definition
+from robomamba_ros.data.bags.distributions import VERSIONS, dressed, layout, ros_distro
 from robomamba_ros.data.bags.records import Offer, Record
 from robomamba_ros.errors import DataError, unknown_name
 from robomamba_ros.types import NANOSECONDS
@@ -41,17 +42,21 @@ FLUSH_NS = int(FLUSH_S * NANOSECONDS)
 class Recording:
     """A bag to be, used by one thread; raises DataError where it cannot be written.
 
-    written, bytes: how much was taken so far.
+    distro: whose rosbag2 is to read it; '' takes that of the environment, see ros_distro. written,
+    bytes: how much was taken so far.
     """
 
-    def __init__(self, folder: Path, storage: str) -> None:
+    def __init__(self, folder: Path, storage: str, distro: str = '') -> None:
         self.folder = folder
+        self._distro = ros_distro(distro)
         self.written = self.bytes = 0
         self._flushed, self._flushed_ns = 0, 0
         self._connections: dict[str, Connection] = {}
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = Writer(folder, version=9, storage_plugin=STORAGES[storage])
+            self._writer = Writer(
+                folder, version=layout(self._distro), storage_plugin=STORAGES[storage]
+            )
             self._writer.open()
         except (OSError, sqlite3.Error) as error:
             raise self._failure(error) from error
@@ -99,8 +104,17 @@ class Recording:
 
     def close(self) -> None:
         """Write index and metadata.yaml: the bag is whole."""
+        storage = self._writer.storage
+        assert storage is not None
         try:
+            # The storage has the metadata too, for `ros2 bag reindex`.
+            dress: Any = _Dressed(storage, self._distro)
+            self._writer.storage = dress
             self._writer.close()
+            path = self._writer.metapath
+            made = path.with_suffix('.yaml.made')
+            made.write_text(dressed(path.read_text('utf8'), self._distro) + '\n', 'utf8')
+            made.replace(path)
         except (OSError, sqlite3.Error) as error:
             raise self._failure(error) from error
 
@@ -125,7 +139,8 @@ class RecordingThread:
     goes on; nothing is taken after it.
     """
 
-    def __init__(self, folder: Path, storage: str, capacity: int) -> None:
+    def __init__(self, folder: Path, storage: str, capacity: int, distro: str = '') -> None:
+        self._distro = ros_distro(distro)
         if storage not in STORAGES:
             raise DataError(unknown_name('storage', storage, STORAGES))
         if folder.exists():
@@ -169,7 +184,7 @@ class RecordingThread:
 
     def _run(self) -> None:
         try:
-            recording = Recording(self._folder, self._storage)
+            recording = Recording(self._folder, self._storage, self._distro)
         except DataError as error:
             self.failure = str(error)
             return
@@ -196,6 +211,18 @@ class RecordingThread:
             else:
                 recording.add_topic(*each)
             self.written, self.bytes = recording.written, recording.bytes
+
+
+class _Dressed:
+    """A storage that is closed with the metadata of a distribution."""
+
+    def __init__(self, storage: Any, distro: str) -> None:
+        self._storage = storage
+        self._distro = distro
+        self.path: Path = storage.path
+
+    def close(self, _: int, metadata: str) -> None:
+        self._storage.close(VERSIONS[self._distro], dressed(metadata, self._distro))
 
 
 class _Announced(NamedTuple):
