@@ -46,6 +46,9 @@ def contract(
     document['inputs'] = inputs
     for joint in document['joints']:
         joint.setdefault('jerk', 50.0)
+        # This robot stays where the test puts it, whatever it is told.
+        joint.setdefault('following', 100.0)
+    document.setdefault('following', {'position': 100.0, 'rotation': 10.0})
     head = (
         '<joint name="pan" type="revolute"><parent link="root"/><child link="pan_link"/>'
         '<axis xyz="0 0 1"/><limit lower="-1" upper="1" velocity="1" effort="1"/></joint>'
