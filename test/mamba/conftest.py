@@ -16,12 +16,14 @@ CUDA = torch.cuda.is_available()
 class Backend:
     """A backend on its device, for tensors of the CPU: results and gradients come back there.
 
-    `wide` is a number of channels that fills more than one of its blocks.
+    `wide` is a number of channels that fills more than one of its blocks, `long` a number of steps
+    that fills many of its stretches of time; an interpreter takes 30 ms a step.
     """
 
     name: str
     device: str
     wide: int
+    long: int = 500
 
     def selective_scan(self, **inputs):
         return self._run(selective_scan, inputs)
@@ -68,7 +70,7 @@ if CUDA and 'mamba_ssm' not in available_backends('cuda'):
     params=[
         param(Backend('reference', 'cpu', 33), ''),
         param(Backend('cpu', 'cpu', 257), NO_NUMBA),
-        param(Backend('triton', 'cuda' if CUDA else 'cpu', 33), NO_TRITON),
+        param(Backend('triton', 'cuda' if CUDA else 'cpu', 33, 500 if CUDA else 70), NO_TRITON),
         param(Backend('mamba_ssm', 'cuda', 33), NO_MAMBA_SSM),
     ],
 )
