@@ -11,7 +11,10 @@ VERSION = re.search(
     r"__version__ = '([^']+)'", (HERE / 'src' / NAME / '__init__.py').read_text()
 ).group(1)
 
+# The decoder that tells damage in a JPEG, beside OpenCV, which draws over it.
+JPEG = 'simplejpeg>=1.7,<2'
 POLICY = [
+    JPEG,
     'torch>=2.4,<3',
     'safetensors>=0.4,<1',
     'tokenizers>=0.20,<1',
@@ -23,7 +26,7 @@ VLM = [*POLICY, 'transformers>=5,<6']
 CUDA = [*POLICY, 'triton>=3.6,<4']
 # xacro expands what makers publish; where it is missing, the error names the remedy.
 KINEMATICS = ['pin>=3,<5', 'xacro>=2.1,<3']
-BAGS = ['rosbags>=0.11.9,<0.12', 'tqdm>=4.66,<5']
+BAGS = ['rosbags>=0.11.9,<0.12', 'tqdm>=4.66,<5', JPEG]
 LEROBOT = ['pyarrow>=17,<27', 'av>=15,<19', 'opencv-python-headless>=4.9,<6', 'tqdm>=4.66,<5']
 SIM = ['mujoco>=3.2,<4', 'metaworld>=3,<4', 'opencv-python-headless>=4.9,<6']
 TRAIN = [*POLICY, *SIM, 'tqdm>=4.66,<5', 'tensorboard>=2.16,<3']

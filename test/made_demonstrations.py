@@ -34,7 +34,7 @@ state_names: [ee_x]
 action_space: ee_delta
 action_names: [ee_dx]
 horizon: 50
-dt_ns: 1
+dt_ns: 50000000
 execute_steps: 2
 vision: {keypoints: {image_size: 32, keypoints: 4}}
 language: {vocabulary: 300, length: 16}

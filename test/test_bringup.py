@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from robomamba_ros.bringup import (
+    STAND_IN_BUDGETS,
     BagOptions,
     PolicyOptions,
     SimOptions,
@@ -53,6 +54,7 @@ def test_a_policy_graph_is_a_policy_and_a_controller(checkpoint: str) -> None:
         'mode': 'realtime',
         'execute_steps': 7,
         'use_sim_time': False,
+        'budget_factor': 1.0,
         'checkpoint': checkpoint,
         'device': 'cpu',
         'dtype': 'auto',
@@ -86,6 +88,8 @@ def test_a_sim_graph_fits_the_simulation_to_the_policy(checkpoint: str) -> None:
     assert (sim.parameters['task'], sim.parameters['seed']) == ('push', 4)
     assert controller.parameters['enabled'] is True
     assert controller.parameters['use_sim_time'] is policy.parameters['use_sim_time'] is True
+    factors = {spec.parameters['budget_factor'] for spec in (controller, policy)}
+    assert factors == {STAND_IN_BUDGETS}
 
 
 def test_simulations_side_by_side_have_a_time_each() -> None:
@@ -122,6 +126,8 @@ def test_every_topic_of_a_contract_is_mapped() -> None:
 @pytest.mark.parametrize(('arm', 'gripper'), [('franka_fr3', 'joint_state'), ('hsr', 'contract')])
 def test_a_fake_arm_has_topics_for_everything(arm: str, gripper: str) -> None:
     fake, controller, policy = fake_graph(PolicyOptions('hold', arm=arm, namespace='left'))
+    factors = {spec.parameters['budget_factor'] for spec in (controller, policy)}
+    assert factors == {STAND_IN_BUDGETS}
     assert (fake.executable, fake.parameters['arm']) == ('fake_arm_node', arm)
     assert {spec.namespace for spec in (fake, controller, policy)} == {'left'}
     assert fake.remappings == controller.remappings

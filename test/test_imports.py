@@ -23,7 +23,8 @@ SOURCE = Path(__file__).parents[1] / 'src'
 # Lowest floor first. A part imports from floors below its own, and from itself.
 FLOORS = (
     ('errors', 'files'),
-    ('types', 'documents', 'sections', 'weights', 'memory', 'machine', 'logs', 'processes'),
+    ('documents',),
+    ('types', 'sections', 'weights', 'memory', 'machine', 'logs', 'processes'),
     ('measuring',),
     ('resources', 'spatial', 'mamba', 'vision', 'language'),
     ('policies', 'robots'),
@@ -59,6 +60,7 @@ ONE_PLACE = {
     'gymnasium': 'simulation',
     'pinocchio': 'robots.kinematics',
     'xacro': 'robots.urdf_text',
+    'simplejpeg': 'data.compressed_images',
     'launch': 'launching',
     'launch_ros': 'launching',
     'tf2_ros': 'nodes',

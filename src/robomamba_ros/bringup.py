@@ -17,6 +17,10 @@ from robomamba_ros.resources import checkpoint_directory, share_directory
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.types import MODES
 
+# A stand-in shares the machine with the nodes it is driven by, and moves nothing: an input may be
+# this many times as late as on the arm itself.
+STAND_IN_BUDGETS = 10.0
+
 # Topics of policy and controller that a recording may hold too.
 PUBLISHED = (
     'action_chunk',
@@ -53,7 +57,8 @@ class PolicyOptions:
 
     checkpoint: directory, or name in models/. arm: name in config/arms or path. load: how the
     policy runs. execute_steps: 0 means as the policy was evaluated. enabled: whether the arm moves
-    without waiting for ~/enable. use_sim_time: whether time comes from the topic /clock. The
+    without waiting for ~/enable. use_sim_time: whether time comes from the topic /clock.
+    budget_factor: multiplies the budgets of the arm's inputs; the graphs of a stand-in set it. The
     others: parameters of the nodes.
     """
 
@@ -71,6 +76,7 @@ class PolicyOptions:
     enabled: bool = False
     use_sim_time: bool = False
     namespace: str = ''
+    budget_factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ def fake_graph(options: PolicyOptions, disagree: str = '') -> tuple[NodeSpec, ..
     gripper = arm.output('gripper')
     if gripper is not None and gripper.action:
         options = replace(options, gripper_output='joint_state')
-    policy, controller = policy_graph(options)
+    policy, controller = policy_graph(replace(options, budget_factor=STAND_IN_BUDGETS))
     parameters: dict[str, Any] = {'arm': options.arm, 'use_sim_time': options.use_sim_time}
     for camera in _cameras(options)[:1]:
         parameters |= {'camera_width': camera['width'], 'camera_height': camera['height']}
@@ -134,7 +140,9 @@ def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
             'a dry run sends no commands, and in lockstep simulated time waits for them; '
             'use mode realtime'
         )
-    policy, controller = _policy_and_controller(replace(options, use_sim_time=True))
+    policy, controller = _policy_and_controller(
+        replace(options, use_sim_time=True, budget_factor=STAND_IN_BUDGETS)
+    )
     parameters = {
         'arm': options.arm,
         'mode': options.mode,
@@ -224,6 +232,7 @@ def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
         'mode': options.mode,
         'execute_steps': steps,
         'use_sim_time': options.use_sim_time,
+        'budget_factor': options.budget_factor,
     }
     policy = {
         'checkpoint': str(directory),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 MEGABYTE = 1 << 20
@@ -42,3 +42,15 @@ def written_whole(path: Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def all_written_whole(folder: Path, *names: str) -> Iterator[tuple[Path, ...]]:
+    """Give a path to write to for each of `names` in a folder, which is made; as `written_whole`.
+
+    No file takes its place before all are written: a disk that is full while one is written leaves
+    a folder as it was.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as files:
+        yield tuple(files.enter_context(written_whole(folder / name)) for name in names)

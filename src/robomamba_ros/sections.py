@@ -158,6 +158,17 @@ class Section:
         stand_in = max(allowed.lower, min(1.0, allowed.upper))
         return self._read(key, f'a number {allowed.bounds}', convert, stand_in)
 
+    def within_each(self, key: str, allowed: Range) -> dict[str, float]:
+        """Return the numbers of a range under `key`, by their names."""
+        value = self._values.get(key)
+        names = tuple(map(str, value)) if isinstance(value, Mapping) else ()
+        if isinstance(value, Mapping) and len(names) > _ENTRIES:
+            self.error(key, f'{len(names)} entries', f'at most {_ENTRIES}')
+            return {}
+        section = self.section(key, (), names)
+        self.clean &= section.clean
+        return {name: section.within(name, allowed) for name in names}
+
     def numbers(
         self, key: str, length: int, *, infinite: bool = False, within: Range | None = None
     ) -> list[float]:

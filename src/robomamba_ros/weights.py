@@ -6,8 +6,8 @@ about particular models.
 
 from __future__ import annotations
 
-import json
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +19,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from robomamba_ros import documents
 from robomamba_ros.errors import CheckpointError
 
 WEIGHTS, INDEX, PICKLE = 'model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin'
+# Of an index of thousands of tensors. How many times its size weights may unpack to: packed floats
+# are hardly smaller. How many problems are told.
+JSON_MEGABYTES, UNPACKED, PROBLEMS = 16, 20, 50
 
 
 # Methods that must do what they say: initialisers draw until they like what they drew.
@@ -54,8 +58,16 @@ def uninitialised() -> Iterator[None]:
     but imports torch's compiler, and with it triton where that is installed: seconds, and a crash
     in a process that has loaded Mesa's LLVM to render in software.
     """
-    with _WriteNothing():
-        yield
+    try:
+        with _WriteNothing():
+            yield
+    except (RuntimeError, MemoryError, TypeError) as error:
+        # torch says it in three ways: no memory, no such size, no such number.
+        reason = str(error).partition('\n')[0][:160]
+        raise CheckpointError(
+            f'a network of these sizes cannot be made on this machine ({reason}); correct the '
+            'sizes in the configuration'
+        ) from error
 
 
 def read_weights(folder: Path) -> tuple[Path, dict[str, Tensor]]:
@@ -91,9 +103,14 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
 
     Raises CheckpointError for anything but names and tensors; no code in it is run.
     """
+    records: Counter[int] | None = None
     try:
         mapped = zipfile.is_zipfile(path)
+        if mapped:
+            records, mapped = _records(path)
         found = torch.load(path, map_location='cpu', weights_only=True, mmap=mapped)
+    except CheckpointError:
+        raise
     except Exception as error:  # a damaged or hostile pickle can raise anything
         reason = str(error).partition('\n')[0]
         raise CheckpointError(
@@ -104,19 +121,38 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
         isinstance(name, str) and isinstance(x, Tensor) for name, x in found.items()
     ):
         raise CheckpointError(f'{path} must hold names and tensors; export the weights alone')
+    if records is not None:
+        # Mapped memory goes on behind a record that is shorter than its tensor.
+        storages = {x.untyped_storage().data_ptr(): x.untyped_storage() for x in found.values()}
+        if Counter(x.nbytes() for x in storages.values() if x.nbytes()) - records:
+            raise CheckpointError(f'{path} holds less than it says it does; copy it again')
     return found
+
+
+def _records(path: Path) -> tuple[Counter[int], bool]:
+    """Return the sizes of what a zip file holds, and whether it may be mapped: nothing is packed.
+
+    torch.save never packs, but other tools do. Mapped, packed bytes would be taken for weights.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    size = sum(entry.file_size for entry in entries)
+    if size > UNPACKED * path.stat().st_size + (1 << 20):
+        raise CheckpointError(
+            f'{path} would unpack to {size >> 20} MiB, which weights never do; get the {WEIGHTS} '
+            'of this model'
+        )
+    plain = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+    return Counter(entry.file_size for entry in entries), plain
 
 
 def read_json(path: Path, owner: str) -> dict[str, Any]:
     """Return the keys of a JSON file; `owner` says in an error whose directory is needed."""
-    try:
-        raw = json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError as error:
+    if not path.exists():
         raise CheckpointError(
             f'{path} is missing; give the directory of {owner} with its {path.name}'
-        ) from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f'{path} is not valid JSON ({error}); copy it again') from error
+        )
+    raw = documents.read_json(path, megabytes=JSON_MEGABYTES, error=CheckpointError)
     if not isinstance(raw, dict):
         raise CheckpointError(f'{path} must hold keys and values')
     return raw
@@ -138,6 +174,13 @@ def fit_weights(
         for name, shape in expected.items()
         if name in found and tuple(found[name].shape) != shape
     ]
+    problems += [
+        f'{name}: {tensor.dtype}, expected a floating type'
+        for name, tensor in found.items()
+        if name in expected and not tensor.is_floating_point()
+    ]
+    if len(problems) > PROBLEMS:
+        problems[PROBLEMS:] = [f'and {len(problems) - PROBLEMS} more']
     if problems:
         raise CheckpointError(f'{source} does not fit {described_in}:\n  ' + '\n  '.join(problems))
     module.load_state_dict(found, assign=True)

@@ -46,3 +46,15 @@ def test_clear_forgets_and_an_unknown_stream_is_refused():
     assert freshness.age_s('ee_pose', SECOND) is None
     with pytest.raises(ObservationError, match=r"unknown stream 'ee_pos'\. Did you mean 'ee_pose'"):
         freshness.note('ee_pos', SECOND)
+
+
+def test_a_reader_that_is_late_itself_says_so_beside_the_stream():
+    freshness = Freshness({'ee_pose': 0.1})
+    freshness.note('ee_pose', 10 * SECOND)
+    now_ns = 10 * SECOND + 130_000_000
+    assert freshness.problems(now_ns) == ('ee_pose is late: 0.130 s old, budget 0.100 s',)
+    assert freshness.problems(now_ns, 0.12) == (
+        'ee_pose is late: 0.130 s old, budget 0.100 s (this node itself ran 0.120 s late: the '
+        'machine was busy)',
+    )
+    assert freshness.problems(10 * SECOND, 0.12) == ()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from robomamba_ros.control.inference import InferenceThread, Job
+from patience import PATIENCE_S
 
-LIMIT_S = 20.0
+from robomamba_ros.control.inference import InferenceThread, Job
 
 
 class Work:
@@ -32,7 +32,7 @@ class Work:
         assert self._running.acquire(blocking=False), 'two jobs ran at the same time'
         self.due_times.pop()
         self.started.release()
-        assert self.released.acquire(timeout=LIMIT_S)
+        assert self.released.acquire(timeout=PATIENCE_S)
         self._running.release()
         return self.result(now_ns)
 
@@ -45,10 +45,10 @@ class Work:
         self.reported.release()
 
     def wait_for_start(self):
-        assert self.started.acquire(timeout=LIMIT_S)
+        assert self.started.acquire(timeout=PATIENCE_S)
 
     def wait(self):
-        assert self.reported.acquire(timeout=LIMIT_S)
+        assert self.reported.acquire(timeout=PATIENCE_S)
 
 
 class Harness:

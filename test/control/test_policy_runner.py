@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from patience import PATIENCE_S
 
 from robomamba_ros.control.observation_buffer import ObservationBuffer
 from robomamba_ros.control.policy_runner import Outlets, PolicyRunner, RunnerState
@@ -19,7 +20,6 @@ from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
 from robomamba_ros.types import ActionChunk, ActionSpace, Pose, PoseTarget, RobotState
 
 SECOND = 1_000_000_000
-LIMIT_S = 20.0
 SPEC = PolicySpec(
     name='toy',
     cameras=(CameraSpec('front', 2, 2),),
@@ -197,7 +197,7 @@ class Running:
         self.runner.ask(self.buffer.set_instruction(text))
 
     def wait(self):
-        assert self._out.acquire(timeout=LIMIT_S)
+        assert self._out.acquire(timeout=PATIENCE_S)
 
     def status(self):
         status = self.runner.status(self.now_ns)

@@ -296,6 +296,20 @@ def test_joint_states_that_stop_while_the_pose_goes_on_are_named():
     )
 
 
+def test_a_stop_after_a_late_tick_says_that_the_machine_was_busy():
+    bench = Bench()
+    bench.loop.add_chunk(steady(bench.now_ns), bench.now_ns)
+    bench.tick()
+    bench.fresh = False
+    bench.now_ns += 24 * DT
+    bench.tick()
+    busy = 'budget 0.250 s (this node itself ran 0.300 s late: the machine was busy)'
+    assert bench.loop.status.reason == (
+        f'ee_pose is late: 0.312 s old, {busy}; joint_states is late: 0.312 s old, {busy}; '
+        'enable to move again'
+    )
+
+
 def test_a_chunk_that_runs_out_stops_the_arm_and_the_next_one_resumes():
     bench = Bench()
     bench.loop.add_chunk(steady(bench.now_ns, 0.002, horizon=5), bench.now_ns)

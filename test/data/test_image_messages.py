@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import struct
 from array import array
+from dataclasses import replace
+from zlib import compress, crc32
 
 import cv2
 import numpy as np
@@ -10,12 +13,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from robomamba_ros.data.image_messages import (
     ENCODINGS,
     camera_intrinsics,
+    camera_to_rgb,
     compressed_image_to_rgb,
     depth_to_metres,
     image_to_rgb,
 )
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.nodes.conversions import rgb_to_image
+from robomamba_ros.robots.parts import Camera
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 
@@ -90,10 +95,104 @@ def test_jpeg_red_stays_red() -> None:
     assert np.abs(image.astype(int) - red).max() <= 3
 
 
-@pytest.mark.parametrize('name', ['webp', '16UC1; png compressed '])
-def test_other_compressions_are_refused(name: str) -> None:
-    with pytest.raises(ObservationError, match='is not supported; supported: 8-bit jpeg'):
-        compressed_image_to_rgb(compressed(RGB, '.png', name))
+def test_other_compressions_are_refused() -> None:
+    with pytest.raises(ObservationError, match=r"'webp': it is neither a JPEG nor a PNG"):
+        compressed_image_to_rgb(compressed(RGB, '.webp', 'webp'))
+
+
+@pytest.mark.parametrize('name', ['png', '16UC1; png compressed ', 'mono16; png compressed mono16'])
+def test_depth_in_a_png_is_refused(name: str) -> None:
+    grey = RGB[:, :, 0].astype(np.uint16) << 8
+    data = cv2.imencode('.png', grey)[1].tobytes()
+    with pytest.raises(ObservationError, match='16-bit and depth are not supported; supported: 8-'):
+        compressed_image_to_rgb(CompressedImage(format=name, data=array('B', data)))
+
+
+@pytest.mark.parametrize(
+    'name', ['bayer_rggb16; jpeg compressed bgr8', 'rgb8;compressed bgr8', '', 'image/jpeg']
+)
+def test_an_image_is_what_its_bytes_say(name: str) -> None:
+    red = np.zeros((16, 16, 3), dtype=np.uint8)
+    red[:, :, 0] = 250
+    image = compressed_image_to_rgb(compressed(red, '.jpg', name))
+    assert np.abs(image.astype(int) - red).max() <= 3
+
+
+def smooth_jpeg(channels: int = 3) -> bytes:
+    rough = np.random.default_rng(0).integers(0, 255, (12, 16, channels), dtype=np.uint8)
+    image = cv2.resize(rough, (640, 480), interpolation=cv2.INTER_CUBIC)
+    return cv2.imencode('.jpg', image)[1].tobytes()
+
+
+def from_bytes(data: bytes, name: str = 'jpeg') -> CompressedImage:
+    return CompressedImage(format=name, data=array('B', data))
+
+
+@pytest.mark.parametrize('share', [0.3, 0.9, 0.99999])
+def test_a_jpeg_that_is_cut_off_is_refused(share: float) -> None:
+    data = smooth_jpeg()
+    with pytest.raises(ObservationError, match='the JPEG is cut off'):
+        compressed_image_to_rgb(from_bytes(data[: int(len(data) * share)]))
+
+
+def test_a_jpeg_whose_middle_is_lost_is_refused() -> None:
+    pytest.importorskip('simplejpeg', reason='simplejpeg, which notices it, is not installed')
+    data = bytearray(smooth_jpeg())
+    data[len(data) // 2 : len(data) // 2 + 400] = bytes(400)
+    with pytest.raises(ObservationError, match='the JPEG is damaged: Corrupt JPEG data'):
+        compressed_image_to_rgb(from_bytes(bytes(data)))
+
+
+def test_a_decoder_that_notices_damage_gives_the_same_pixels() -> None:
+    pytest.importorskip('simplejpeg', reason='simplejpeg, which notices it, is not installed')
+    data = smooth_jpeg()
+    expected = cv2.cvtColor(
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
+    )
+    np.testing.assert_array_equal(compressed_image_to_rgb(from_bytes(data)), expected)
+    # Cameras fill up what they send: before the end, and after it.
+    for padded in (data[:-2] + bytes(3) + data[-2:], data + bytes(5000)):
+        np.testing.assert_array_equal(compressed_image_to_rgb(from_bytes(padded)), expected)
+
+
+def test_a_grey_image_of_a_colour_camera_is_refused() -> None:
+    camera = Camera('head', '/c', 'rgb8', 'compressed', 0.5, True)
+    grey = from_bytes(smooth_jpeg(1), 'yuv422_yuy2; jpeg compressed mono8')
+    with pytest.raises(ObservationError, match=r"camera 'head' sends grey .* says rgb8; .*mono8"):
+        camera_to_rgb(grey, camera)
+    image = camera_to_rgb(grey, replace(camera, encoding='mono8'))
+    assert image.shape == (480, 640, 3)
+    assert (image[..., 0] == image[..., 2]).all()
+    assert camera_to_rgb(from_bytes(smooth_jpeg()), camera).shape == (480, 640, 3)
+
+
+def png_header(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', crc32(kind + data))
+
+    header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    empty = chunk(b'IDAT', compress(bytes(100))) + chunk(b'IEND', b'')
+    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + empty
+
+
+@pytest.mark.parametrize('size', [(20_000, 10_000), (60_000, 60_000), (2**31 - 1, 1)])
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(size: tuple[int, int]) -> None:
+    big = f'it is a PNG of {size[0]} x {size[1]}, more than 40000000 pixels'
+    with pytest.raises(ObservationError, match=big):
+        compressed_image_to_rgb(from_bytes(png_header(*size), 'png'))
+    jpeg = bytearray(smooth_jpeg())
+    frame = jpeg.index(b'\xff\xc0')
+    jpeg[frame + 5 : frame + 9] = struct.pack('>HH', 65_000, 65_000)
+    with pytest.raises(ObservationError, match='it is a JPEG of 65000 x 65000, more than'):
+        compressed_image_to_rgb(from_bytes(bytes(jpeg)))
+
+
+def test_a_jpeg_of_a_thousand_scans_is_refused() -> None:
+    data = smooth_jpeg()
+    scan = data.index(b'\xff\xda')
+    many = data[:scan] + b'\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00' * 1000 + data[scan:]
+    with pytest.raises(ObservationError, match='more than 100 scans'):
+        compressed_image_to_rgb(from_bytes(many))
 
 
 @pytest.mark.parametrize('data', [b'', b'not an image'])

@@ -72,7 +72,7 @@ def test_the_bytes_of_a_bag_come_in_order_and_then_the_node_ends(host, peer, tmp
 def test_offers_are_those_recorded_and_a_late_reader_gets_what_was_latched(
     host, peer, tmp_path
 ) -> None:
-    messages = [(0, '/task', String(data='open it')), *numbers(3), (10_000, '/end', Int64())]
+    messages = [(0, '/task', String(data='open it')), *numbers(3), (10_000_000, '/end', Int64())]
     write(
         tmp_path / 'bag',
         messages,
@@ -107,8 +107,9 @@ def test_a_made_clock_runs_in_the_times_of_recording(host, peer, tmp_path) -> No
     assert times == sorted(times)
     assert times[0] >= 5.5
     assert times[-1] == pytest.approx(6.5)
-    # 1000 ticks a second of the wall, 100 seconds of the bag in one.
-    assert {round(b - a, 6) for a, b in pairwise(times)} <= {0.1, 0.2, 0.3}
+    # 1000 ticks a second of the wall, 100 seconds of the bag in one; a busy reader misses some.
+    steps = [10 * (b - a) for a, b in pairwise(times)]
+    assert steps == pytest.approx([max(1, round(step)) for step in steps])
 
 
 def test_a_bag_keeps_its_own_clock_or_gives_none(host, peer, tmp_path) -> None:
@@ -143,10 +144,29 @@ def test_topics_are_chosen_and_remapped(host, peer, tmp_path) -> None:
     assert [[m.data for m in each] for each in found.values()] == [[1], [], [3]]
 
 
+class CountingPlayer(BagPlayerNode):
+    """A player that counts what it plays; it is put into `made`. played: number of messages."""
+
+    def __init__(self, made: list[CountingPlayer], **options: Any) -> None:
+        self.played = 0
+        made.append(self)
+        super().__init__(**options)
+
+    def _wait_until(self, due_ns: int) -> bool:
+        # A pause takes hold of the same lock: after it the number stands.
+        with self._change:
+            due = super()._wait_until(due_ns)
+            self.played += due
+        return due
+
+
 def test_pauses_hold_the_clock_and_loops_turn_it_back(host, peer, tmp_path) -> None:
     write(tmp_path / 'bag', numbers(4, every_ms=100))
     received = peer.record(Int64, '/number', EVERYTHING)
-    playing = play(host, tmp_path / 'bag', paused=True, loop=True, wait_for='number', rate=10.0)
+    made: list[CountingPlayer] = []
+    parameters = {'bag': str(tmp_path / 'bag'), 'rate': 10.0, 'publish_clock': False}
+    parameters |= {'paused': True, 'loop': True, 'wait_for': 'number'}
+    playing = host((partial(CountingPlayer, made), parameters))
     toggle = partial(peer.call, Trigger, 'bag_player_node/toggle_paused', Trigger.Request())
     assert not received
     assert toggle().success
@@ -155,10 +175,10 @@ def test_pauses_hold_the_clock_and_loops_turn_it_back(host, peer, tmp_path) -> N
     assert not playing.wait(0.0)
     held = SetBool.Request(data=True)
     assert peer.call(SetBool, 'bag_player_node/pause', held).success
-    peer.call(SetBool, 'bag_player_node/pause', held)  # what was under way has come
-    count = len(received)
+    count = made[0].played
+    peer.wait_for(lambda: len(received) >= count, 'what was under way')
     peer.call(SetBool, 'bag_player_node/pause', held)
-    assert len(received) == count
+    assert len(received) == made[0].played == count
     assert peer.call(SetBool, 'bag_player_node/pause', SetBool.Request(data=False)).success
     peer.wait_for(lambda: len(received) > count, 'the rest')
 

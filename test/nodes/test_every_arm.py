@@ -6,222 +6,26 @@ fast this machine is.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import yaml
-from rosgraph_msgs.msg import Clock
-from std_srvs.srv import SetBool, Trigger
-from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
+from support.dds_bench import FOLDER, STEP_NS, DdsBench, variant
 
-from robomamba_ros.bringup import NodeSpec, PolicyOptions, fake_graph
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.chunk_messages import chunk_to_messages
-from robomamba_ros.nodes.conversions import time_message
-from robomamba_ros.nodes.graph import make_node
-from robomamba_ros.nodes.host import Host
-from robomamba_ros.resources import share_directory
-from robomamba_ros.robots.arm import load_arm
-from robomamba_ros.robots.kinematics import Kinematics
-from robomamba_ros.simulation.fake_arm import FakeArm
-from robomamba_ros.simulation.limit_record import ROUNDING
-from robomamba_ros.simulation.made_up_urdf import made_up_urdf
-from robomamba_ros.types import NANOSECONDS, ActionChunk, ActionSpace
+from robomamba_ros.types import NANOSECONDS, ActionSpace
 
 pytest.importorskip('pinocchio', reason='kinematics needs Pinocchio: pip install pin')
 
-FOLDER = share_directory() / 'config' / 'arms'
 # sawyer_sim is a simulator's, and has limits to match.
 ARMS = sorted(path.stem for path in FOLDER.glob('*.yaml') if path.stem != 'sawyer_sim')
-STEP_NS = 20_000_000
-RESEND_S = 0.5
-# In simulated time, for the slowest of the arms.
-REST_S = 8.0
-# The limits of a base hold in the frame of the odometry, and it brakes by its last heading in it.
-HEADING = 0.005
-
-
-class Rig:
-    """A fake arm and its controller in simulated time, which advances period by period."""
-
-    def __init__(self, peer: Any, name: str) -> None:
-        self.arm = load_arm(name)
-        self.kinematics = Kinematics(self.arm, made_up_urdf(self.arm))
-        self._peer = peer
-        self._now_ns = 1000 * NANOSECONDS
-        self._commanded = False
-        robot, controller, _ = fake_graph(PolicyOptions('hold', arm=name, use_sim_time=True))
-        # Time reaches the arm first: a command that overtook it would be one of the period before.
-        remappings = {**controller.remappings, '/clock': '/controller_clock'}
-        controller = replace(controller, remappings=remappings)
-        small = {'camera_width': 32, 'camera_height': 32, 'camera_rate': 1.0}
-        robot = replace(robot, parameters={**robot.parameters, **small})
-        self._made: dict[str, Any] = {}
-        node = peer.node
-        self._clock, self._controller_clock = (
-            node.create_publisher(Clock, topic, qos.CLOCK)
-            for topic in ('/clock', '/controller_clock')
-        )
-        self._chunks = (
-            node.create_publisher(MultiDOFJointTrajectory, 'action_chunk', qos.COMMAND),
-            node.create_publisher(JointTrajectory, 'joint_chunk', qos.COMMAND),
-        )
-        self.host = Host([partial(self._make, spec) for spec in (robot, controller)])
-
-    def _make(self, spec: NodeSpec) -> Any:
-        made = self._made[spec.name] = make_node(spec)
-        return made
-
-    @property
-    def fake(self) -> FakeArm:
-        return self._made['fake_arm_node'].fake
-
-    @property
-    def sent(self) -> dict[str, int]:
-        """The commands that the controller has sent, by part."""
-        values = self._made['controller_node'].report().values
-        return {output.part: values[f'{output.name}_count'] for output in self.arm.outputs}
-
-    @property
-    def settled(self) -> bool:
-        """Whether the fake arm has every command, and the controller the state of now."""
-        taken = self._made['fake_arm_node'].inputs.taken
-        age_s = self._made['controller_node'].report().values.get('joint_states_age_s')
-        return age_s == 0.0 and all(taken[part] == count for part, count in self.sent.items())
-
-    @property
-    def speed(self) -> float:
-        """Of the fastest joint [rad/s or m/s]."""
-        return float(np.abs(list(self.fake.velocities.values())).max())
-
-    @property
-    def periods(self) -> int:
-        """The commands of the last output: there is one in every period, after the others."""
-        return self.sent[self.arm.outputs[-1].part]
-
-    def start(self) -> None:
-        """Enable the controller, and go on until it commands the arm."""
-        self._peer.wait_for(
-            lambda: getattr(self._made.get('fake_arm_node'), 'fake', None) is not None, 'the arm'
-        )
-        self._tick()
-        self._peer.wait_for(self._enabled, 'the controller to be active')
-        for publisher in self._chunks:
-            self._peer.wait_for(lambda p=publisher: p.get_subscription_count(), 'the chunk input')
-        self._peer.wait_for(self._commands, 'the first command')
-        # It has answered, so no tick of a period before is under way.
-        assert self._enabled()
-        self._commanded = True
-
-    def _enabled(self) -> bool:
-        request = SetBool.Request(data=True)
-        return self._peer.call(SetBool, 'controller_node/enable', request).success
-
-    def _commands(self) -> bool:
-        self._tick()
-        return self.periods > 0
-
-    def _tick(self, over: Callable[[], bool] = lambda: False) -> None:
-        """Advance by a period, and wait until it is commanded and the command has arrived.
-
-        over: whether the controller has stopped commanding instead.
-        """
-        before = self.periods if self._commanded else 0
-        self._now_ns += self.arm.period_ns
-        sent_s = 0.0
-
-        def tell(clock: Any) -> None:
-            nonlocal sent_s
-            if time.monotonic() > sent_s + RESEND_S:
-                sent_s = time.monotonic()
-                clock.publish(Clock(clock=time_message(self._now_ns)))
-
-        def arrived() -> bool:
-            tell(self._clock)
-            return self.fake.now_ns == self._now_ns
-
-        def commanded() -> bool:
-            tell(self._controller_clock)
-            return not self._commanded or over() or (self.periods > before and self.settled)
-
-        self._peer.wait_for(arrived, 'the time to pass', every_s=1e-3)
-        sent_s = 0.0
-        self._peer.wait_for(commanded, 'the command of a period', every_s=1e-3)
-
-    def send(self, actions: Any, names: tuple[str, ...], space: ActionSpace) -> None:
-        """Send a chunk of now; time stands still until it is followed."""
-        chunk = ActionChunk(self._now_ns, STEP_NS, np.asarray(actions), space, names)
-        messages = chunk_to_messages(chunk, self.arm.base_frame)
-        for publisher, message in zip(self._chunks, messages, strict=True):
-            publisher.publish(message)
-        controller = self._made['controller_node']
-        self._peer.wait_for(lambda: controller.report().message == 'tracking', 'the chunk')
-
-    def run(self, seconds: float) -> dict[str, float]:
-        """Run on; return how far each joint came from where it was [rad or m]."""
-        start = np.array(list(self.fake.positions.values()))
-        reach = np.zeros_like(start)
-        for _ in range(round(seconds * self.arm.control_rate_hz)):
-            self._tick()
-            reach = np.maximum(reach, np.abs(list(self.fake.positions.values()) - start))
-        return dict(zip(self.fake.positions, reach, strict=True))
-
-    def reset(self) -> None:
-        """Reset the controller; go on until the arm is at rest and it has started again."""
-        assert self._peer.call(Trigger, 'controller_node/reset', Trigger.Request()).success
-
-        def over() -> bool:
-            return self._made['controller_node'].report().message != 'stopping: reset'
-
-        assert not over()
-        while not over():
-            self._tick(over)
-        self._commanded = False
-        before = self.periods
-        while self.periods == before:
-            self._tick()
-        self._commanded = True
-
-    def run_to_rest(self) -> None:
-        """Run until every joint stands still for ten periods."""
-        still = 0
-        for _ in range(round(REST_S * self.arm.control_rate_hz)):
-            self._tick()
-            still = 0 if self.speed > 1e-9 else still + 1
-            if still == 10:
-                return
-        raise AssertionError(f'after {REST_S} s still moving: {self.fake.velocities}')
-
-    def position(self) -> np.ndarray:
-        """Return where the end effector is (3,) [m]."""
-        joints = [self.fake.positions[name] for name in self.kinematics.names]
-        return self.kinematics.forward(np.array(joints)).position
-
-    def check(self) -> None:
-        """Hold that nothing was commanded beyond a limit, and nothing refused."""
-        exceeded = {
-            (part, quantity): peak
-            for part, peaks in self.fake.peaks.items()
-            for quantity, peak in peaks.items()
-            if peak.share > 1.0 + (HEADING if part == 'base' else ROUNDING)
-        }
-        assert exceeded == {}
-        assert self._made['fake_arm_node'].inputs.refusal == {}
-        assert self.host.failures == []
 
 
 @pytest.fixture
-def rig(peer) -> Iterator[Callable[[str], Rig]]:
-    rigs: list[Rig] = []
+def rig(peer) -> Iterator[Callable[[str], DdsBench]]:
+    rigs: list[DdsBench] = []
 
-    def start(name: str) -> Rig:
-        rigs.append(Rig(peer, name))
+    def start(name: str) -> DdsBench:
+        rigs.append(DdsBench(peer, name))
         rigs[-1].start()
         return rigs[-1]
 
@@ -250,7 +54,7 @@ def reverse(arm) -> np.ndarray:
     return np.vstack([there, -there])
 
 
-def lift(driven: Rig) -> None:
+def lift(driven: DdsBench) -> None:
     """Move the end effector up by 4 cm, and hold that it went there."""
     begin = driven.position()
     steps = np.diff(0.02 * (1.0 - np.cos(np.pi * np.linspace(0.0, 1.0, 101))))
@@ -260,7 +64,7 @@ def lift(driven: Rig) -> None:
     np.testing.assert_allclose(driven.position() - begin, [0.0, 0.0, 0.04], atol=2e-3)
 
 
-def drive(driven: Rig, actions: np.ndarray) -> dict[str, float]:
+def drive(driven: DdsBench, actions: np.ndarray) -> dict[str, float]:
     """Run joint deltas and close the gripper; return how far each joint came."""
     names = tuple(joint.name for joint in driven.arm.joints)
     with_gripper = np.column_stack([actions, np.zeros(len(actions))])
@@ -270,19 +74,6 @@ def drive(driven: Rig, actions: np.ndarray) -> dict[str, float]:
     gripper = driven.arm.gripper
     assert driven.fake.positions[gripper.joint] == pytest.approx(gripper.closed_position)
     return reach
-
-
-def variant(folder: Path, name: str, outputs: list[tuple[str, str]]) -> str:
-    """Write a shipped contract with other controllers; the last one is sent to all the time."""
-    document = yaml.safe_load((FOLDER / f'{name}.yaml').read_text())
-    document['outputs'] = [
-        {'part': part, 'kind': kind, 'topic': f'{part}_commands'}
-        | ({'stamped': part == 'arm'} if kind == 'twist' else {})
-        for part, kind in outputs
-    ]
-    path = folder / f'{name}.yaml'
-    path.write_text(yaml.safe_dump(document))
-    return str(path)
 
 
 JOINTS = {

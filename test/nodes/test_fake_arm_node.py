@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
@@ -9,6 +12,7 @@ from geometry_msgs.msg import PoseStamped, Twist
 from nav_msgs.msg import Odometry
 from patience import PATIENCE_S
 from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
@@ -17,10 +21,15 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from robomamba_ros.data.image_messages import camera_to_rgb, depth_to_metres, image_to_rgb
 from robomamba_ros.data.state_messages import nanoseconds, pose_from_stamped
 from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.conversions import duration_message, gripper_command, pose_to_stamped
+from robomamba_ros.nodes.conversions import (
+    duration_message,
+    gripper_command,
+    pose_to_stamped,
+    time_message,
+)
 from robomamba_ros.nodes.fake_arm_node import FakeArmNode
 from robomamba_ros.nodes.fake_arm_publishers import MARKER_MM, WALL_MM, encoded
-from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.simulation.color_bars import BARS, ColorBars
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
 from robomamba_ros.spatial.transforms import move_in_base
@@ -57,9 +66,36 @@ def publisher(peer, kind, topic):
     return made
 
 
-def test_it_follows_a_trajectory_and_measures_it(host, peer) -> None:
+@pytest.fixture
+def arm_node(host, peer) -> Callable[..., FakeArmNode]:
+    """Start a fake arm in simulated time, which goes on by a period once the arm has moved."""
+
+    def run(arm: ArmContract, **parameters: Any) -> None:
+        made: list[FakeArmNode] = []
+        now_ns = 1000 * NANOSECONDS
+        clock = peer.node.create_publisher(Clock, '/clock', qos.CLOCK)
+
+        def make(**options: Any) -> FakeArmNode:
+            made.append(FakeArmNode(**options))
+            return made[0]
+
+        def tell() -> None:
+            nonlocal now_ns
+            fake = made[0].fake if made else None
+            if fake is not None and fake.now_ns >= now_ns:
+                now_ns += arm.period_ns
+            # Best effort, as /clock is: it is said again while it is waited for.
+            clock.publish(Clock(clock=time_message(now_ns)))
+
+        peer.node.create_timer(0.004, tell)
+        host((make, {'arm': arm.name, 'use_sim_time': True, **SMALL, **parameters}))
+
+    return run
+
+
+def test_it_follows_a_trajectory_and_measures_it(arm_node, peer) -> None:
     arm = load_arm('franka_fr3')
-    host((FakeArmNode, {'arm': arm.name, **SMALL}))
+    arm_node(arm)
     states = peer.record(JointState, 'joint_states', qos.STATE)
     diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
     peer.wait_for(lambda: bool(states), 'joint states')
@@ -90,9 +126,9 @@ def test_it_follows_a_trajectory_and_measures_it(host, peer) -> None:
     peer.wait_for(lambda: 'arm_commands' not in values(diagnostics[-1:]), 'the counts to be reset')
 
 
-def test_what_it_refuses_it_says(host, peer) -> None:
+def test_what_it_refuses_it_says(arm_node, peer) -> None:
     arm = load_arm('franka_fr3')
-    host((FakeArmNode, {'arm': arm.name, **SMALL}))
+    arm_node(arm)
     diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
     arm_topic = publisher(peer, JointTrajectory, 'joint_trajectory')
     for joints, reason in ((['fr3_joint1'], 'not those of the controller'), (None, 'efforts')):
@@ -109,10 +145,10 @@ def test_what_it_refuses_it_says(host, peer) -> None:
     peer.wait_for(lambda: 'lacks fr3_finger_joint1' in str(values(diagnostics)), 'the gripper')
 
 
-def test_it_is_stopped_moved_and_switched_by_services(host, peer) -> None:
+def test_it_is_stopped_moved_and_switched_by_services(arm_node, peer) -> None:
     arm = load_arm('franka_fr3')
     options = {'disagree': 'lag_s=0.02,split_states=true', 'speed_scaling': 0.5}
-    host((FakeArmNode, {'arm': arm.name, **options, **SMALL}))
+    arm_node(arm, **options)
     states = peer.record(JointState, 'joint_states', qos.STATE)
     diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
     peer.wait_for(lambda: len(states) > 1, 'joint states')
@@ -160,10 +196,10 @@ def test_what_cannot_be_a_disagreement_ends_the_node(peer) -> None:
         node.destroy_node()
 
 
-def test_a_camera_shows_its_encoding_with_depth_and_intrinsics(host, peer) -> None:
+def test_a_camera_shows_its_encoding_with_depth_and_intrinsics(arm_node, peer) -> None:
     arm = load_arm('franka_fr3')
     (camera,) = arm.cameras
-    host((FakeArmNode, {'arm': arm.name, **SMALL}))
+    arm_node(arm)
     images = peer.record(Image, 'camera/wrist/image', qos.CAMERA)
     depths = peer.record(Image, 'camera/wrist/depth', qos.CAMERA)
     infos = peer.record(CameraInfo, 'camera/wrist/camera_info', qos.CAMERA)
@@ -179,9 +215,9 @@ def test_a_camera_shows_its_encoding_with_depth_and_intrinsics(host, peer) -> No
     assert frames == {'wrist_optical_frame'}
 
 
-def test_compressed_cameras_are_jpeg(host, peer) -> None:
+def test_compressed_cameras_are_jpeg(arm_node, peer) -> None:
     arm = load_arm('so101')
-    host((FakeArmNode, {'arm': arm.name, **SMALL}))
+    arm_node(arm)
     images = peer.record(CompressedImage, 'camera/front/image/compressed', qos.CAMERA)
     peer.wait_for(lambda: bool(images), 'an image')
     rgb = camera_to_rgb(images[0], arm.cameras[1])
@@ -206,9 +242,9 @@ def test_every_encoding_is_read_back_as_it_was(encoding) -> None:
         assert np.array_equal(read, picture)
 
 
-def test_a_mobile_robot_drives_and_its_description_has_no_base(host, peer) -> None:
+def test_a_mobile_robot_drives_and_its_description_has_no_base(arm_node, peer) -> None:
     arm = load_arm('hsr')
-    host((FakeArmNode, {'arm': arm.name, **SMALL}))
+    arm_node(arm)
     states = peer.record(JointState, 'joint_states', qos.STATE)
     odometry = peer.record(Odometry, 'odometry', qos.STATE)
     descriptions = peer.record(String, 'robot_description', qos.LATCHED)
@@ -234,9 +270,9 @@ def test_a_mobile_robot_drives_and_its_description_has_no_base(host, peer) -> No
     assert all(v.y == pytest.approx(0.0, abs=2e-3) for v in moving)
 
 
-def test_an_arm_commanded_by_poses_goes_there_and_its_gripper_closes(host, peer) -> None:
+def test_an_arm_commanded_by_poses_goes_there_and_its_gripper_closes(arm_node, peer) -> None:
     arm = load_arm('sawyer_sim')
-    host((FakeArmNode, {'arm': arm.name, **SMALL}))
+    arm_node(arm)
     poses = peer.record(PoseStamped, 'ee_pose', qos.STATE)
     states = peer.record(JointState, 'joint_states', qos.STATE)
     targets = publisher(peer, PoseStamped, 'target_pose')

@@ -229,7 +229,7 @@ def test_names_every_error_of_a_configuration_at_once(tmp_path, documents):
     with pytest.raises(ConfigError) as caught:
         read_config(path, 'wrong')
     for part in (
-        "cameras[0].width: found 'wide', allowed: a whole number from 1 [px]",
+        "cameras[0].width: found 'wide', allowed: a whole number from 1 to 8192 [px]",
         'cameras[0].lefft: found an unknown key',
         'vision.siglip2.hiden_size: found an unknown key, allowed: image_size',
         "did you mean 'hidden_size'?",

@@ -25,7 +25,7 @@ def test_a_name_that_is_nowhere_is_answered_with_those_that_are():
     [
         ('policy: anole', "unknown policy 'anole'. Did you mean 'anolevla'"),
         ('horizon: 3', "unknown policy 'None'.* Valid: anolevla"),
-        ('[1, 2', 'is not valid YAML'),
+        ('[1, 2', 'not valid YAML'),
         (None, 'is not a checkpoint: it lacks config.yaml'),
     ],
 )

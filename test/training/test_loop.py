@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from robomamba_ros.errors import CheckpointError, ConfigError
 from robomamba_ros.policies.registry import load_policy
-from robomamba_ros.training.config import load_train_config, parse_settings
 from robomamba_ros.training.loop import Trainer
 from robomamba_ros.training.optimization import learning_rate
+from robomamba_ros.training.settings import load_train_config, parse_settings
 from robomamba_ros.types import Observation
 
 
@@ -209,14 +209,28 @@ def test_the_learning_rate_warms_up_and_falls_to_its_end(data, tmp_path):
 
 def test_names_every_wrong_setting_at_once(tmp_path):
     path = tmp_path / 'run.yaml'
-    path.write_text('output: out\nbatch_sise: 4\nlearning_rate: 1e-3\nthreads: -2\n')
+    path.write_text(
+        'output: out\nbatch_sise: 4\nlearning_rate: .nan\nthreads: -2\nseed: 1\nseed: 2\n'
+        'weight_decay: 1e9\nsave_every: yes\ndata_every: 0100\n'
+    )
     with pytest.raises(ConfigError) as caught:
         load_train_config(path, parse_settings(['batch_size=two', 'emphasis={go: often}']))
     message = str(caught.value)
-    for part in ("Did you mean 'batch_size'", 'data: missing', 'write 1.0e-3', 'threads: -2'):
+    for part in (
+        "did you mean 'batch_size'?",
+        'data: found nothing, allowed: a text',
+        'learning_rate: found nan, allowed: a number from 0 to 1',
+        'threads: found -2, allowed: a whole number from 1 to 1024',
+        'seed: found twice',
+        'weight_decay: found 1000000000.0, allowed: a number from 0 to 1',
+        "save_every: found 'yes', allowed: a whole number",
+        "data_every: found '0100' (a text",
+        "batch_size: found 'two', allowed: a whole number from 1",
+        "emphasis.go: found 'often', allowed: a number",
+    ):
         assert part in message
-    assert "batch_size: 'two' is not int" in message
-    assert "go: 'often' is not float" in message
+    path.write_text('data: a\noutput: out\nlearning_rate: 1e-3\n')
+    assert load_train_config(path, {}).learning_rate == 0.001
 
 
 @pytest.mark.parametrize(

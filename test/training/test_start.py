@@ -12,8 +12,8 @@ from robomamba_ros.policies.anolevla.assemble import Sources, assemble
 from robomamba_ros.policies.anolevla.config import read_config
 from robomamba_ros.policies.registry import load_policy
 from robomamba_ros.resources import find_file
-from robomamba_ros.training.config import load_train_config
 from robomamba_ros.training.loop import Trainer
+from robomamba_ros.training.settings import load_train_config
 from robomamba_ros.training.start import read_template
 from robomamba_ros.vision.encoders import KeypointConfig
 

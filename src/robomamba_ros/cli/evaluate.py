@@ -80,9 +80,10 @@ def run(args: argparse.Namespace) -> int:
     from robomamba_ros.evaluation.metaworld import EvaluationConfig, evaluate, film, worth_seeing
     from robomamba_ros.evaluation.results import Results
     from robomamba_ros.evaluation.success import tables
-    from robomamba_ros.policies.registry import describe_policy
+    from robomamba_ros.policies.registry import describe_policy, require_chunks
 
     policy = str(checkpoint_directory(args.policy))
+    require_chunks(policy)
     steps = args.execute_steps
     config = EvaluationConfig(
         policy=policy,

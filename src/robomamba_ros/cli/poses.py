@@ -113,35 +113,10 @@ def _collect(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace) -> int:
     """Train, with a progress bar for each stage."""
-    import torch
-    from tqdm import tqdm
-
-    from robomamba_ros.memory import keep_freed_memory
-    from robomamba_ros.training.robomamba import RoboMambaTrainer
-    from robomamba_ros.training.robomamba_config import load_robomamba_training
+    from robomamba_ros.cli.train import train_robomamba
 
     given = {name: getattr(args, name) for name in PATHS if getattr(args, name)}
-    config = load_robomamba_training(find_file('training', args.config), given)
-    torch.set_num_threads(config.threads)
-    keep_freed_memory()
-    trainer = RoboMambaTrainer(config)
-    bars: dict[str, tqdm[None]] = {}
-    for at in trainer.run():
-        if at.stage not in bars:
-            for bar in bars.values():
-                bar.close()
-            bars[at.stage] = tqdm(
-                total=at.steps, initial=at.step - 1, unit='step', desc=f'stage {at.stage}'
-            )
-            mean: dict[str, float] = {}
-        for name, value in at.losses.items():
-            mean[name] = 0.98 * mean.get(name, value) + 0.02 * value
-        bars[at.stage].update()
-        bars[at.stage].set_postfix({name: f'{value:.4f}' for name, value in mean.items()})
-    for bar in bars.values():
-        bar.close()
-    print(f'the checkpoint is {trainer.checkpoint}')
-    return 0
+    return train_robomamba(find_file('training', args.config), given)
 
 
 def _evaluate(args: argparse.Namespace) -> int:

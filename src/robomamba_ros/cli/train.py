@@ -1,13 +1,15 @@
-"""`robomamba train`: train an AnoleVLA policy from demonstrations."""
+"""`robomamba train`: train an AnoleVLA from demonstrations, or a RoboMamba in its stages."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robomamba_ros.errors import ConfigError
 from robomamba_ros.resources import find_file
 
 if TYPE_CHECKING:
@@ -44,19 +46,60 @@ def run(args: argparse.Namespace) -> int:
 
     from robomamba_ros.memory import keep_freed_memory
     from robomamba_ros.policies.checkpoint import torch_device
-    from robomamba_ros.training.config import load_train_config, parse_settings
     from robomamba_ros.training.distributed import joined
+    from robomamba_ros.training.settings import is_robomamba, load_train_config, parse_settings
 
+    path = find_file('training', args.config)
     overrides = parse_settings(args.set)
+    if is_robomamba(path):
+        if args.data:
+            raise ConfigError(
+                f'{path} is a run of RoboMamba, which learns from poses and conversations; give '
+                'them with --set poses=FOLDER conversations=FILE'
+            )
+        output = {'output': str(args.output)} if args.output else {}
+        return train_robomamba(path, {**overrides, **output})
     if args.data:
         overrides['data'] = str(args.data)
     if args.output:
         overrides['output'] = str(args.output)
-    config = load_train_config(find_file('training', args.config), overrides)
+    config = load_train_config(path, overrides)
     torch.set_num_threads(config.threads)
     keep_freed_memory()
     with joined(torch_device(config.device)) as (group, device):
         _train(config, group, device)
+    return 0
+
+
+def train_robomamba(path: Path, settings: Mapping[str, Any]) -> int:
+    """Train RoboMamba as a run's file says, with a progress bar for each stage."""
+    import torch
+    from tqdm import tqdm
+
+    from robomamba_ros.memory import keep_freed_memory
+    from robomamba_ros.training.robomamba import RoboMambaTrainer
+    from robomamba_ros.training.robomamba_config import load_robomamba_training
+
+    config = load_robomamba_training(path, settings)
+    torch.set_num_threads(config.threads)
+    keep_freed_memory()
+    trainer = RoboMambaTrainer(config)
+    bars: dict[str, tqdm[None]] = {}
+    for at in trainer.run():
+        if at.stage not in bars:
+            for bar in bars.values():
+                bar.close()
+            bars[at.stage] = tqdm(
+                total=at.steps, initial=at.step - 1, unit='step', desc=f'stage {at.stage}'
+            )
+            mean: dict[str, float] = {}
+        for name, value in at.losses.items():
+            mean[name] = 0.98 * mean.get(name, value) + 0.02 * value
+        bars[at.stage].update()
+        bars[at.stage].set_postfix({name: f'{value:.4f}' for name, value in mean.items()})
+    for bar in bars.values():
+        bar.close()
+    print(f'the checkpoint is {trainer.checkpoint}')
     return 0
 
 

@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     """Run until Ctrl-C; return the exit code."""
     # Imported here, so that `robomamba --help` needs neither rclpy nor the simulation.
     from robomamba_ros.nodes.graph import node_factories
+    from robomamba_ros.nodes.host import end_process
     from robomamba_ros.nodes.host import run as run_nodes
 
     factories = node_factories(graph(vars(args)), args.ros_args)
-    return run_nodes(factories, ['--ros-args', *args.ros_args])
+    end_process(run_nodes(factories, ['--ros-args', *args.ros_args]))

@@ -218,6 +218,7 @@ class SetpointLoop:
             and self._to.state in (LoopState.TRACKING, *STOPS)
         ):
             self.fault(f'the clock went on by {stall_s:.3f} s at once')
+        self._supervision.late_s = self._lateness_s(stall_s)
         again = tick_ns == self._tick_ns
         self._tick_ns = tick_ns
         setpoint = self._advance(now_ns, tick_ns, moves=not again)
@@ -296,6 +297,11 @@ class SetpointLoop:
             self._commander.start(self._supervision.measured.newest)
         except RoboMambaError as error:
             self._to.wait(str(error))
+
+    def _lateness_s(self, gap_s: float) -> float:
+        """Return how late a tick is that comes so long after the last, 0 within two periods."""
+        late_s = gap_s - self._arm.period_ns / NANOSECONDS
+        return late_s if late_s > self._arm.period_ns / NANOSECONDS else 0.0
 
     def _own(self, clock_ns: int) -> int:
         """Return the arm's own time; that of streams is the clock's."""

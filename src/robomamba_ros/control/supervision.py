@@ -36,6 +36,7 @@ class Supervision:
         names = (j.name for j, turns in zip(arm.joints, turning, strict=True) if turns)
         self.measured = StateHistory(wraps=tuple(names))
         self.freshness = Freshness(dict(sorted(arm.budgets_s.items())))
+        self.late_s = 0.0
         self.interlocks: dict[str, str] = {}
         self.missing = ''
 
@@ -58,7 +59,7 @@ class Supervision:
 
     def problems(self, now_ns: int) -> str:
         """Return what makes the inputs untrustworthy at now_ns; '' for nothing."""
-        return self.missing or '; '.join(self.freshness.problems(now_ns))
+        return self.missing or '; '.join(self.freshness.problems(now_ns, self.late_s))
 
     def set_interlock(self, name: str, problem: str) -> bool:
         """Set a standing reason not to move, '' to clear it; tell whether one is set."""

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robomamba_ros.errors import DataError
+from robomamba_ros.files import written_whole
 from robomamba_ros.vision.preprocess import CropResize
 
 METADATA = 'meta.json'
@@ -101,11 +102,8 @@ def shard_path(folder: Path, name: str) -> Path:
 
 def write_shard(folder: Path, name: str, samples: NDArray[Any]) -> None:
     """Write one shard; it appears under its name only when it is complete."""
-    path = shard_path(folder, name)
-    partial = path.with_suffix('.partial')
-    with partial.open('wb') as file:
+    with written_whole(shard_path(folder, name)) as path, path.open('wb') as file:
         np.save(file, samples)
-    partial.replace(path)
 
 
 def open_shards(folder: Path) -> tuple[DatasetMeta, Sequence[NDArray[Any]]]:

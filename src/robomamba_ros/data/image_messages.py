@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from robomamba_ros.data.compressed_images import decode, read_facts
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.robots.arm import Camera
 from robomamba_ros.types import Float32Array, Float64Array, UInt8Array
@@ -24,7 +25,7 @@ ENCODINGS: dict[str, tuple[int, tuple[int, int, int]]] = {
 }
 # Type of a pixel, and metres per unit (REP 118).
 DEPTH_ENCODINGS = {'16UC1': ('u2', 0.001), '32FC1': ('f4', 1.0)}
-COMPRESSIONS = ('jpeg', 'jpg', 'png')
+_SUPPORTED = 'supported: 8-bit JPEG and PNG'
 
 
 def camera_to_rgb(message: Any, camera: Camera) -> UInt8Array:
@@ -34,7 +35,14 @@ def camera_to_rgb(message: Any, camera: Camera) -> UInt8Array:
     BGR fails quietly.
     """
     if camera.transport == 'compressed':
-        return compressed_image_to_rgb(message)
+        rgb, grey = _decompress(message)
+        if grey and camera.encoding != 'mono8':
+            raise ObservationError(
+                f"camera '{camera.name}' sends grey images, the arm contract says "
+                f'{camera.encoding}; have the driver convert to colour (usb_cam: pixel_format '
+                'yuyv2rgb), or correct `encoding` in the arm file to mono8 if the camera is right'
+            )
+        return rgb
     if message.encoding != camera.encoding:
         raise ObservationError(
             f"camera '{camera.name}' sends {message.encoding}, the arm contract says "
@@ -61,25 +69,26 @@ def image_to_rgb(message: Any) -> UInt8Array:
 def compressed_image_to_rgb(message: Any) -> UInt8Array:
     """Return a sensor_msgs/CompressedImage (JPEG, PNG) as RGB (h, w, 3) uint8.
 
-    Raises ObservationError on another compression, on 16-bit (depth) images and on broken data.
+    Raises ObservationError on another compression, on 16-bit (depth) images, on more pixels than a
+    camera has, and on damaged data.
     """
-    import cv2  # not at the top: only compressed cameras need OpenCV
+    return _decompress(message)[0]
 
-    name = message.format.lower()
-    if not any(kind in name for kind in COMPRESSIONS) or '16' in name:
+
+def _decompress(message: Any) -> tuple[UInt8Array, bool]:
+    """Return the image, and whether it was grey."""
+    data = bytes(message.data)
+    # `bayer_rggb16; jpeg compressed bgr8`: what the camera gave; what was made of it.
+    made = message.format.lower().rpartition(';')[2]
+    try:
+        facts = read_facts(data)
+        if '16' in made or 'depth' in made or (facts.bits == 16 and facts.grey):
+            raise ObservationError(f'16-bit and depth are not supported; {_SUPPORTED}')
+        return decode(data, facts), facts.grey
+    except ObservationError as error:
         raise ObservationError(
-            f"compressed image format '{message.format}' is not supported; supported: 8-bit "
-            f'{", ".join(COMPRESSIONS)}'
-        )
-    data = np.frombuffer(message.data, dtype=np.uint8)
-    # The orientation tag of a JPEG is ignored, as image_transport does.
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    bgr = cv2.imdecode(data, flags) if data.size else None
-    if bgr is None:
-        raise ObservationError(
-            f"{data.size} bytes of compressed image '{message.format}' cannot be decoded"
-        )
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+            f"{len(data)} bytes of compressed image '{message.format:.80}': {error}"
+        ) from error
 
 
 def depth_to_metres(message: Any) -> Float32Array:

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from robomamba_ros.errors import DataError
+from robomamba_ros.files import written_whole
 from robomamba_ros.types import Float32Array, Float64Array, UInt8Array
 
 POSES, IMAGES, DEPTH, CONVERSATIONS = 'poses', 'images', 'depth', 'conversations'
@@ -97,9 +98,8 @@ def write_samples(path: Path, samples: Iterable[PoseSample], folder: Path) -> No
 def write_whole(path: Path, text: str) -> None:
     """Write a file that appears under its name only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.partial')
-    partial.write_text(text, encoding='utf-8')
-    partial.replace(path)
+    with written_whole(path) as partial:
+        partial.write_text(text, encoding='utf-8')
 
 
 def read_image(path: Path) -> UInt8Array:

@@ -12,6 +12,7 @@ from typing import Any
 from robomamba_ros.errors import ConfigError, DataError
 from robomamba_ros.evaluation.metaworld import EvaluationConfig, Job, Outcome
 from robomamba_ros.evaluation.success import document
+from robomamba_ros.files import written_whole
 
 
 class Results:
@@ -60,9 +61,8 @@ class Results:
             'episodes': [asdict(self._outcomes[job]) for job in sorted(self._outcomes)],
         }
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_name(f'{self._path.name}.partial')
-        partial.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-        partial.replace(self._path)
+        with written_whole(self._path) as path:
+            path.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
 
 
 def settings(config: EvaluationConfig, through_graph: bool) -> dict[str, Any]:

@@ -12,7 +12,12 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders
 
 from robomamba_ros.errors import CheckpointError
-from robomamba_ros.language.vocabulary import fit_vocabulary, read_tokenizer
+from robomamba_ros.language.vocabulary import (
+    encode,
+    fit_vocabulary,
+    read_tokenizer,
+    vocabulary_size,
+)
 
 END = '<|endoftext|>'
 
@@ -51,11 +56,11 @@ class TextTokenizer:
     @property
     def vocabulary(self) -> int:
         """Number of token ids."""
-        return int(self._tokenizer.get_vocab_size())
+        return vocabulary_size(self._tokenizer)
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, with nothing added to it."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return encode(self._tokenizer, text)
 
     def pieces(self, ids: Iterable[int]) -> Iterator[str]:
         """Yield the text of `ids` as soon as its characters are whole; never an empty piece.

@@ -14,7 +14,12 @@ from tokenizers import Tokenizer
 
 from robomamba_ros.errors import CheckpointError, ObservationError
 from robomamba_ros.language.instructions import shown
-from robomamba_ros.language.vocabulary import fit_vocabulary, read_tokenizer
+from robomamba_ros.language.vocabulary import (
+    encode,
+    fit_vocabulary,
+    read_tokenizer,
+    vocabulary_size,
+)
 
 PAD = '<|padding|>'
 END = '<|endoftext|>'
@@ -51,12 +56,11 @@ class InstructionTokenizer:
     @property
     def vocabulary(self) -> int:
         """Number of token ids."""
-        return int(self._tokenizer.get_vocab_size())
+        return vocabulary_size(self._tokenizer)
 
     def encode(self, instruction: str) -> NDArray[np.int64]:
         """Return (length,) ids; raises ObservationError where the instruction is too long."""
-        ids = self._tokenizer.encode(instruction.strip(), add_special_tokens=False).ids
-        ids = [*ids, self._end]
+        ids = [*encode(self._tokenizer, instruction.strip()), self._end]
         if len(ids) > self.length:
             raise ObservationError(
                 f"the instruction '{shown(instruction)}' has {len(ids)} tokens; this policy reads "

@@ -24,6 +24,10 @@ from robomamba_ros.mamba.state import LayerState
 DELTA_MIN, DELTA_MAX, DELTA_FLOOR = 1e-3, 1e-1, 1e-4
 
 
+# No model is larger by far. Beyond these even a list of its layers fills the memory.
+MOST_LAYERS, WIDEST = 1024, 1 << 20
+
+
 @dataclass(frozen=True)
 class MambaConfig:
     """Sizes of a Mamba-1 backbone in the paper's terms.
@@ -48,8 +52,12 @@ class MambaConfig:
             object.__setattr__(self, 'dt_rank', math.ceil(self.d_model / 16))
         for name in ('d_model', 'n_layer', 'd_state', 'd_conv', 'expand', 'dt_rank'):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ConfigError(f'{name} is {value!r}; a Mamba backbone needs an integer >= 1')
+            most = MOST_LAYERS if name == 'n_layer' else WIDEST
+            if not isinstance(value, int) or not 1 <= value <= most:
+                raise ConfigError(
+                    f'{name} is {value!r:.40}; a Mamba backbone needs an integer >= 1, '
+                    f'at most {most}'
+                )
 
     @property
     def d_inner(self) -> int:

@@ -25,7 +25,7 @@ from robomamba_ros.errors import DataError, RoboMambaError
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.bag_topics import means, message_class, named_topics, offer_to_readers
 from robomamba_ros.nodes.conversions import time_message
-from robomamba_ros.nodes.host import Finished, run
+from robomamba_ros.nodes.host import Finished, end_process, run
 from robomamba_ros.nodes.parameter_tables import BAG_PLAYER
 from robomamba_ros.nodes.parameters import Parameters
 from robomamba_ros.types import NANOSECONDS
@@ -192,4 +192,4 @@ class BagPlayerNode(Node):
 
 def main() -> None:
     """Run the node (console script `bag_player_node`)."""
-    sys.exit(run([BagPlayerNode], sys.argv))
+    end_process(run([BagPlayerNode], sys.argv))

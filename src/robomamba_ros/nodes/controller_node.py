@@ -19,14 +19,13 @@ from robomamba_ros.control.status import STOPS
 from robomamba_ros.errors import ActionError, ConfigError
 from robomamba_ros.nodes.chunk_input import ChunkInput
 from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_values
-from robomamba_ros.nodes.host import run
+from robomamba_ros.nodes.host import end_process, run
 from robomamba_ros.nodes.lifecycle import ManagedNode
 from robomamba_ros.nodes.markers import Markers
 from robomamba_ros.nodes.outputs import Outputs
 from robomamba_ros.nodes.parameter_tables import CONTROLLER
 from robomamba_ros.nodes.robot_description import RobotDescription
 from robomamba_ros.nodes.state_input import StateInput
-from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import NANOSECONDS, ActionChunk, RobotState
 
 
@@ -45,7 +44,7 @@ class ControllerNode(ManagedNode):
 
     def configure(self, parameters: Mapping[str, Any]) -> None:
         """Load the arm, connect, start the control timer."""
-        arm = load_arm(parameters['arm'])
+        arm = self.load_arm(parameters)
         mode = parameters['mode']
         self._gate: LockstepGate | None = None
         if mode == 'lockstep':
@@ -212,4 +211,4 @@ class ControllerNode(ManagedNode):
 
 def main() -> None:
     """Run the node (console script `controller_node`)."""
-    sys.exit(run([ControllerNode], sys.argv))
+    end_process(run([ControllerNode], sys.argv))

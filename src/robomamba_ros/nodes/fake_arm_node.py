@@ -23,7 +23,7 @@ from robomamba_ros.nodes.diagnostics import OK, WARN, Diagnostics, Report
 from robomamba_ros.nodes.fake_arm_events import FakeArmEvents
 from robomamba_ros.nodes.fake_arm_inputs import FakeArmInputs
 from robomamba_ros.nodes.fake_arm_publishers import CameraPublishers, StatePublishers
-from robomamba_ros.nodes.host import run
+from robomamba_ros.nodes.host import end_process, run
 from robomamba_ros.nodes.parameter_tables import FAKE_ARM
 from robomamba_ros.nodes.parameters import Parameters
 from robomamba_ros.robots.arm import ArmContract, load_arm
@@ -180,4 +180,4 @@ def report(fake: FakeArm, inputs: FakeArmInputs) -> Report:
 
 def main() -> None:
     """Run the node (console script `fake_arm_node`)."""
-    sys.exit(run([FakeArmNode], sys.argv))
+    end_process(run([FakeArmNode], sys.argv))

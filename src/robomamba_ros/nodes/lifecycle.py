@@ -19,6 +19,8 @@ from robomamba_ros.errors import NotReadyError, RoboMambaError, without_numbers
 from robomamba_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Report
 from robomamba_ros.nodes.duplicates import duplicate_publishers
 from robomamba_ros.nodes.parameters import Parameters, ParameterSpec
+from robomamba_ros.robots.arm import ArmContract, load_arm
+from robomamba_ros.robots.budgets import with_budgets
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 WARN_PERIOD_S, WARN_KINDS = 1.0, 5
@@ -30,7 +32,7 @@ class ManagedNode(LifecycleNode):
     An error in a transition is logged in one line and leaves the node where it was. One at
     autostart is `fatal`: nobody is there to try again. `teardown` undoes `configure`, whole or
     half done, and may be called twice. sole_topics: those that only one node may publish; named
-    in diagnostics where there are more.
+    in diagnostics where there are more. loading: while it configures; nothing moves by it then.
     """
 
     sole_topics: Sequence[str] = ()
@@ -40,7 +42,7 @@ class ManagedNode(LifecycleNode):
         self.fatal = ''
         self._failure = ''
         self._warned: dict[str, float] = {}
-        self._configured = self._active = False
+        self._configured = self._active = self.loading = False
         self._declared = Parameters(self, table)
         self.create_service(SetBool, '~/enable', self._on_enable)
         self.create_service(Trigger, '~/reset', self._on_reset)
@@ -49,6 +51,14 @@ class ManagedNode(LifecycleNode):
             # From a timer: the node is then spinning and every callback is in its one thread.
             steady = Clock(clock_type=ClockType.STEADY_TIME)
             self._autostart_timer = self.create_timer(0.0, self._autostart, clock=steady)
+
+    def load_arm(self, parameters: Mapping[str, Any]) -> ArmContract:
+        """Return the contract of the parameter `arm`, its budgets as `budget_factor` says."""
+        arm, factor = load_arm(parameters['arm']), parameters['budget_factor']
+        if factor == 1.0:
+            return arm
+        self.get_logger().info(f'the arm is a stand-in: budgets of its inputs are x {factor:g}')
+        return with_budgets(arm, factor)
 
     def configure(self, parameters: Mapping[str, Any]) -> None:
         """Load and warm up; raises RoboMambaError."""
@@ -74,6 +84,11 @@ class ManagedNode(LifecycleNode):
     def at_rest(self) -> bool:
         """Whether the node may be destroyed without leaving an arm in motion."""
         return True
+
+    @property
+    def moves(self) -> bool:
+        """Whether something moves, or may begin to, by this node."""
+        return self._active or not self.at_rest
 
     def halt(self) -> None:
         """Deactivate where active; `at_rest` tells when the arm has stopped."""
@@ -125,7 +140,9 @@ class ManagedNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Configure from the parameters; on an error tear down what was made."""
+        self.loading = True
         result = self._guard('configure', lambda: self.configure(self._declared.values()))
+        self.loading = False
         self._configured = result == SUCCESS
         if not self._configured:
             self.teardown()

@@ -27,11 +27,20 @@ EXECUTE_STEPS = ParameterSpec(
     limits=(0, 1000),
 )
 
+BUDGETS = ParameterSpec(
+    'budget_factor',
+    1.0,
+    "multiplies the budgets of the arm's inputs, for a stand-in on a machine with other work; 1 on "
+    'a real arm',
+    limits=(1.0, 100.0),
+)
+
 POLICY = (
     ParameterSpec(
         'checkpoint', '', 'directory of the policy, or its name in models/', required=True
     ),
     ARM,
+    BUDGETS,
     MODE,
     AUTOSTART,
     EXECUTE_STEPS,
@@ -74,6 +83,7 @@ POLICY = (
 )
 CONTROLLER = (
     ARM,
+    BUDGETS,
     MODE,
     AUTOSTART,
     EXECUTE_STEPS,

@@ -19,7 +19,7 @@ from robomamba_ros.control.metrics import LatencyWindow
 from robomamba_ros.control.policy_runner import Given, Outlets, PolicyRunner, RunnerState
 from robomamba_ros.errors import BackendError, ConfigError
 from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_values
-from robomamba_ros.nodes.host import run
+from robomamba_ros.nodes.host import end_process, run
 from robomamba_ros.nodes.lifecycle import ManagedNode
 from robomamba_ros.nodes.parameter_tables import POLICY
 from robomamba_ros.nodes.policy_inputs import PolicyInputs
@@ -27,7 +27,6 @@ from robomamba_ros.nodes.policy_outputs import PolicyOutputs
 from robomamba_ros.nodes.timed_policy import timed
 from robomamba_ros.policies.base import LoadOptions, Policy
 from robomamba_ros.resources import checkpoint_directory
-from robomamba_ros.robots.arm import load_arm
 
 LoadPolicy = Callable[[Path, LoadOptions], Policy]
 
@@ -81,7 +80,7 @@ class PolicyNode(ManagedNode):
 
     def configure(self, parameters: Mapping[str, Any]) -> None:
         """Load the arm and the policy, warm up, connect."""
-        arm = load_arm(parameters['arm'])
+        arm = self.load_arm(parameters)
         directory = checkpoint_directory(parameters['checkpoint'])
         options = LoadOptions(
             **{field.name: parameters[field.name] for field in fields(LoadOptions)}
@@ -194,4 +193,4 @@ class PolicyNode(ManagedNode):
 
 def main() -> None:
     """Run the node (console script `policy_node`)."""
-    sys.exit(run([PolicyNode], sys.argv))
+    end_process(run([PolicyNode], sys.argv))

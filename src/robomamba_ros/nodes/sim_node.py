@@ -21,7 +21,7 @@ from robomamba_ros.data.state_messages import gripper_opening, nanoseconds, pose
 from robomamba_ros.errors import ObservationError, RoboMambaError
 from robomamba_ros.nodes import qos
 from robomamba_ros.nodes.diagnostics import Rate
-from robomamba_ros.nodes.host import run
+from robomamba_ros.nodes.host import end_process, run
 from robomamba_ros.nodes.next_episode import LOOK_S, NextEpisode
 from robomamba_ros.nodes.parameter_tables import SIM
 from robomamba_ros.nodes.parameters import Parameters
@@ -140,4 +140,4 @@ class SimNode(Node):
 
 def main() -> None:
     """Run the node (console script `sim_node`)."""
-    sys.exit(run([SimNode], sys.argv))
+    end_process(run([SimNode], sys.argv))

@@ -5,12 +5,14 @@ Knows nothing about what is in the files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from robomamba_ros.errors import BackendError, CheckpointError
+from robomamba_ros.errors import BackendError, CheckpointError, RoboMambaError
+from robomamba_ros.files import all_written_whole
 from robomamba_ros.machine import choose_dtype, compute_device
 
 CONFIG, WEIGHTS = 'config.yaml', 'model.safetensors'
@@ -25,6 +27,25 @@ def require_files(folder: Path, *names: str) -> None:
             f"'{folder}' is not a whole checkpoint: it lacks {', '.join(missing)}. Give a "
             'directory written by robomamba train or assemble, or one under models/.'
         )
+
+
+@contextmanager
+def writing(folder: Path, *names: str) -> Iterator[tuple[Path, ...]]:
+    """Give a path to write to for each file of a checkpoint; they appear when all are written.
+
+    Raises CheckpointError where the disk does not take them: what was in `folder` stays.
+    """
+    try:
+        with all_written_whole(folder, *names) as paths:
+            yield paths
+    except RoboMambaError:
+        raise
+    except Exception as error:  # the libraries that write raise a kind of their own each
+        reason = str(error).partition('\n')[0]
+        raise CheckpointError(
+            f"'{folder}' cannot be written ({reason}); what was there stays. Free space, or choose "
+            'another place'
+        ) from error
 
 
 def torch_device(name: str) -> torch.device:

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from robomamba_ros.errors import CheckpointError
+from robomamba_ros.documents import read_json
+from robomamba_ros.errors import CheckpointError, DataError
 from robomamba_ros.policies.base import PolicySpec
 from robomamba_ros.types import Float32Array
+
+# Of an offset or a scale [m, rad or per step].
+LARGEST, SMALLEST_SCALE = 1e6, 1e-12
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class Affine:
 
     @classmethod
     def _of(cls, offset: Float32Array, scale: Float32Array) -> Affine:
+        if not np.isfinite([offset, scale]).all():
+            raise DataError(
+                'the data hold states or actions that are not finite; `robomamba dataset info` '
+                'names the first'
+            )
         return cls(tuple(float(v) for v in offset), tuple(float(v) for v in scale))
 
 
@@ -75,6 +84,11 @@ class Normalization:
                 )
             if not np.isfinite(values).all() or 0.0 in affine.scale:
                 raise CheckpointError(f'{path}: {label} has scales that are 0 or not finite')
+            if max(map(abs, values)) > LARGEST or min(map(abs, affine.scale)) < SMALLEST_SCALE:
+                raise CheckpointError(
+                    f'{path}: {label} has scales beyond {LARGEST:g} or below {SMALLEST_SCALE:g}, '
+                    'which no channel in m, rad or their steps has'
+                )
 
     def save(self, path: Path) -> None:
         """Write normalization.json."""
@@ -92,12 +106,22 @@ class Normalization:
     @classmethod
     def load(cls, path: Path) -> Normalization:
         """Read normalization.json; raises CheckpointError naming what is wrong with it."""
-        try:
-            raw = json.loads(path.read_text(encoding='utf-8'))
-            parts = {
-                key: Affine(tuple(raw[key]['offset']), tuple(raw[key]['scale']))
-                for key in ('state', 'delta_state', 'action')
-            }
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{path} does not hold a policy's scales: {error}") from error
-        return cls(**parts)
+        raw = read_json(path, error=CheckpointError)
+        affines = (_read_affine(raw, key, path) for key in ('state', 'delta_state', 'action'))
+        return cls(*affines)
+
+
+def _read_affine(document: object, key: str, path: Path) -> Affine:
+    part = document.get(key) if isinstance(document, dict) else None
+    values = [part.get(name) if isinstance(part, dict) else None for name in ('offset', 'scale')]
+    for name, value in zip(('offset', 'scale'), values, strict=True):
+        if not isinstance(value, list) or not all(_is_number(each) for each in value):
+            raise CheckpointError(
+                f"{path} does not hold a policy's scales: {key}.{name} is {value!r:.60}; needed is "
+                'a list of numbers'
+            )
+    return Affine(*(tuple(float(each) for each in value or ()) for value in values))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from robomamba_ros.documents import read_yaml
 from robomamba_ros.errors import CheckpointError, ConfigError, unknown_name
@@ -55,15 +55,23 @@ def load_chunk_policy(directory: str | Path, options: LoadOptions) -> ChunkPolic
     Raises ConfigError for another kind before its weights are read, and what load_policy raises.
     """
     folder = checkpoint_directory(str(directory))
-    kind = _read_kind(folder / CONFIG)
+    return cast(ChunkPolicy, _load(folder, _chunk_kind(folder), options))
+
+
+def require_chunks(directory: str | Path) -> None:
+    """Raise ConfigError for a policy that cannot run a robot step by step; reads no weights."""
+    _chunk_kind(checkpoint_directory(str(directory)))
+
+
+def _chunk_kind(directory: Path) -> str:
+    kind = _read_kind(directory / CONFIG)
     if kind not in CHUNK_KINDS:
         raise ConfigError(
             f"'{directory}' is a policy of the kind '{kind}': it gives end-effector targets and "
             f'answers, not chunks of actions. Give one of the kinds {", ".join(CHUNK_KINDS)}, or '
             'call this one from Python by load_policy.'
         )
-    policy: ChunkPolicy = _load(folder, kind, options)
-    return policy
+    return kind
 
 
 def describe_policy(name: str) -> Description:

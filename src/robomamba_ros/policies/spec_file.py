@@ -5,6 +5,7 @@ Reads and writes a PolicySpec; knows nothing about networks. Imports no torch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from robomamba_ros.policies.base import CameraSpec, PolicySpec
@@ -22,6 +23,31 @@ SPEC_KEYS = (
 )
 CAMERA_KEYS = ('name', 'height', 'width')
 
+# The largest sizes that a configuration may ask for. Anything beyond is a slip: it would take the
+# memory of the machine before the weights could say that they are others.
+LARGEST: Mapping[str, int] = {
+    'n_layer': 512,
+    'num_hidden_layers': 512,
+    'num_attention_heads': 512,
+    'expand': 16,
+    'd_conv': 64,
+    'd_state': 1024,
+    'image_size': 2048,
+    'patch_size': 512,
+    'keypoints': 4096,
+    'horizon': 10_000,
+    'length': 10_000,
+    'height': 8192,
+    'width': 8192,
+    'vocabulary': 2_000_000,
+    'vocab_size': 2_000_000,
+    'vocab_rows': 2_000_000,
+    'intermediate_size': 1 << 20,
+}
+LARGEST_WIDTH = 1 << 16
+# From one action to the next: 1 ms to 10 s.
+SHORTEST_DT_NS, LONGEST_DT_NS = 1_000_000, 10_000_000_000
+
 _CHANNEL = ('names of channels', r'[A-Za-z_][\w.-]*')
 
 
@@ -35,8 +61,8 @@ def read_spec(root: Section, name: str, cameras: tuple[CameraSpec, ...]) -> Poli
         state_names=root.texts('state_names', *_CHANNEL),
         action_space=space,
         action_names=root.texts('action_names', *_CHANNEL),
-        horizon=root.integer('horizon', 1),
-        dt_ns=root.integer('dt_ns', 1, 'ns'),
+        horizon=read_size(root, 'horizon'),
+        dt_ns=root.integer('dt_ns', SHORTEST_DT_NS, 'ns', most=LONGEST_DT_NS),
         execute_steps=root.integer('execute_steps', 1),
     )
     if not root.clean:
@@ -57,7 +83,12 @@ def read_spec(root: Section, name: str, cameras: tuple[CameraSpec, ...]) -> Poli
 def read_camera(section: Section) -> CameraSpec:
     """Return the camera of one entry of `cameras`, without what is special to a policy."""
     name = section.text('name', 'a name of letters, digits, _, - and .', _CHANNEL[1])
-    return CameraSpec(name, section.integer('height', 1, 'px'), section.integer('width', 1, 'px'))
+    return CameraSpec(name, read_size(section, 'height', 'px'), read_size(section, 'width', 'px'))
+
+
+def read_size(section: Section, key: str, unit: str = '') -> int:
+    """Return a size that a machine can hold: a whole number from 1."""
+    return section.integer(key, 1, unit, most=LARGEST.get(key, LARGEST_WIDTH))
 
 
 def write_spec(spec: PolicySpec) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from robomamba_ros.errors import CheckpointError
-from robomamba_ros.policies.checkpoint import NORMALIZATION, TOKENIZER, WEIGHTS
+from robomamba_ros.policies.checkpoint import NORMALIZATION, TOKENIZER, WEIGHTS, writing
 from robomamba_ros.training.config import TrainConfig
 from robomamba_ros.weights import read_safetensors
 
@@ -54,10 +54,8 @@ class RunFiles:
 
     def save(self, moving: Mapping[str, Any]) -> None:
         """Write the state; a file that is there already is replaced when the new one is whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.state.with_suffix('.pt.partial')
-        torch.save({'config': asdict(self._config), **moving}, partial)
-        partial.replace(self.state)
+        with writing(self.folder, STATE_FILE) as (path,):
+            torch.save({'config': asdict(self._config), **moving}, path)
 
     def load(self) -> dict[str, Any]:
         """Return what `save` was given, in main memory.

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from robomamba_ros.data.instructions import Conversation, read_conversations
 from robomamba_ros.data.poses import PoseSample, read_poses
 from robomamba_ros.errors import CheckpointError, RoboMambaError
-from robomamba_ros.policies.checkpoint import torch_device
+from robomamba_ros.policies.checkpoint import torch_device, writing
 from robomamba_ros.policies.robomamba.checkpoint import save
 from robomamba_ros.policies.robomamba.network import last_token
 from robomamba_ros.policies.robomamba.prompts import ASSISTANT, USER, Prompts
@@ -256,9 +256,8 @@ class Stage:
             'probe': self._probe.state_dict(),
             'optimizer': self._optimizer.state_dict(),
         }
-        partial = self.folder / f'{STATE_FILE}.partial'
-        torch.save(state, partial)
-        partial.replace(self.folder / STATE_FILE)
+        with writing(self.folder, STATE_FILE) as (path,):
+            torch.save(state, path)
 
     def _restore(self) -> None:
         path = self.folder / STATE_FILE

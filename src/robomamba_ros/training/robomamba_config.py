@@ -14,7 +14,7 @@ from typing import Any
 from robomamba_ros.documents import read_yaml
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.policies.base import DTYPES
-from robomamba_ros.sections import Section, refuse
+from robomamba_ros.sections import Range, Section, refuse
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,16 @@ class RoboMambaTraining:
 
 
 TEXTS = ('start', 'output', 'poses', 'conversations', 'images', 'device')
+MOST = 10**9
+RATE = Range(0.0, 1.0, '1', 'a step would be larger than the weights')
+WEIGHT = Range(0.0, 1e6, '1', 'nothing else would count beside it')
+SHARE = Range(0.0, 1.0, '1', 'it is a share of the steps')
+RANGES: Mapping[str, Range] = {'learning_rate': RATE, 'weight_decay': RATE, 'warmup': SHARE}
 COUNTS = ('threads', 'save_every', 'log_every')
 
 
-def load_robomamba_training(path: Path, overrides: Mapping[str, str]) -> RoboMambaTraining:
-    """Read a run's YAML file, with some of its paths replaced.
+def load_robomamba_training(path: Path, overrides: Mapping[str, Any]) -> RoboMambaTraining:
+    """Read a run's YAML file, with some of its settings replaced.
 
     Raises ConfigError with every wrong key and value at once.
     """
@@ -122,9 +127,9 @@ def load_robomamba_training(path: Path, overrides: Mapping[str, str]) -> RoboMam
         for name in TEXTS
         if root.has(name) or name in known[:3]
     }
-    settings |= {name: root.integer(name, 1) for name in COUNTS if root.has(name)}
+    settings |= {name: root.integer(name, 1, most=MOST) for name in COUNTS if root.has(name)}
     if root.has('seed'):
-        settings['seed'] = root.integer('seed', 0)
+        settings['seed'] = root.integer('seed', 0, most=2**31)
     if root.has('dtype'):
         settings['dtype'] = root.choice('dtype', DTYPES)
     stages = root.section('stages', (), tuple(STAGES))
@@ -143,10 +148,10 @@ def _read_stage(stages: Section, name: str) -> StageConfig:
     for key in known:
         if not section.has(key):
             continue
-        whole = isinstance(getattr(DEFAULTS[name], key), int)
-        given[key] = section.integer(key, 1) if whole else section.number(key)
-        if given[key] < 0:
-            section.error(key, str(given[key]), 'a number from 0')
+        if isinstance(getattr(DEFAULTS[name], key), int):
+            given[key] = section.integer(key, 1, most=MOST)
+        else:
+            given[key] = section.within(key, RANGES.get(key, WEIGHT))
     try:
         return replace(DEFAULTS[name], **given)
     except ConfigError as error:

@@ -12,6 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from robomamba_ros.errors import ConfigError
+
+# Of an image, for what is left of it after the strides [px].
+SMALLEST = 16
+
 
 class Localization(NamedTuple):
     """Where things are, as the vision part sees it; for the localisation loss.
@@ -42,6 +47,10 @@ class KeypointConfig:
     d_condition: int = 128
     fine: int = 48
     coarse: int = 96
+
+    def __post_init__(self) -> None:
+        if self.image_size < SMALLEST:
+            raise ConfigError(f'image_size is {self.image_size}; keypoints need {SMALLEST} px')
 
     @property
     def tokens(self) -> int:

@@ -262,7 +262,7 @@ def _storage_paths(path: Path, warn: Any) -> list[Path]:
         match = present.get(name) or present.get(name + COMPRESSED)
         if match is None:
             warn(f'{path / name} is missing, though {METADATA} lists it; the other files are read')
-        else:
+        elif match not in paths:
             paths.append(match)
     if not paths and not found:
         raise DataError(f'{path} holds no .mcap or .db3 file: it is no bag')

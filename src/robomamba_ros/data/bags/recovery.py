@@ -7,28 +7,21 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import quote
 from zlib import crc32
 
-from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
-
+from robomamba_ros.data.bags.limits import MESSAGE_BYTES, SQLITE_LIMIT_LENGTH, decompress
 from robomamba_ros.data.bags.records import Record, StoredTopic, full_type
 from robomamba_ros.errors import DataError
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 MAGIC = b'\x89MCAP0\r\n'
 FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 2, 3, 4, 5, 6
-BLOCK_BYTES = 1 << 16
 # Start and end of a file without messages [ns].
 NO_TIME = (2**63 - 1, -1)
 
@@ -107,13 +100,14 @@ class RecoveredMcap:
             return []
         (size, crc), rest = struct.unpack_from('<QI', content, 16), content[28:]
         compression, rest = _text(rest)
-        raw = _inflate(compression, rest[8:])
+        raw, _ = decompress(compression, rest[8:], size)
         if len(raw) != size:
             self.damage = 'a chunk of it is damaged or cut off'
         elif crc and crc32(raw) != crc:
             self.damage = 'the checksum of a chunk of it is wrong'
             return []
-        found = [self._take(*each) for each in _operations(BytesIO(raw), len(raw))]
+        records = _operations(BytesIO(raw), len(raw))
+        found = [self._take(*each) for each in takewhile(lambda each: each[0], records)]
         return [record for record in found if record]
 
     def _take(self, operation: int, content: bytes) -> Record | None:
@@ -155,20 +149,6 @@ def _text(content: bytes) -> tuple[str, bytes]:
     return content[4:end].decode(errors='replace'), content[end:]
 
 
-def _inflate(compression: str, data: bytes) -> bytes:
-    """Return as much as data that is damaged or cut off gives."""
-    decompressors = {'zstd': zstd.ZstdDecompressor, 'lz4': LZ4FrameDecompressor}
-    if compression not in decompressors:
-        return data
-    decompressor, raw = decompressors[compression](), bytearray()
-    for begin in range(0, len(data), BLOCK_BYTES):
-        try:
-            raw += decompressor.decompress(data[begin : begin + BLOCK_BYTES])
-        except Exception:  # each kind raises errors of its own
-            break
-    return bytes(raw)
-
-
 class RecoveredSqlite:
     """An SQLite file that is cut off or damaged."""
 
@@ -197,7 +177,9 @@ class RecoveredSqlite:
         connection = self._connect()
         try:
             for id_, log_ns, data in connection.execute(query):
-                if id_ in self._names:
+                if not isinstance(log_ns, int) or not isinstance(data, bytes):
+                    self.damage = 'messages of it have no time or no bytes'
+                elif id_ in self._names:
                     yield Record(*self._names[id_], log_ns, data)
         except sqlite3.Error as error:
             self.damage = str(error)
@@ -207,6 +189,8 @@ class RecoveredSqlite:
     def _connect(self) -> sqlite3.Connection:
         address = f'file:{quote(str(self._path.absolute()))}?immutable=1'
         connection = sqlite3.connect(address, uri=True)
+        if hasattr(connection, 'setlimit'):  # from Python 3.11 on
+            connection.setlimit(SQLITE_LIMIT_LENGTH, MESSAGE_BYTES)
         # Without it SQLite opens no file that is shorter than its header says.
         connection.execute('PRAGMA writable_schema=ON')
         return connection

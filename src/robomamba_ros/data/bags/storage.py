@@ -22,6 +22,12 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import Reader
 
+from robomamba_ros.data.bags.limits import (
+    MESSAGE_BYTES,
+    SQLITE_LIMIT_LENGTH,
+    check_tables,
+    unpack_file,
+)
 from robomamba_ros.data.bags.records import Offer, Record, StoredTopic, full_type
 from robomamba_ros.data.bags.recovery import NO_TIME, Recovered, recover
 from robomamba_ros.errors import DataError
@@ -68,13 +74,24 @@ class StorageFile:
             if path.suffix == '.db3' and _journals(path):
                 self._path = self._complete(path, folder)
             if self._path.stat().st_size == 0:
-                raise DataError(f'{path} is empty: nothing was recorded, or the disk was full')
+                raise DataError('is empty: nothing was recorded, or the disk was full')
+            if self._path.suffix == '.db3':
+                check_tables(self._path)
+        except DataError as error:
+            raise DataError(f'{path} {error}') from error
         except OSError as error:
             raise DataError(f'{path} cannot be read: {error.strerror}') from error
+        reader = None
         try:
             reader = Reader(self._path)
             reader.open()
+            _check_chunks(reader)
+            if (database := getattr(reader.storage, 'dbconn', None)) is not None:
+                database.limit(SQLITE_LIMIT_LENGTH, MESSAGE_BYTES)
         except Exception as error:  # parsers of damaged bytes raise anything
+            with suppress(Exception):
+                if reader is not None:
+                    reader.close()
             found = self._recover(error)
             self.topics, self.start_ns, self.end_ns = found.topics, found.start_ns, found.end_ns
         else:
@@ -89,8 +106,7 @@ class StorageFile:
         unpacked = folder / path.with_suffix('').name
         with path.open('rb') as file, unpacked.open('wb') as copy:
             try:
-                with zstd.open(file, 'rb') as content:
-                    shutil.copyfileobj(content, copy)
+                unpack_file(file, copy, path.stat().st_size)
             except (EOFError, zstd.ZstdError) as error:
                 self._warn(f'{path} is damaged: {error}; what could be unpacked of it is read')
         return unpacked
@@ -163,7 +179,17 @@ def _indexed(reader: Reader, topics: Collection[str], start_ns: int) -> Iterator
     if wanted:
         types = {each.msgtype: full_type(each.msgtype) for each in wanted}
         for connection, log_ns, data in reader.messages(wanted, start_ns):
+            # A column of SQLite may hold anything.
+            if not isinstance(log_ns, int) or not isinstance(data, bytes):
+                raise DataError('a message of it has no time or no bytes')
             yield Record(connection.topic, types[connection.msgtype], log_ns, data)
+
+
+def _check_chunks(reader: Reader) -> None:
+    """Raise DataError where an index names a chunk twice, which would be read twice."""
+    chunks = getattr(reader.storage, 'chunks', ())
+    if len({chunk.chunk_start_offset for chunk in chunks}) < len(chunks):
+        raise DataError('its index names a chunk twice')
 
 
 def _topic(connection: Connection) -> StoredTopic:

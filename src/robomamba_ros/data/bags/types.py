@@ -5,7 +5,6 @@ Knows nothing about files. A message is a dataclass with the fields of the ROS m
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -14,14 +13,10 @@ from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from robomamba_ros.data.bags.definitions import find_definition, parse_definition
+from robomamba_ros.data.bags.limits import DEFINITION_BYTES, DEFINITION_LINES, decompress
 from robomamba_ros.data.bags.records import Record, StoredTopic
 from robomamba_ros.data.bags.services import event_types
 from robomamba_ros.errors import DataError
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 # A CDR message begins with 0: this tells one that was compressed by itself.
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
@@ -36,10 +31,10 @@ def plain(record: Record) -> bytes:
     """
     if record.data[:4] != ZSTD_MAGIC:
         return record.data
-    try:
-        return zstd.decompress(record.data)
-    except zstd.ZstdError as error:
-        raise DataError(f"a message of type '{record.type}' is damaged: {error}") from error
+    data, problem = decompress('zstd', record.data)
+    if problem:
+        raise DataError(f"a message of type '{record.type}' is damaged: {problem}")
+    return data
 
 
 @cache
@@ -108,6 +103,8 @@ class MessageTypes:
 
 
 def _store(type_: str, text: str, idl: bool) -> Typestore:
+    if len(text) > DEFINITION_BYTES or text.count('\n') > DEFINITION_LINES:
+        raise DataError(f'it has {len(text)} characters')
     # One for each type, so that two versions of another do not meet.
     store = get_typestore(Stores.EMPTY)
     store.register(parse_definition(type_, text, idl))

@@ -32,6 +32,7 @@ from robomamba_ros.policies.checkpoint import (
     compute_dtype,
     require_files,
     torch_device,
+    writing,
 )
 from robomamba_ros.policies.cost import linear_macs, macs, mamba_macs, parameters, state_bytes
 from robomamba_ros.policies.description import Description, Part
@@ -72,12 +73,15 @@ def save(
     tokenizer: InstructionTokenizer,
     normalization: Normalization,
 ) -> None:
-    """Write a checkpoint directory that `load` reads, the weights in the types they have."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_config(config, folder / CONFIG)
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
-    tokenizer.save(folder / TOKENIZER)
-    normalization.save(folder / NORMALIZATION)
+    """Write a checkpoint directory that `load` reads, the weights in the types they have.
+
+    Raises CheckpointError where the disk does not take it; a checkpoint that was there stays.
+    """
+    with writing(folder, CONFIG, TOKENIZER, NORMALIZATION, WEIGHTS) as paths:
+        write_config(config, paths[0])
+        tokenizer.save(paths[1])
+        normalization.save(paths[2])
+        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, paths[3])
 
 
 def check_vocabulary(tokenizer: InstructionTokenizer, config: AnoleVLAConfig, path: Path) -> None:

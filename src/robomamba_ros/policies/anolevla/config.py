@@ -19,8 +19,10 @@ from robomamba_ros.mamba.backbone import MambaConfig
 from robomamba_ros.policies.base import CameraSpec, PolicySpec
 from robomamba_ros.policies.spec_file import (
     CAMERA_KEYS,
+    LARGEST,
     SPEC_KEYS,
     read_camera,
+    read_size,
     read_spec,
     write_spec,
 )
@@ -116,8 +118,8 @@ def read_config(path: Path, name: str) -> AnoleVLAConfig:
         root.error('cameras', ', '.join(names), 'each name once')
     words = root.section('language', ('vocabulary', 'length'), ('project',))
     language = LanguageConfig(
-        words.integer('vocabulary', 2),
-        words.integer('length', 1),
+        words.integer('vocabulary', 2, most=LARGEST['vocabulary']),
+        read_size(words, 'length'),
         words.flag('project') if words.has('project') else False,
     )
     backbone = _sizes(root, 'backbone', MambaConfig, required=('d_model', 'n_layer'))
@@ -162,7 +164,11 @@ def _read_view(section: Section, target: int) -> tuple[CameraSpec, CropResize]:
         camera = replace(camera, optional=section.flag('optional'))
     side = min(camera.height, camera.width)
     given = {'left': (camera.width - side) // 2, 'top': (camera.height - side) // 2, 'side': side}
-    given |= {key: section.integer(key, 0, 'px') for key in CROP_KEYS if section.has(key)}
+    given |= {
+        key: section.integer(key, 0, 'px', most=LARGEST['width'])
+        for key in CROP_KEYS
+        if section.has(key)
+    }
     try:
         return camera, CropResize((camera.height, camera.width), **given, target=target)
     except ConfigError as error:
@@ -177,9 +183,9 @@ def _sizes(parent: Section, key: str, cls: type[_Sizes], required: Sequence[str]
     """Return the sizes under `key`, whole numbers all, with the defaults of their class."""
     names = tuple(field.name for field in fields(cls) if field.name not in UNREAD)
     section = parent.section(key, required, [name for name in names if name not in required])
-    sizes = {n: section.integer(n, 1) for n in names if n in required or section.has(n)}
+    sizes = {n: read_size(section, n) for n in names if n in required or section.has(n)}
     try:
         return cls(**sizes)
     except ConfigError as error:
         section.problem('', str(error))
-        return cls(**dict.fromkeys(names, 1))
+        return cls(**dict.fromkeys(required, 1))  # the others have defaults

@@ -24,6 +24,7 @@ from robomamba_ros.policies.checkpoint import (
     compute_dtype,
     require_files,
     torch_device,
+    writing,
 )
 from robomamba_ros.policies.cost import macs, mamba_macs, parameters, state_bytes
 from robomamba_ros.policies.description import Description, Part
@@ -77,11 +78,14 @@ def save(
     weights: Mapping[str, Tensor],
     tokenizer: TextTokenizer,
 ) -> None:
-    """Write a checkpoint directory that `load` reads, the weights in the types they have."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_config(config, folder / CONFIG)
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
-    tokenizer.save(folder / TOKENIZER)
+    """Write a checkpoint directory that `load` reads, the weights in the types they have.
+
+    Raises CheckpointError where the disk does not take it; a checkpoint that was there stays.
+    """
+    with writing(folder, CONFIG, TOKENIZER, WEIGHTS) as paths:
+        write_config(config, paths[0])
+        tokenizer.save(paths[1])
+        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, paths[2])
 
 
 def describe(path: Path) -> Description:

@@ -17,7 +17,7 @@ from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.mamba.backbone import MambaConfig
 from robomamba_ros.mamba.language_model import LanguageModelConfig
 from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
-from robomamba_ros.policies.spec_file import CAMERA_KEYS, read_camera
+from robomamba_ros.policies.spec_file import CAMERA_KEYS, LARGEST_WIDTH, read_camera, read_size
 from robomamba_ros.sections import Section, refuse
 from robomamba_ros.spatial.camera import Approach
 from robomamba_ros.types import EE_POSE_NAMES, ActionSpace
@@ -129,10 +129,10 @@ def write_config(config: RoboMambaConfig, path: Path) -> None:
 def _read_language(section: Section) -> LanguageModelConfig:
     sizes = section.section('backbone', (*BACKBONE_KEYS, 'norm_epsilon'))
     backbone = MambaConfig(
-        **{key: sizes.integer(key, 1) for key in BACKBONE_KEYS},
+        **{key: read_size(sizes, key) for key in BACKBONE_KEYS},
         norm_epsilon=sizes.positive('norm_epsilon', '1'),
     )
-    words, rows = section.integer('vocab_size', 1), section.integer('vocab_rows', 1)
+    words, rows = read_size(section, 'vocab_size'), read_size(section, 'vocab_rows')
     if words > rows and section.clean:
         section.error('vocab_size', str(words), f'at most vocab_rows, {rows}')
     return LanguageModelConfig(backbone, min(words, rows), rows, section.flag('tied'))
@@ -143,19 +143,23 @@ def _read_vision(root: Section) -> VisionConfig:
     camera = read_camera(section.section('camera', CAMERA_KEYS))
     names = tuple(field.name for field in fields(ClipConfig))
     sizes = section.section('clip', names)
-    numbers = {name: sizes.integer(name, 1) for name in names}
+    numbers = {name: read_size(sizes, name) for name in names}
     try:
         clip = ClipConfig(**numbers)
     except ConfigError as error:
         sizes.problem('', str(error))
         clip = ClipConfig()
-    return VisionConfig(camera, clip, section.integer('connector', 1))
+    return VisionConfig(camera, clip, read_size(section, 'connector'))
 
 
 def _read_head(section: Section) -> tuple[int, int]:
     first, second = section.numbers('widths', 2)
-    if min(first, second) < 1 or not first.is_integer() or not second.is_integer():
-        section.error('widths', str([first, second]), 'a list of 2 whole numbers from 1')
+    if (
+        not 1 <= min(first, second) <= max(first, second) <= LARGEST_WIDTH
+        or not first.is_integer()
+        or not second.is_integer()
+    ):
+        section.error('widths', str([first, second]), f'2 whole numbers from 1 to {LARGEST_WIDTH}')
     return int(first), int(second)
 
 

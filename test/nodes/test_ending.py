@@ -1,0 +1,51 @@
+"""A process that is told to end while its policy loads, from a shell's point of view."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / 'src'
+# A policy that is never loaded, in one process with a controller that is active.
+PROGRAM = """
+import sys
+import threading
+from functools import partial
+from robomamba_ros.nodes.controller_node import ControllerNode
+from robomamba_ros.nodes.host import end_process, run
+from robomamba_ros.nodes.policy_node import PolicyNode
+
+def never(*_):
+    print('loading', flush=True)
+    threading.Event().wait()
+
+end_process(run([ControllerNode, partial(PolicyNode, load=never)], sys.argv))
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_policy_that_loads_is_not_waited_for(ros_environment, tmp_path, number) -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, '-c', PROGRAM, '--ros-args'),
+            *('-p', 'arm:=sawyer_sim', '-p', f'policy_node:checkpoint:={tmp_path}'),
+        ],
+        env={**os.environ, 'PYTHONPATH': str(SOURCE), 'OMP_NUM_THREADS': '1'},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == 'loading\n'
+        process.send_signal(number)
+        # Only a hang reaches it: nobody ever ends the loading.
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, 'Traceback' in errors) == (0, False), errors
