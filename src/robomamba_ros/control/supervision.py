@@ -27,7 +27,8 @@ _START_NS, _VELOCITY_NS = NANOSECONDS // 2, NANOSECONDS // 20
 class Supervision:
     """The measured states of an arm, how fresh they are, and standing reasons not to move.
 
-    missing: why nothing can be commanded yet, such as kinematics; '' for nothing.
+    missing: why nothing can be commanded yet, such as kinematics; '' for nothing. late_s: how much
+    later than it was due the present tick is [s].
     """
 
     def __init__(self, arm: ArmContract) -> None:
