@@ -15,20 +15,21 @@ from robomamba_ros.types import ActionSpace
 
 actions = pytest.importorskip('control_msgs.action', reason='control_msgs is not installed')
 
-ACTION = {'part': 'gripper', 'kind': 'gripper_command', 'topic': 'grip', 'max_effort': 5.0}
+KINDS = {'gripper_command': 'GripperCommand', 'parallel_gripper_command': 'ParallelGripperCommand'}
 
 
 class Driver:
     """An action server whose goals end when the test says so. asked: their positions, efforts."""
 
-    def __init__(self, peer) -> None:
+    def __init__(self, peer, kind: str) -> None:
         self._peer = peer
+        self._action = getattr(actions, KINDS[kind])
         self.accepts = True
         self.asked: list[tuple[float, float]] = []
         self.running: list[tuple[Any, Future]] = []
         self._server = ActionServer(
             peer.node,
-            actions.GripperCommand,
+            self._action,
             'hand/grip',
             self._execute,
             goal_callback=self._on_goal,
@@ -36,14 +37,21 @@ class Driver:
         )
 
     def _on_goal(self, request: Any) -> GoalResponse:
-        self.asked.append((request.command.position, request.command.max_effort))
+        command = request.command
+        if self._action is actions.GripperCommand:
+            self.asked.append((command.position, command.max_effort))
+        else:
+            # As parallel_gripper_action_controller: another number of positions is refused.
+            assert list(command.name) == ['finger']
+            [position], [effort], [] = command.position, command.effort, command.velocity
+            self.asked.append((position, effort))
         return GoalResponse.ACCEPT if self.accepts else GoalResponse.REJECT
 
     async def _execute(self, handle: Any) -> Any:
         end: Future = Future()
         self.running.append((handle, end))
         getattr(handle, await end)()
-        return actions.GripperCommand.Result()
+        return self._action.Result()
 
     @property
     def positions(self) -> list[float]:
@@ -62,18 +70,24 @@ class Driver:
         self._server.destroy()
 
 
+@pytest.fixture(params=KINDS)
+def kind(request) -> str:
+    return request.param
+
+
 @pytest.fixture
-def driver(peer, monkeypatch):
+def driver(peer, kind, monkeypatch):
     # However slow the machine.
     monkeypatch.setattr(gripper_action, 'PATIENCE_S', 1000.0)
-    driver = Driver(peer)
+    driver = Driver(peer, kind)
     yield driver
     driver.destroy()
 
 
 @pytest.fixture
-def robot(start):
-    robot = start([TRAJECTORY, ACTION], remap=['gripper:=hand/grip'])
+def robot(start, kind):
+    action = {'part': 'gripper', 'kind': kind, 'topic': 'grip', 'max_effort': 5.0}
+    robot = start([TRAJECTORY, action], remap=['gripper:=hand/grip'])
     robot.ready()
     return robot
 
@@ -97,9 +111,9 @@ def logged(robot, capfd, text: str) -> None:
     robot.peer.wait_for(found, f'the log to say: {text}')
 
 
-def test_a_driver_that_comes_late_gets_what_it_missed(robot, peer) -> None:
+def test_a_driver_that_comes_late_gets_what_it_missed(robot, peer, kind) -> None:
     go(robot, *10 * [0.5])
-    driver = Driver(peer)
+    driver = Driver(peer, kind)
     driver.wait_for(1)
     driver.end('succeed')
     go(robot, *10 * [0.0])

@@ -295,6 +295,21 @@ def test_a_dry_run_shows_everything_and_publishes_no_command(start, peer) -> Non
         assert peer.node.count_publishers(topic) == 0
 
 
+def test_a_dry_run_goes_on_by_itself_after_a_stop(start) -> None:
+    """As in a replay: what stops an arm waits for a person, and here there is no arm."""
+    robot = start([TRAJECTORY, GRIPPER], parameters={'dry_run': True})
+    robot.ready()
+    for _ in range(2):
+        robot.send(np.full((40, 1), 0.01), ('joint1',), ActionSpace.JOINT_DELTA)
+        robot.wait_for('state', 'tracking')
+        robot.silent = True
+        robot.wait_for('reason', 'joint_states is late')
+        robot.silent = False
+        robot.wait_for('joint_states_age_s', '0.0')
+    robot.send(np.full((40, 1), 0.01), ('joint1',), ActionSpace.JOINT_DELTA)
+    robot.wait_for('state', 'tracking')
+
+
 # What is missing
 
 

@@ -16,7 +16,7 @@ from robomamba_ros.control.metrics import LatencyWindow
 from robomamba_ros.control.senders import sends_trajectories
 from robomamba_ros.control.setpoint_loop import LoopState, SetpointLoop
 from robomamba_ros.control.status import STOPS
-from robomamba_ros.errors import ActionError, ConfigError
+from robomamba_ros.errors import ActionError, ConfigError, NotReadyError
 from robomamba_ros.nodes.chunk_input import ChunkInput
 from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_values
 from robomamba_ros.nodes.host import end_process, run
@@ -149,12 +149,14 @@ class ControllerNode(ManagedNode):
         self._loop.withdraw_chunk('the policy took its chunk back, as for a new instruction')
 
     def _follow(self, chunk: ActionChunk, now_ns: int) -> None:
-        if self._dry_run:
-            # The arm has not followed: the chunk is about where it is, not where it was told to be.
-            self._loop.let_go()
         try:
+            if self._dry_run:
+                # The arm has not followed: the chunk is about where it is, not where it was told
+                # to be. And no arm waits for somebody to let it move on after a stop.
+                self._loop.let_go()
+                self._loop.enable(True)
             self._loop.add_chunk(chunk, now_ns)
-        except ActionError as error:
+        except (ActionError, NotReadyError) as error:
             self.warn(error)
         else:
             self._new_chunk_ns = chunk.stamp_ns

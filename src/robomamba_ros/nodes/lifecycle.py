@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rclpy.clock import Clock
@@ -23,7 +24,18 @@ from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.robots.budgets import with_budgets
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
-WARN_PERIOD_S, WARN_KINDS = 1.0, 5
+# When a warning that does not come again is over [s]; new kinds of them that are logged a second.
+QUIET_S, WARN_KINDS = 10.0, 5
+
+
+@dataclass
+class _Warned:
+    """A kind of warning: when it came [s], how often, and at which count it is logged next."""
+
+    first_s: float
+    last_s: float = 0.0
+    count: int = 0
+    next: int = 1
 
 
 class ManagedNode(LifecycleNode):
@@ -41,7 +53,7 @@ class ManagedNode(LifecycleNode):
         super().__init__(name, automatically_declare_parameters_from_overrides=True, **node_options)
         self.fatal = ''
         self._failure = ''
-        self._warned: dict[str, float] = {}
+        self._warned: dict[str, _Warned] = {}
         self._configured = self._active = self.loading = False
         self._declared = Parameters(self, table)
         self.create_service(SetBool, '~/enable', self._on_enable)
@@ -96,12 +108,23 @@ class ManagedNode(LifecycleNode):
             self.trigger_deactivate()
 
     def warn(self, error: Exception) -> None:
-        """Log what went wrong, at most once a second for each of a few kinds of it."""
+        """Log what went wrong when it begins, and then each time its count has grown tenfold.
+
+        What has not come for QUIET_S is over, and begins anew. A few new kinds a second are logged.
+        """
         now_s, kind = time.monotonic(), without_numbers(str(error))
-        self._warned = {k: s for k, s in self._warned.items() if now_s < s + WARN_PERIOD_S}
-        if kind not in self._warned and len(self._warned) < WARN_KINDS:
-            self._warned[kind] = now_s
-            self.get_logger().warning(str(error))
+        for ended in [k for k, w in self._warned.items() if now_s > w.last_s + QUIET_S]:
+            del self._warned[ended]
+        if kind not in self._warned:
+            if sum(now_s < w.first_s + 1.0 for w in self._warned.values()) >= WARN_KINDS:
+                return
+            self._warned[kind] = _Warned(now_s)
+        warned = self._warned[kind]
+        warned.last_s, warned.count = now_s, warned.count + 1
+        if warned.count == warned.next:
+            warned.next *= 10
+            again = f' ({warned.count} times by now)' if warned.count > 1 else ''
+            self.get_logger().warning(f'{error}{again}')
 
     def _autostart(self) -> None:
         self.destroy_timer(self._autostart_timer)
