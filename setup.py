@@ -105,12 +105,12 @@ setup(
     },
     entry_points={
         'console_scripts': [
-            f'robomamba = {NAME}.cli.main:main',
-            f'policy_node = {NAME}.nodes.policy_node:main',
-            f'controller_node = {NAME}.nodes.controller_node:main',
-            f'sim_node = {NAME}.nodes.sim_node:main',
-            f'fake_arm_node = {NAME}.nodes.fake_arm_node:main',
-            f'bag_player_node = {NAME}.nodes.bag_player_node:main',
+            f'robomamba = {NAME}.executables:robomamba',
+            f'policy_node = {NAME}.executables:policy_node',
+            f'controller_node = {NAME}.executables:controller_node',
+            f'sim_node = {NAME}.executables:sim_node',
+            f'fake_arm_node = {NAME}.executables:fake_arm_node',
+            f'bag_player_node = {NAME}.executables:bag_player_node',
         ]
     },
 )

@@ -198,7 +198,7 @@ def test_an_unknown_mode_is_named(checkpoint: str) -> None:
 def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no directory 'drawer-opener', and models/ has"):
         checkpoint_directory('drawer-opener')
-    with pytest.raises(CheckpointError, match=r'config\.yaml cannot be read .* give the directory'):
+    with pytest.raises(CheckpointError, match=r'lacks config\.yaml; give the directory'):
         policy_graph(PolicyOptions(str(tmp_path)))
 
 

@@ -34,7 +34,7 @@ FLOORS = (
     ('doctor',),
     ('nodes', 'evaluation', 'launching'),
     ('cli',),
-    ('__main__',),
+    ('__main__', 'executables'),
 )
 FLOOR = {part: height for height, parts in enumerate(FLOORS) for part in parts}
 

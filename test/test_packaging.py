@@ -43,7 +43,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {**os.environ, 'COLCON_HOME': str(workspace / 'home')}
     environment.pop('PYTHONPATH', None)
     built = subprocess.run(
-        [str(COLCON), 'build', '--executor', 'sequential'],
+        [sys.executable, '-m', 'colcon', 'build', '--executor', 'sequential'],
         cwd=workspace,
         env=environment,
         capture_output=True,
@@ -82,6 +82,34 @@ def test_the_installed_package_finds_its_own_files(installed: Path) -> None:
 def test_the_ament_index_knows_the_package(installed: Path) -> None:
     marker = installed / 'share' / 'ament_index' / 'resource_index' / 'packages' / 'robomamba_ros'
     assert marker.is_file()
+
+
+@pytest.mark.parametrize('name', ['robomamba', *NODES, *OTHER_NODES])
+def test_an_executable_runs_with_the_python_that_built_it(installed: Path, name: str) -> None:
+    """As docs/running.md says, so that a virtual environment is seen."""
+    shebang = (installed / 'lib' / 'robomamba_ros' / name).read_text().splitlines()[0]
+    assert Path(shebang.removeprefix('#!')).parent == Path(sys.executable).parent
+
+
+def test_a_package_that_does_not_go_with_numpy_is_named_in_one_line(tmp_path: Path) -> None:
+    """As the transforms3d 0.4.1 of Ubuntu 24.04 beside NumPy 2."""
+    broken = tmp_path / 'transforms3d'
+    broken.mkdir()
+    (broken / '__init__.py').write_text('from . import quaternions\n')
+    (broken / 'quaternions.py').write_text('import numpy\nnumpy.maximum_sctype_of_old(float)\n')
+    program = 'from robomamba_ros.executables import controller_node; controller_node()'
+    done = subprocess.run(
+        [sys.executable, '-c', program],
+        env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{REPOSITORY / "src"}'},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"transforms3d does not work with NumPy [\d.]+: pip install 'transforms3d>=0\.4\.2'\n",
+        done.stderr,
+    )
 
 
 def test_the_command_line_starts(installed: Path) -> None:

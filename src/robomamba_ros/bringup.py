@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from robomamba_ros.documents import read_yaml
-from robomamba_ros.errors import ConfigError, unknown_name
+from robomamba_ros.errors import CheckpointError, ConfigError, unknown_name
 from robomamba_ros.policies.base import LoadOptions
 from robomamba_ros.resources import checkpoint_directory, share_directory
 from robomamba_ros.robots.arm import ArmContract, load_arm
@@ -260,7 +260,12 @@ def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
 
 def _policy_file(options: PolicyOptions) -> dict[str, Any]:
     """Return a checkpoint's config.yaml; what is wrong in it, the policy says when it is loaded."""
-    document, _ = read_yaml(checkpoint_directory(options.checkpoint) / 'config.yaml')
+    path = checkpoint_directory(options.checkpoint) / 'config.yaml'
+    if not path.is_file():
+        raise CheckpointError(
+            f"'{path.parent}' lacks {path.name}; give the directory of a checkpoint"
+        )
+    document, _ = read_yaml(path)
     return document if isinstance(document, dict) else {}
 
 

@@ -11,7 +11,15 @@ from collections.abc import Iterable
 from typing import TypeAlias, TypeVar
 
 import numpy as np
-from transforms3d import quaternions
+
+from robomamba_ros.errors import BackendError
+
+try:
+    from transforms3d import quaternions
+except AttributeError as error:
+    raise BackendError(
+        f"transforms3d does not work with NumPy {np.__version__}: pip install 'transforms3d>=0.4.2'"
+    ) from error
 
 from robomamba_ros.types import Float64Array, Pose, RobotState
 

@@ -1,0 +1,47 @@
+"""What the installed executables call: where a package cannot be imported, one line says so."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+from robomamba_ros.errors import RoboMambaError
+
+
+def robomamba() -> NoReturn:
+    """Run the command line."""
+    _run('cli.main')
+
+
+def policy_node() -> NoReturn:
+    """Run the policy node."""
+    _run('nodes.policy_node')
+
+
+def controller_node() -> NoReturn:
+    """Run the controller node."""
+    _run('nodes.controller_node')
+
+
+def sim_node() -> NoReturn:
+    """Run the simulated arm."""
+    _run('nodes.sim_node')
+
+
+def fake_arm_node() -> NoReturn:
+    """Run the stand-in for an arm."""
+    _run('nodes.fake_arm_node')
+
+
+def bag_player_node() -> NoReturn:
+    """Run the player of recordings."""
+    _run('nodes.bag_player_node')
+
+
+def _run(module: str) -> NoReturn:
+    try:
+        main = import_module(f'robomamba_ros.{module}').main
+    except RoboMambaError as error:
+        sys.exit(str(error))
+    sys.exit(main())
