@@ -23,7 +23,8 @@ from robomamba_ros.data.lerobot.layout import (
     VIDEO_FILE_MB,
     Feature,
 )
-from robomamba_ros.data.lerobot.statistics import NAMES, PixelCounts
+from robomamba_ros.data.lerobot.statistics import LEVELS, NAMES, PixelCounts
+from robomamba_ros.documents import parse_json
 from robomamba_ros.errors import DataError
 
 PIXELS = b'robomamba.pixels'
@@ -168,8 +169,13 @@ def with_pixels(table: pa.Table, pixels: Mapping[str, PixelCounts]) -> pa.Table:
 
 def pixels_of(table: pa.Table) -> dict[str, PixelCounts]:
     """Return the pixel counts that with_pixels noted; empty for a table without."""
-    document = json.loads((table.schema.metadata or {}).get(PIXELS, b'{}'))
-    return {
-        key: PixelCounts(np.array(counts, dtype=np.int64), frames)
-        for key, (frames, counts) in document.items()
-    }
+    note = (table.schema.metadata or {}).get(PIXELS, b'{}')
+    try:
+        document = parse_json(note.decode(), PIXELS.decode(), error=DataError)
+        found = {
+            key: PixelCounts(np.array(counts, dtype=np.int64), int(frames))
+            for key, (frames, counts) in document.items()
+        }
+    except (DataError, ValueError, TypeError, AttributeError, OverflowError):
+        return {}  # they are counted again
+    return {key: each for key, each in found.items() if each.counts.shape == (3, LEVELS)}

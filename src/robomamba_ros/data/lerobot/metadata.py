@@ -6,6 +6,7 @@ Knows where each episode's frames lie; nothing about what they hold.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,8 @@ def read_tasks(root: Path, info: Info) -> tuple[str, ...]:
                 f'{root / TASKS} has the columns {", ".join(table.column_names)}; needed are '
                 'task_index and task'
             )
-        texts, numbers = table[column].to_pylist(), table['task_index'].to_pylist()
+        with reading(root / TASKS):
+            texts, numbers = table[column].to_pylist(), table['task_index'].to_pylist()
     else:
         lines = list(_lines(root / LEGACY_TASKS, ('task', 'task_index')))
         texts, numbers = ([line[key] for line in lines] for key in ('task', 'task_index'))
@@ -94,22 +96,30 @@ def read_tasks(root: Path, info: Info) -> tuple[str, ...]:
     return tuple(str(by_number[number]) for number in range(len(by_number)))
 
 
-def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read a parquet file; raises DataError naming it and what is wrong."""
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise DataError for whatever a parquet file that is missing or damaged makes Arrow raise."""
     try:
-        return pq.read_table(path, columns=columns, partitioning=None)
+        yield
+    except DataError:
+        raise
     except FileNotFoundError as error:
         raise DataError(f'{path} is missing: the data set is not whole; get it again') from error
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f'{path} is damaged: {error}; get it again') from error
+    except Exception as error:  # among them UnicodeDecodeError, for names of columns
+        reason = ' '.join(str(error).split())[:300]
+        raise DataError(f'{path} is damaged: {reason}; get it again') from error
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a parquet file; raises DataError naming it and what is wrong."""
+    with reading(path):
+        return pq.read_table(path, columns=columns, partitioning=None)
 
 
 def read_schema(path: Path) -> pa.Schema:
     """Return the columns of a parquet file; raises DataError as `read_table`."""
-    try:
+    with reading(path):
         return pq.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f'{path} is damaged: {error}; get it again') from error
 
 
 def _episodes(root: Path, info: Info) -> Iterator[Episode]:
@@ -120,7 +130,9 @@ def _episodes(root: Path, info: Info) -> Iterator[Episode]:
     for path in paths:
         table = read_table(path)
         table = table.select([name for name in table.column_names if not name.startswith('stats/')])
-        for row in table.to_pylist():
+        with reading(path):
+            rows = table.to_pylist()
+        for row in rows:
             try:
                 yield _episode(root, info, row, videos)
             except KeyError as error:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from robomamba_ros.data.lerobot.images import decode_image
 from robomamba_ros.data.lerobot.layout import Feature
-from robomamba_ros.data.lerobot.metadata import Episode
+from robomamba_ros.data.lerobot.metadata import Episode, reading
 from robomamba_ros.errors import DataError
 from robomamba_ros.types import UInt8Array
 
@@ -88,35 +88,28 @@ class FrameTables:
 
     def _read_columns(self, path: Path, keys: list[str]) -> pa.Table:
         table, _ = self._open(path)
-        present = table.schema_arrow.names
+        with reading(path):
+            present = table.schema_arrow.names
         missing = [key for key in keys if key not in present]
         if missing:
             raise DataError(
                 f'{path} lacks the columns {", ".join(missing)} that info.json describes; it has '
                 f'{", ".join(present)}'
             )
-        try:
+        with reading(path):
             return table.read(columns=keys)
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f'{path} is damaged: {error}; get it again') from error
 
     def _read_group(self, path: Path, group: int, key: str) -> Any:
-        try:
+        with reading(path):
             return self._open(path)[0].read_row_group(group, [key], use_threads=False)[key]
-        except (OSError, pa.ArrowException, KeyError) as error:
-            raise DataError(f"{path}, column '{key}' cannot be read: {error}") from error
 
 
 def _open(path: Path) -> tuple[pq.ParquetFile, NDArray[np.int64]]:
     """Return a table and the row at which each of its groups ends."""
-    try:
+    with reading(path):
         table = pq.ParquetFile(path, memory_map=True)
-    except FileNotFoundError as error:
-        raise DataError(f'{path} is missing: the data set is not whole; get it again') from error
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f'{path} is damaged: {error}; get it again') from error
-    rows = [table.metadata.row_group(i).num_rows for i in range(table.num_row_groups)]
-    return table, np.cumsum(np.array(rows, dtype=np.int64))
+        rows = [table.metadata.row_group(i).num_rows for i in range(table.num_row_groups)]
+        return table, np.cumsum(np.array(rows, dtype=np.int64))
 
 
 def _array(column: pa.ChunkedArray, feature: Feature, where: str) -> NDArray[Any]:
