@@ -25,6 +25,11 @@ class Backend:
     wide: int
     long: int = 500
 
+    @property
+    def interpreted(self):
+        """Whether every step is interpreted, which takes a thousand times as long."""
+        return self.name == 'triton' and self.device == 'cpu'
+
     def selective_scan(self, **inputs):
         return self._run(selective_scan, inputs)
 

@@ -15,7 +15,7 @@ def shapes(backend):
     """Return a strategy of (b, l, d, k)."""
     return st.tuples(
         st.integers(1, 3),
-        st.sampled_from([1, 2, 3, 7, 63]),
+        st.sampled_from([1, 2, 3, 7, 33 if backend.interpreted else 63]),
         st.sampled_from([1, 5, 16, 2 * backend.wide]),
         st.integers(2, 4) if backend.name == 'mamba_ssm' else st.integers(1, 5),
     )
@@ -105,7 +105,9 @@ def test_the_future_leaves_the_past_unchanged(backend, data):
 def test_gradients_are_those_of_finite_differences(backend, length):
     backend.require(torch.float64)
     leaves = [x.requires_grad_() for x in make_inputs((1, length, 2, 3), torch.float64)]
-    assert torch.autograd.gradcheck(backend.causal_conv1d, leaves)
+    # The exact gradients are compared above; along one direction is enough for an interpreter.
+    fast = backend.interpreted
+    assert torch.autograd.gradcheck(backend.causal_conv1d, leaves, fast_mode=fast)
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16, *DTYPES])

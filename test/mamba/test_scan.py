@@ -15,8 +15,8 @@ examples = settings(deadline=None, max_examples=10, derandomize=True)
 def shapes(backend):
     """Return a strategy of (b, l, d, n): odd lengths, parts of a vector and of a block, blocks."""
     return st.tuples(
-        st.integers(1, 3),
-        st.sampled_from([1, 2, 3, 16, 17, 63]),
+        st.integers(1, 2 if backend.interpreted else 3),
+        st.sampled_from([1, 2, 3, 16, 17, 33 if backend.interpreted else 63]),
         st.sampled_from([1, 5, 16, backend.wide]),
         st.sampled_from([1, 3, 16]),
     )
@@ -155,7 +155,8 @@ def test_gradients_are_those_of_finite_differences(backend, softplus):
         return scan(backend, dict(zip(names, tensors, strict=True)), softplus)
 
     leaves = [tensor.requires_grad_() for tensor in inputs.values()]
-    assert torch.autograd.gradcheck(function, leaves)
+    # The exact gradients are compared above; along one direction is enough for an interpreter.
+    assert torch.autograd.gradcheck(function, leaves, fast_mode=backend.interpreted)
 
 
 def test_what_is_left_out_counts_as_zero_or_as_no_gate(backend):
