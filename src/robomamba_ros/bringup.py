@@ -119,6 +119,8 @@ def fake_graph(options: PolicyOptions, disagree: str = '') -> tuple[NodeSpec, ..
     if gripper is not None and gripper.action:
         options = replace(options, gripper_output='joint_state')
     policy, controller = policy_graph(replace(options, budget_factor=STAND_IN_BUDGETS))
+    # The one place where they are dropped: nobody is there to say what a real robot says.
+    controller = replace(controller, parameters={**controller.parameters, 'interlocks': False})
     parameters: dict[str, Any] = {'arm': options.arm, 'use_sim_time': options.use_sim_time}
     for camera in _cameras(options)[:1]:
         parameters |= {'camera_width': camera['width'], 'camera_height': camera['height']}
@@ -217,7 +219,10 @@ def rviz_spec(controller: NodeSpec) -> NodeSpec:
 def arm_remappings(arm: ArmContract) -> dict[str, str]:
     """Return the arm's topic for each name that the nodes use, where the two differ."""
     outputs = {output.name: output.topic for output in arm.outputs}
-    return _remappings({**_input_topics(arm), **outputs})
+    said = {f'interlock/{interlock.name}': interlock.topic for interlock in arm.interlocks}
+    if arm.speed_scaling is not None:
+        said['speed_scaling'] = arm.speed_scaling.topic
+    return _remappings({**_input_topics(arm), **outputs, **said})
 
 
 def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:

@@ -407,19 +407,22 @@ def test_a_controller_is_asked_for_its_joints() -> None:
         return [
             (f.level.value, f.found)
             for f in examine(facts)
-            if f.about.endswith((': joints', ': streaming'))
+            if f.about.endswith((': joints', ': streaming', ': settings'))
         ]
 
     right = ['fr3_joint1', 'fr3_joint2']
     turned = right[::-1]
-    assert found('joint_trajectory', turned) == [('ok', '/my_controller moves the same joints')]
+    same = ('ok', '/my_controller moves the same joints')
+    assert found('joint_trajectory', turned, interpolate_from_desired_state=True) == [same]
+    [(level, text), last] = found('joint_trajectory', turned)
+    assert (level, 'its settings cannot be read' in text, last) == ('fault', True, same)
     [(level, text)] = found('forward_position', turned)
     assert level == 'fault'
     assert 'order fr3_joint2, fr3_joint1; positions are sent as fr3_joint1, fr3_joint2' in text
-    [(level, text)] = found('joint_trajectory', [*right, 'rail'])
+    [(level, text)] = found('joint_trajectory', [*right, 'rail'], open_loop_control=True)
     assert (level, 'moves fr3_joint1, fr3_joint2, rail' in text) == ('fault', True)
-    [_, (level, text)] = found('joint_trajectory', right, interpolate_from_desired_state=False)
-    assert (level, 'interpolate_from_desired_state false' in text) == ('note', True)
+    [(level, text), last] = found('joint_trajectory', right, interpolate_from_desired_state=False)
+    assert (level, 'interpolate_from_desired_state false' in text, last) == ('fault', True, same)
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,7 @@ class Controller(Node):
         super().__init__('arm_controller', **options)
         self.fatal = ''
         self.declare_parameter('joints', joints)
+        self.declare_parameter('interpolate_from_desired_state', True)
         self.create_subscription(JointTrajectory, '~/trajectory', print, profile)
 
 

@@ -21,10 +21,8 @@ from made_robot import GRIPPER, JOINTS, LOOK_S, PERIOD_NS, contract
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float64MultiArray
-from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.chunk_messages import chunk_to_messages
 from robomamba_ros.nodes.controller_node import ControllerNode
 from robomamba_ros.nodes.conversions import time_message
 from robomamba_ros.nodes.policy_node import PolicyNode
@@ -195,28 +193,6 @@ def test_a_clock_that_jumps_stops_the_arm(moving, peer, jump_s, reason, record_p
     robot.enable()
     robot.wait_for('reason', 'no action_chunk yet')
     go(robot, commands)
-    commands.check()
-
-
-def test_two_policies_at_once_are_named_and_break_no_limit(moving, peer) -> None:
-    robot, commands = moving()
-    publishers = (
-        peer.node.create_publisher(MultiDOFJointTrajectory, 'action_chunk', qos.COMMAND),
-        peer.node.create_publisher(JointTrajectory, 'joint_chunk', qos.COMMAND),
-    )
-    for publisher in publishers:
-        peer.wait_for(lambda p=publisher: p.get_subscription_count(), 'the chunk input')
-    # They disagree about where to go, five times a second.
-    for _ in range(15):
-        back = np.full((STEPS, 1), -WAY)
-        chunk = ActionChunk(robot.now_ns(), 50_000_000, back, ActionSpace.JOINT_DELTA, ('joint1',))
-        for publisher, message in zip(publishers, chunk_to_messages(chunk, 'base'), strict=True):
-            publisher.publish(message)
-        count = len(commands.path)
-        peer.wait_for(lambda n=count + 10: len(commands.path) > n, 'ten commands')
-        robot.send(-back, ('joint1',), ActionSpace.JOINT_DELTA)
-        peer.wait_for(lambda n=count + 20: len(commands.path) > n, 'ten more')
-    robot.wait_for('duplicate_publishers', 'action_chunk has 2 publishers')
     commands.check()
 
 

@@ -102,7 +102,7 @@ def test_a_second_publisher_of_an_input_is_named(peer, name) -> None:
         found = [status for status in statuses() if text in status.message]
         return any(
             status.level == DiagnosticStatus.WARN
-            and ('duplicate_publishers', text) in [(v.key, v.value) for v in status.values]
+            and any(v.key == 'duplicate_publishers' and text in v.value for v in status.values)
             for status in found
         )
 

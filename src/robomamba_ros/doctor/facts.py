@@ -37,13 +37,14 @@ class Wanted:
     """A topic that the nodes read or write, and the type it must have.
 
     stream: what it is called in findings. name: what the nodes call it, before remapping.
-    budget_s: age at which it is late, where it has one.
+    budget_s: age at which it is late, where it has one. publishers: how many nodes may publish it.
     """
 
     stream: str
     name: str
     type: str
     budget_s: float | None = None
+    publishers: int = 1
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def image_topic(camera: Camera) -> str:
 def wanted_inputs(arm: ArmContract, spec: PolicySpec | None) -> tuple[Wanted, ...]:
     """Return what is read of an arm and its cameras; depth where the policy needs it."""
     wanted = [
-        Wanted(name, name, INPUT_TYPES[input_kind(name)], budget_s)
+        Wanted(name, name, INPUT_TYPES[input_kind(name)], budget_s, arm.publishers.get(name, 1))
         for name, budget_s in arm.budgets_s.items()
     ]
     deep = {camera.name for camera in spec.cameras if camera.depth} if spec is not None else set()
@@ -171,4 +172,4 @@ def wanted_output(output: Output) -> Wanted:
         kind = f'geometry_msgs/msg/{"TwistStamped" if output.stamped else "Twist"}'
     else:
         kind = OUTPUT_TYPES.get(output.kind, '')
-    return Wanted(output.name, output.name, kind)
+    return Wanted(output.name, output.name, kind, publishers=output.publishers)

@@ -6,17 +6,13 @@ Knows nothing about what is commanded.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from robomamba_ros.doctor.facts import JOINT_STATE, Facts, Topic, Wanted, wanted_output
 from robomamba_ros.doctor.finding import Finding, fault, note, ok
 from robomamba_ros.doctor.streams import check_types
-from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.controller_settings import problems_of
 from robomamba_ros.robots.parts import ACTIONS, Output
-
-# The parameters of a controller that are looked at.
-CONTROLLER_PARAMETERS = ('joints', 'interpolate_from_desired_state', 'open_loop_control')
 
 
 def check_outputs(facts: Facts) -> Iterator[Finding]:
@@ -29,9 +25,7 @@ def check_outputs(facts: Facts) -> Iterator[Finding]:
             continue
         yield from _check_readers(wanted, topic, facts)
         yield from _check_rivals(wanted, topic)
-        for reader in topic.readers:
-            parameters = facts.parameters.get(reader.node, {})
-            yield from _check_controller(output, reader.node, parameters, facts.arm)
+        yield from _check_settings(output, topic, facts)
     for writer in facts.topics['instruction'].writers:
         if writer.mismatch:
             yield note(
@@ -70,7 +64,7 @@ def _check_readers(wanted: Wanted, topic: Topic, facts: Facts) -> Iterator[Findi
 def _check_rivals(wanted: Wanted, topic: Topic) -> Iterator[Finding]:
     ours = [writer.node for writer in topic.writers if _is_controller(writer.node)]
     others = [writer.node for writer in topic.writers if not _is_controller(writer.node)]
-    if len(ours) > 1 or others:
+    if len(ours) > 1 or len(others) >= wanted.publishers:
         yield fault(
             f'{wanted.stream}: rivals',
             f'{topic.name} is commanded by {", ".join((*ours, *others))}',
@@ -121,31 +115,16 @@ def _other_kind(output: Output, served: str) -> str:
     return f'name an action of {output.action} in the arm contract, or start its driver'
 
 
-def _check_controller(
-    output: Output, node: str, parameters: Mapping[str, Any], arm: ArmContract
-) -> Iterator[Finding]:
-    """Yield whether a ros2_control controller moves the joints that it is told, in their order."""
-    joints = parameters.get('joints')
-    if not joints or output.kind not in ('joint_trajectory', 'forward_position'):
-        return
-    about = f'{output.name}: joints'
-    sent = list(arm.names_of(output.part))
-    remedy = 'give the controller and the arm contract the same joints'
-    if set(sent) != set(joints):
-        yield fault(about, f'{node} moves {", ".join(joints)}; sent are {", ".join(sent)}', remedy)
-    elif output.kind == 'forward_position' and sent != list(joints):
-        yield fault(
-            about,
-            f'{node} has the order {", ".join(joints)}; positions are sent as {", ".join(sent)}',
-            f'{remedy}, in the same order',
-        )
-    else:
-        yield ok(about, f'{node} moves the same joints')
-    streamed = [name for name in CONTROLLER_PARAMETERS[1:] if name in parameters]
-    if output.kind == 'joint_trajectory' and streamed and not any(map(parameters.get, streamed)):
-        yield note(
-            f'{output.name}: streaming',
-            f'{node} has {streamed[0]} false: it begins each trajectory where the joints are, '
-            'behind where they were sent',
-            f'set {streamed[0]} to true',
-        )
+def _check_settings(output: Output, topic: Topic, facts: Facts) -> Iterator[Finding]:
+    """Yield whether limits hold by the settings of the controllers, by the rule of the nodes."""
+    readers = {
+        reader.node: facts.parameters.get(reader.node, {})
+        for reader in topic.readers
+        if not _is_controller(reader.node)
+    }
+    problems = problems_of(output, topic.name, readers, facts.arm)
+    for problem in problems:
+        yield fault(f'{output.name}: {problem.about}', problem.found, problem.remedy)
+    moving = [node for node, settings in readers.items() if settings.get('joints')]
+    if moving and not any(problem.about == 'joints' for problem in problems):
+        yield ok(f'{output.name}: joints', f'{", ".join(moving)} moves the same joints')

@@ -62,7 +62,7 @@ def check_writers(wanted: Wanted, facts: Facts, *, needed: bool) -> Iterator[Fin
         return
     names = ', '.join(writer.node for writer in topic.writers)
     yield from check_types(about, wanted, topic, topic.writers)
-    if len(topic.writers) > 1:
+    if len(topic.writers) > wanted.publishers:
         yield bad(about, f'{topic.name} has {len(topic.writers)}: {names}', 'end all but one')
     for writer in topic.writers:
         if writer.mismatch:
@@ -71,7 +71,8 @@ def check_writers(wanted: Wanted, facts: Facts, *, needed: bool) -> Iterator[Fin
                 f'{writer.node} offers less than is asked for: {writer.mismatch}',
                 'change the QoS of the publisher',
             )
-    if len(topic.writers) == 1 and topic.writers[0].type == wanted.type:
+    alone = len(topic.writers) <= wanted.publishers
+    if alone and all(writer.type == wanted.type for writer in topic.writers):
         yield ok(about, f'{topic.name} of {names}')
 
 

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections.abc import Mapping
 from typing import Any
+
+from std_srvs.srv import Trigger
 
 from robomamba_ros.actions.blending import Blending
 from robomamba_ros.control.lockstep import LockstepGate
@@ -18,7 +21,9 @@ from robomamba_ros.control.setpoint_loop import LoopState, SetpointLoop
 from robomamba_ros.control.status import STOPS
 from robomamba_ros.errors import ActionError, ConfigError, NotReadyError
 from robomamba_ros.nodes.chunk_input import ChunkInput
+from robomamba_ros.nodes.control_clock import ControlClock
 from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_values
+from robomamba_ros.nodes.guards import Guards
 from robomamba_ros.nodes.host import end_process, run
 from robomamba_ros.nodes.lifecycle import ManagedNode
 from robomamba_ros.nodes.markers import Markers
@@ -27,6 +32,9 @@ from robomamba_ros.nodes.parameter_tables import CONTROLLER
 from robomamba_ros.nodes.robot_description import RobotDescription
 from robomamba_ros.nodes.state_input import StateInput
 from robomamba_ros.types import NANOSECONDS, ActionChunk, RobotState
+
+# How often in a row a command may fail before the node gives up and ends.
+DEFECTS = 10
 
 
 class ControllerNode(ManagedNode):
@@ -40,7 +48,9 @@ class ControllerNode(ManagedNode):
     def __init__(self, **node_options: Any) -> None:
         self._connections: list[Any] = []
         self._control_timer: Any = None
+        self._defects = 0
         super().__init__('controller_node', CONTROLLER, **node_options)
+        self.create_service(Trigger, '~/stop', self._on_stop)
 
     def configure(self, parameters: Mapping[str, Any]) -> None:
         """Load the arm, connect, start the control timer."""
@@ -61,6 +71,7 @@ class ControllerNode(ManagedNode):
             foresight=foresight,
             supervised=not self._dry_run and mode != 'lockstep',
         )
+        self._time = ControlClock(self)
         self._enabled = False
         self._setpoints = 0
         self._clear_measurements()
@@ -83,13 +94,30 @@ class ControllerNode(ManagedNode):
             self, arm.base_frame, self._on_chunk, self._on_withdrawal, self.warn
         )
         self._connections.append(self._chunks)
-        self.sole_topics = (*arm.inputs, 'action_chunk', 'joint_chunk')
+        if not parameters['interlocks'] and (arm.interlocks or arm.speed_scaling):
+            self.get_logger().warning(
+                f"interlocks and speed scaling of arm '{arm.name}' are not looked at, as the "
+                "parameter 'interlocks' is false: no real arm may move so"
+            )
+        self._conditions = Guards(
+            self,
+            arm,
+            self._loop,
+            self._now_ns,
+            self.warn,
+            robot=parameters['interlocks'],
+            dry_run=self._dry_run,
+        )
+        self.writers = self._conditions.publishers
+        self._connections.append(self._conditions)
         self._connections.append(
             Markers(self, arm.base_frame, lambda: self._loop.preview(self._now_ns()))
         )
         self._rates = {name: Rate() for name in self._counts()}
         if self._gate is None:
-            self._control_timer = self.create_timer(1.0 / arm.control_rate_hz, self._tick)
+            self._control_timer = self.create_timer(
+                1.0 / arm.control_rate_hz, self._tick, clock=self._time.timer_clock
+            )
 
     def teardown(self) -> None:
         """Disconnect."""
@@ -101,9 +129,34 @@ class ControllerNode(ManagedNode):
 
     def enable(self, enabled: bool) -> None:
         """Follow chunks from the next one on, or brake to rest."""
+        self._conditions.check(self._now_ns())
         self._loop.enable(enabled)
         self._enabled = enabled
         self._step_in_lockstep()
+
+    def look(self) -> None:
+        """Look who publishes, who listens and what they say."""
+        self._conditions.look()
+
+    def on_exception(self, error: Exception) -> None:
+        """Brake and hold after an exception; end where commands themselves fail again and again."""
+        self._defects += 1
+        if not self._configured or self._defects > DEFECTS:
+            super().on_exception(error)
+            return
+        traceback.print_exception(error)
+        self._loop.fault(f'internal error, {type(error).__name__}: {error}')
+
+    def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Stop at once and hold; needs an enable afterwards, whoever asks."""
+        self._enable_once = False
+        response.success = self._configured
+        if self._configured:
+            self._loop.fault('stopped by ~/stop')
+            response.message = self.report().message
+        else:
+            response.message = 'the node is not configured: nothing moves'
+        return response
 
     def reset(self) -> None:
         """Forget chunk, inputs, commands and measurements, once an arm that moves is at rest."""
@@ -163,6 +216,13 @@ class ControllerNode(ManagedNode):
 
     def _tick(self) -> None:
         now_ns = self._now_ns()
+        jump_s = self._time.jump_s()
+        if jump_s:
+            self._loop.fault(f'the system clock was set by {jump_s:.3f} s')
+            if self.at_rest:
+                self._time.follow()
+                now_ns = self._now_ns()
+        self._conditions.check(now_ns)
         if self._command(now_ns) and self._new_chunk_ns is not None:
             self._latency.add((now_ns - self._new_chunk_ns) / NANOSECONDS)
             self._new_chunk_ns = None
@@ -180,10 +240,12 @@ class ControllerNode(ManagedNode):
     def _command(self, now_ns: int) -> bool:
         """Publish the command of the period that begins now; tell whether there is one."""
         setpoint = self._loop.tick(now_ns)
+        self._defects = 0
         if setpoint is None:
             self._outputs.stop()
             return False
         self._setpoints += 1
+        self.activity = self._setpoints
         command = self._loop.command()
         if command is not None:
             self._outputs.send(command)
@@ -194,13 +256,14 @@ class ControllerNode(ManagedNode):
         return {**inputs, 'setpoint': self._setpoints, **self._outputs.counts}
 
     def _now_ns(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
+        return self._time.now_ns()
 
     def report(self) -> Report:
         """Return state, reason, rates, ages and latencies."""
         status = self._loop.status
         bad = status.state in (*STOPS, LoopState.HOLDING)
         values: dict[str, object] = {'state': status.state.value, 'reason': status.reason}
+        values['interlocks'] = self._conditions.problems
         for name, count in self._counts().items():
             values |= {f'{name}_count': count, f'{name}_rate_hz': self._rates[name].read(count)}
         for stream, age_s in self._loop.ages_s(self._now_ns()).items():

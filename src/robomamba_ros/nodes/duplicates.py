@@ -1,23 +1,42 @@
-"""Tells of topics that two nodes publish at once, such as two drivers, or a bag beside the robot.
-
-Knows nothing about what the topics are for.
-"""
+"""Watches for topics that more nodes publish than should: two drivers, a bag beside the robot."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 
-def duplicate_publishers(node: Any, topics: Iterable[str]) -> str:
-    """Return which of `topics`, as `node` names them, have several publishers; '' where none."""
-    found = []
-    for topic in topics:
-        publishers = node.get_publishers_info_by_topic(topic)
-        if len(publishers) > 1:
-            names = sorted(f'{p.node_namespace.rstrip("/")}/{p.node_name}' for p in publishers)
-            found.append(
-                f'{node.resolve_topic_name(topic)} has {len(names)} publishers, '
-                f'{", ".join(names)}: end all but one'
-            )
-    return '; '.join(found)
+class Publishers:
+    """Who publishes on the topics of a node, each with the number of publishers it may have.
+
+    problem: those that have more, named, where it was so at two looks in a row: a node that has
+    just left is still seen for a moment.
+    """
+
+    def __init__(self, node: Any, allowed: Mapping[str, int]) -> None:
+        self._node = node
+        self._allowed = dict(allowed)
+        self._seen: dict[str, frozenset[tuple[int, ...]]] = {}
+        self.problem = ''
+
+    def look(self) -> None:
+        """Look at the graph; to be called a few times a second."""
+        found = []
+        for topic, allowed in self._allowed.items():
+            publishers = {
+                tuple(info.endpoint_gid): info
+                for info in self._node.get_publishers_info_by_topic(topic)
+            }
+            before = self._seen.get(topic, frozenset())
+            self._seen[topic] = frozenset(publishers)
+            if len(before & self._seen[topic]) > allowed:
+                names = sorted(
+                    f'{info.node_namespace.rstrip("/")}/{info.node_name}'
+                    for info in publishers.values()
+                )
+                found.append(
+                    f'{self._node.resolve_topic_name(topic)} has {len(names)} publishers, '
+                    f'{", ".join(names)}: end all but {allowed if allowed > 1 else "one"}; one '
+                    'that was killed is still seen for some 20 s'
+                )
+        self.problem = '; '.join(found)

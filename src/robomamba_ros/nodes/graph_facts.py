@@ -17,8 +17,8 @@ from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 
 from robomamba_ros.doctor.facts import Endpoint, Topic, Wanted
-from robomamba_ros.doctor.outputs import CONTROLLER_PARAMETERS
 from robomamba_ros.nodes import qos
+from robomamba_ros.robots.controller_settings import CONTROLLER_PARAMETERS
 
 
 def reading_profile(wanted: Wanted) -> QoSProfile:
@@ -90,7 +90,8 @@ class GraphFacts:
         for (controller, name), future in asked.items():
             if future.done() and future.result().values:
                 value = parameter_value_to_python(future.result().values[0])
-                found.setdefault(controller, {})[name] = value
+                if value is not None:
+                    found.setdefault(controller, {})[name] = value
         return found
 
 

@@ -29,8 +29,9 @@ NodeFactory = Callable[[], Any]
 # An inference gives the interpreter up at every tensor operation and waits this long to get it
 # back from a busy thread; the interpreter's own 5 ms would multiply its time.
 SWITCH_INTERVAL_S = 1e-4
-# An arm decelerates within this wall time; a simulated clock may stand still for ever.
-REST_S = 2.0
+# How long a node may take to come to rest [s of wall time]: without a command, as a simulated clock
+# may stand still for ever, and in all, as long as the slowest stop that a contract may have.
+REST_S, LONGEST_REST_S = 2.0, 35.0
 # A node at rest that has not ended by then is left behind: `ros2 launch` waits for 5 s.
 GRACE_S = 3.0
 
@@ -82,36 +83,71 @@ class HostedNode:
         return True
 
     def _run(self) -> None:
-        executor = SingleThreadedExecutor()
         node = None
         try:
             node = self._node = self._factory()
-            executor.add_node(node)
-            while not self._stop.is_set() and not self.failure:
-                executor.spin_once(timeout_sec=0.1)
-                self.failure = node.fatal
-            self._come_to_rest(node, executor)
-        except Finished:
-            pass
-        except RoboMambaError as error:
-            self.failure = str(error)
-        except Exception as error:  # a defect: the other nodes must still come to rest
-            self.failure = f'{type(error).__name__}: {error}'
-            traceback.print_exc()
+            self._spin(node)
+        except Exception as error:
+            self._note(error)
         finally:
             if node is not None:
+                self._come_to_rest(node)
                 node.destroy_node()
-            executor.shutdown()
             self._on_end()
 
-    @staticmethod
-    def _come_to_rest(node: Any, executor: Any) -> None:
+    def _spin(self, node: Any) -> None:
+        """Spin until the node is to end; a managed node decides itself about an exception."""
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        try:
+            while not self._stop.is_set() and not self.failure:
+                try:
+                    executor.spin_once(timeout_sec=0.1)
+                except Finished:
+                    raise
+                except Exception as error:
+                    if not isinstance(node, ManagedNode):
+                        raise
+                    node.on_exception(error)
+                self.failure = node.fatal
+        finally:
+            executor.shutdown()
+
+    def _come_to_rest(self, node: Any) -> None:
+        """Let a managed node bring its arm to rest, whatever has ended it."""
         if not isinstance(node, ManagedNode):
             return
-        node.halt()
-        limit = time.monotonic() + REST_S
-        while not node.at_rest and time.monotonic() < limit:
-            executor.spin_once(timeout_sec=0.05)
+        self._guarded(node, node.halt)
+        if node.at_rest:
+            return
+        # Another one: the exception may have come from the executor itself.
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        begun_s = time.monotonic()
+        seen, seen_s = node.activity, begun_s
+        while not node.at_rest and (now_s := time.monotonic()) < begun_s + LONGEST_REST_S:
+            if node.activity != seen:
+                seen, seen_s = node.activity, now_s
+            if now_s > seen_s + REST_S:
+                break
+            self._guarded(node, lambda: executor.spin_once(timeout_sec=0.05))
+        executor.shutdown()
+
+    @staticmethod
+    def _guarded(node: Any, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception as error:
+            node.on_exception(error)
+
+    def _note(self, error: Exception) -> None:
+        """Keep why the node ends; a defect with all that is known of it."""
+        if isinstance(error, Finished):
+            return
+        known = isinstance(error, RoboMambaError)
+        self.failure = str(error) if known else f'{type(error).__name__}: {error}'
+        if not known:
+            traceback.print_exception(error)
 
 
 class Host:

@@ -18,12 +18,14 @@ from std_srvs.srv import SetBool, Trigger
 
 from robomamba_ros.errors import NotReadyError, RoboMambaError, without_numbers
 from robomamba_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Report
-from robomamba_ros.nodes.duplicates import duplicate_publishers
+from robomamba_ros.nodes.duplicates import Publishers
 from robomamba_ros.nodes.parameters import Parameters, ParameterSpec
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.robots.budgets import with_budgets
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
+# How often a node looks around; what it sees twice in a row counts.
+LOOK_S = 0.25
 # When a warning that does not come again is over [s]; new kinds of them that are logged a second.
 QUIET_S, WARN_KINDS = 10.0, 5
 
@@ -43,11 +45,14 @@ class ManagedNode(LifecycleNode):
 
     An error in a transition is logged in one line and leaves the node where it was. One at
     autostart is `fatal`: nobody is there to try again. `teardown` undoes `configure`, whole or
-    half done, and may be called twice. sole_topics: those that only one node may publish; named
-    in diagnostics where there are more. loading: while it configures; nothing moves by it then.
+    half done, and may be called twice. writers: who publishes on its topics, where they are
+    counted; named in diagnostics where there are too many. activity: changes while the node works;
+    who waits for it to come to rest gives up where it does not. loading: while
+    it configures; nothing moves by it then.
     """
 
-    sole_topics: Sequence[str] = ()
+    writers: Publishers | None = None
+    activity = 0
 
     def __init__(self, name: str, table: Sequence[ParameterSpec], **node_options: Any) -> None:
         super().__init__(name, automatically_declare_parameters_from_overrides=True, **node_options)
@@ -55,13 +60,18 @@ class ManagedNode(LifecycleNode):
         self._failure = ''
         self._warned: dict[str, _Warned] = {}
         self._configured = self._active = self.loading = False
+        # Whether the arm is to be moved as soon as it may be, as the parameter `enabled` says.
+        self._enable_once = False
+        self._ends = False
         self._declared = Parameters(self, table)
         self.create_service(SetBool, '~/enable', self._on_enable)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self._diagnostics = Diagnostics(self, self._report)
+        self._answer_transitions()
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(LOOK_S, self._look, clock=steady)
         if self.get_parameter('autostart').value:
             # From a timer: the node is then spinning and every callback is in its one thread.
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
             self._autostart_timer = self.create_timer(0.0, self._autostart, clock=steady)
 
     def load_arm(self, parameters: Mapping[str, Any]) -> ArmContract:
@@ -91,6 +101,20 @@ class ManagedNode(LifecycleNode):
     def teardown(self) -> None:
         """Free what `configure` made."""
         raise NotImplementedError
+
+    def look(self) -> None:
+        """Look around, a few times a second while configured."""
+        if self.writers is not None:
+            self.writers.look()
+
+    def on_exception(self, error: Exception) -> None:
+        """Decide about an exception that no callback has caught: this node ends.
+
+        The one place where that is decided; whoever spins a node hands them over.
+        """
+        if not self.fatal:
+            self.fatal = f'{type(error).__name__}: {error}'
+            traceback.print_exception(error)
 
     @property
     def at_rest(self) -> bool:
@@ -131,22 +155,54 @@ class ManagedNode(LifecycleNode):
         if self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:
             self.fatal = self._failure
 
+    def _answer_transitions(self) -> None:
+        """Let a transition that is not possible now be answered, where rclpy raises."""
+        service = self._service_change_state
+        change = service.callback
+
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                return change(request, response)
+            except Exception as error:
+                self.get_logger().error(f'no such transition now: {error}')
+                response.success = False
+                return response
+
+        service.callback = answer
+
+    def _look(self) -> None:
+        if self._configured:
+            self.look()
+        if self._enable_once and self._active:
+            try:
+                self.enable(True)
+            except NotReadyError as error:
+                self.warn(NotReadyError(f'not enabled yet: {error}'))
+            else:
+                self._enable_once = False
+        if self._ends and self.at_rest:
+            self._ends = self._configured = False
+            self._guard('tear down', self.teardown)
+
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         response.success = self._active
-        if self._active:
-            try:
-                self.enable(request.data)
-            except NotReadyError as error:
-                response.success, response.message = False, str(error)
-            self._diagnostics.publish()
-        else:
+        if not self._active:
             response.message = 'the node is not active; activate it first'
+            return response
+        self._enable_once = False
+        try:
+            self.enable(request.data)
+            response.message = self.report().message
+        except NotReadyError as error:
+            response.success, response.message = False, str(error)
+        self._diagnostics.publish()
         return response
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._configured
         if self._configured:
             self.reset()
+            response.message = self.report().message
         else:
             response.message = 'the node is not configured; configure it first'
         return response
@@ -155,7 +211,7 @@ class ManagedNode(LifecycleNode):
         if not self._configured:
             return Report(ERROR if self._failure else OK, self._failure or 'not configured')
         report = self.report()
-        duplicates = duplicate_publishers(self, self.sole_topics)
+        duplicates = '' if self.writers is None else self.writers.problem
         if not duplicates:
             return report
         values = {**report.values, 'duplicate_publishers': duplicates}
@@ -172,15 +228,15 @@ class ManagedNode(LifecycleNode):
         return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to work, where the parameter `enabled` says so."""
-        enabled = bool(self.get_parameter('enabled').value)
-        result = self._guard('activate', lambda: self.enable(enabled))
-        self._active = result == SUCCESS
-        return result
+        """Begin to work, where the parameter `enabled` says so and as soon as it is possible."""
+        self._enable_once = bool(self.get_parameter('enabled').value)
+        self._active = True
+        self._look()
+        return SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to come to rest; what that takes goes on while the node is inactive."""
-        self._active = False
+        self._active = self._enable_once = False
         return self._guard('deactivate', lambda: self.enable(False))
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -188,12 +244,16 @@ class ManagedNode(LifecycleNode):
         if not self.at_rest:
             self.get_logger().error('cannot clean up: the arm has not come to rest yet')
             return TransitionCallbackReturn.FAILURE
-        return self.on_shutdown(state)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Tear down for good."""
         self._configured = self._active = False
         return self._guard('tear down', self.teardown)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Tear down for good; an arm that moves comes to rest before."""
+        self._ends = True
+        if self._active:
+            self.on_deactivate(state)
+        self._look()
+        return SUCCESS
 
     def destroy_node(self) -> None:
         """Tear down, destroy, and leave the graph."""

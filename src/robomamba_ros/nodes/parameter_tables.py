@@ -108,6 +108,12 @@ CONTROLLER = (
         'compute and show every command and send none: what the policy would do from here',
     ),
     ParameterSpec(
+        'interlocks',
+        True,
+        "wait for what the contract's interlocks and speed scaling say; false only where no real "
+        'robot is, as with the fake arm',
+    ),
+    ParameterSpec(
         'gripper_output',
         'contract',
         'contract: command the gripper as the arm contract says; joint_state: as a JointState on '

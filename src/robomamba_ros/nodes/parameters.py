@@ -106,5 +106,10 @@ class Parameters:
     def _check(self, changed: Sequence[Any]) -> SetParametersResult:
         known = [p for p in changed if p.name in self._table]
         problems = [self._table[p.name].problem(p.value) for p in known]
+        problems += [
+            "parameter 'use_sim_time' cannot be changed while the node is up: start it again"
+            for p in changed
+            if p.name == 'use_sim_time' and p.value != self._node.get_parameter(p.name).value
+        ]
         reason = ' '.join(filter(None, problems))
         return SetParametersResult(successful=not reason, reason=reason)

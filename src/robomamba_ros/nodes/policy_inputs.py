@@ -63,7 +63,9 @@ class PolicyInputs:
                 self._cameras[f'{name}/depth'] = DepthInput(
                     node, camera, mode, self.buffer, on_data, on_error
                 )
-        self.topics = (*arm.inputs, *(camera.topic for camera in self._cameras.values()))
+        # How many nodes may publish on each.
+        self.topics = {stream: arm.publishers.get(stream, 1) for stream in arm.inputs}
+        self.topics |= {camera.topic: 1 for camera in self._cameras.values()}
         hung = {c.name for c in arm.cameras if c.link} if spec.gives is Gives.TARGETS else set()
         self._description: RobotDescription | None = None
         if 'ee_pose' not in arm.inputs or hung & set(wanted):

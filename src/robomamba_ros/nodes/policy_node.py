@@ -19,6 +19,7 @@ from robomamba_ros.control.metrics import LatencyWindow
 from robomamba_ros.control.policy_runner import Given, Outlets, PolicyRunner, RunnerState
 from robomamba_ros.errors import BackendError, ConfigError
 from robomamba_ros.nodes.diagnostics import OK, WARN, Rate, Report, latency_values
+from robomamba_ros.nodes.duplicates import Publishers
 from robomamba_ros.nodes.host import end_process, run
 from robomamba_ros.nodes.lifecycle import ManagedNode
 from robomamba_ros.nodes.parameter_tables import POLICY
@@ -104,7 +105,7 @@ class PolicyNode(ManagedNode):
             execute_steps=parameters['execute_steps'],
             lockstep=self._lockstep,
         )
-        self.sole_topics = self._inputs.topics
+        self.writers = Publishers(self, self._inputs.topics)
         self._inputs.on_instruction = self._runner.ask
         self._inputs.on_question = self._runner.question
         self._rates = {name: Rate() for name in ('chunk', *self._inputs.counts)}
