@@ -40,6 +40,8 @@ UPDATES_HZ = 200.0
 PACE, CHUNK_S = 0.2, 0.25
 
 
+# How long a fault lasts that is to be noticed [s].
+FAULT_S = 1.3
 PERFECT = Disagreement()
 
 
@@ -116,6 +118,7 @@ class Watch:
     def begin(self) -> None:
         """Count from now."""
         self._begun_ns, self.noticed_s, self.still_s = self.bench.now_ns, None, None
+        self.reason, self.resumed = '', False
 
     def run(self, seconds: float, *, speaks: bool = True) -> None:
         """Go on; speaks: whether the policy sends chunks."""
@@ -151,9 +154,9 @@ def happen(name: str, kind: str, fault: Fault) -> Outcome:
     watch.begin()
     fault.begin(bench)
     # While somebody else moves an arm that holds, the policy is silent.
-    watch.run(0.7, speaks=not fault.at_rest)
+    watch.run(FAULT_S if fault.noticed else 0.7, speaks=not fault.at_rest)
     fault.end(bench)
-    watch.run(0.6)
+    watch.run(0.4)
     peaks, still_s = bench.worst, watch.still_s
     # Somebody looks, and enables it again where the arm is.
     bench.fake.release()
