@@ -389,9 +389,9 @@ def test_a_key_given_twice_is_refused(tmp_path):
         ('control_rate_hz: 100.0', 'control_rate_hz: yes', "control_rate_hz: found 'yes'"),
         ('control_rate_hz: 100.0', 'control_rate_hz: 2001-99-99', "found '2001-99-99'"),
         ('velocity: 2.0', 'velocity: 1.0e+300', r'joints\[0\].velocity: found 1e\+300'),
-        ('acceleration: 10.0', 'acceleration: 0.02', 'from which a stop would take 100 s'),
+        ('acceleration: 9.99', 'acceleration: 0.02', 'from which a stop would take 100 s'),
         (
-            'jerk: 5000.0',
+            'jerk: 4995.0',
             'jerk: 1.0e-9',
             r'joints\[0\].jerk: found 1e-09, allowed: a number from 0',
         ),

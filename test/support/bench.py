@@ -59,7 +59,8 @@ class Bench:
     believed: the contract that the loop has, and blended: the one by which trajectories take over
     from one another, where they are not the one that motion is held against. late: sending a
     trajectory takes a random part of a period, in which the controllers go on. tells: whether a
-    robot that says its speed scaling is heard. published: whether the arm has its maker's URDF.
+    robot that says its speed scaling and its stops is heard. published: whether the arm has its
+    maker's URDF.
     """
 
     def __init__(
@@ -184,7 +185,10 @@ class Bench:
     def command(self) -> None:
         """Command the period that begins now."""
         if self.arm.speed_scaling is not None and self._tells:
-            self.loop.set_speed_scale(self.fake.scaling, self.now_ns)
+            # It has been so since the last period; and a robot that says so says its stops, too.
+            self.loop.set_speed_scale(self.fake.scaling, self.tick_ns - self.arm.period_ns)
+            stopped = self.fake.stopped
+            self.loop.set_interlock('safety', f'the robot says {stopped}' if stopped else '')
         self.loop.tick(self.now_ns)
         command = self.loop.command()
         trajectories = [part for part, kind in self.kinds.items() if kind == 'joint_trajectory']

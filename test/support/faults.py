@@ -14,7 +14,8 @@ import numpy as np
 from support.bench import STEP_NS, Bench, commanded_by
 
 from robomamba_ros.control.setpoint_loop import LoopState
-from robomamba_ros.robots.arm import ArmContract, load_arm
+from robomamba_ros.robots.arm import ArmContract, Workspace, load_arm
+from robomamba_ros.robots.parts import Joint, SpeedScaling
 from robomamba_ros.simulation.disagreement import Disagreement
 from robomamba_ros.simulation.other_commander import command_elsewhere
 from robomamba_ros.types import NANOSECONDS, ActionSpace
@@ -40,8 +41,11 @@ UPDATES_HZ = 200.0
 PACE, CHUNK_S = 0.2, 0.25
 
 
+# How far a base may go beyond its limits, which hold in the frame of the odometry, while nobody
+# knows its heading, as a share.
+HEADING = 0.3
 # How long a fault lasts that is to be noticed [s].
-FAULT_S = 1.3
+FAULT_S = 2.0
 PERFECT = Disagreement()
 
 
@@ -49,7 +53,10 @@ PERFECT = Disagreement()
 class Fault:
     """A fault: the arm that has it, what begins and ends it, and what it leads to.
 
-    noticed: whether the loop has to stop for it. at_rest: it happens while the arm holds, after a
+    scaled: it is one of a robot that slows the time of its trajectories, and says so; that it does
+    so at once is not judged. noticed: whether the loop has to stop for it. held: whether the loop
+    can hold the limits; where somebody else commands the arm beside it, only the node can, which
+    sees publishers. at_rest: it happens while the arm holds, after a
     chunk ran out. causes: words of which one is in the message.
     """
 
@@ -57,6 +64,8 @@ class Fault:
     begin: Callable[[Bench], None] = lambda bench: None
     end: Callable[[Bench], None] = lambda bench: None
     noticed: bool = True
+    held: bool = True
+    scaled: bool = False
     at_rest: bool = False
     causes: tuple[str, ...] = ()
 
@@ -98,10 +107,13 @@ def policy(bench: Bench) -> None:
         way = PACE * arm.cartesian.velocity * step_s
         bench.add(np.full((count, 1), way), ('ee_dz',), ActionSpace.EE_DELTA)
         return
-    middles = np.array([np.nan_to_num(sum(joint.position) / 2.0) for joint in arm.joints])
-    rest = np.array([joint.rest or 0.0 for joint in arm.joints])
-    speeds = np.array([PACE * joint.velocity for joint in arm.joints])
-    bench.add(np.tile(np.where(middles >= rest, 1.0, -1.0) * speeds * step_s, (count, 1)))
+    speeds = np.array([PACE * joint.velocity * inward(joint) for joint in arm.joints])
+    bench.add(np.tile(speeds * step_s, (count, 1)))
+
+
+def inward(joint: Joint) -> float:
+    """Return the direction from where a joint rests to the middle of its range, 1 or -1."""
+    return 1.0 if np.nan_to_num(sum(joint.position)) >= 2.0 * (joint.rest or 0.0) else -1.0
 
 
 class Watch:
@@ -112,6 +124,7 @@ class Watch:
         self.noticed_s: float | None = None
         self.still_s: float | None = None
         self.reason, self.resumed = '', False
+        self._peaks: dict[str, float] = {}
         self._begun_ns = bench.now_ns
         self._chunk_ns = 0
 
@@ -119,6 +132,19 @@ class Watch:
         """Count from now."""
         self._begun_ns, self.noticed_s, self.still_s = self.bench.now_ns, None, None
         self.reason, self.resumed = '', False
+
+    def keep_peaks(self) -> None:
+        """Take the peaks so far, which the arm is about to forget."""
+        for part, peaks in self.bench.fake.peaks.items():
+            # Limits of a base hold along the heading that it is taken to have.
+            room = 1.0 + HEADING if part == 'base' else 1.0
+            for quantity, peak in peaks.items():
+                self._peaks[quantity] = max(peak.share / room, self._peaks.get(quantity, 0.0))
+
+    def peaks(self) -> dict[str, float]:
+        """Return the largest share of each limit that was commanded."""
+        self.keep_peaks()
+        return self._peaks
 
     def run(self, seconds: float, *, speaks: bool = True) -> None:
         """Go on; speaks: whether the policy sends chunks."""
@@ -139,41 +165,55 @@ class Watch:
             self.still_s = (since_s if self.still_s is None else self.still_s) if still else None
 
 
-def happen(name: str, kind: str, fault: Fault) -> Outcome:
-    """Let a fault happen to an arm that moves, or holds, and look at what comes of it."""
+def happen(name: str, kind: str, fault: Fault, *, tells: bool = True) -> Outcome:
+    """Let a fault happen to an arm that moves, or holds, and look at what comes of it.
+
+    tells: whether a robot that says its speed scaling is heard.
+    """
     arm = arm_of(name, kind)
     options = replace(fault.options, controller_rate_hz=UPDATES_HZ)
     if kind != 'joint_trajectory' and 'joint_trajectory' not in KINDS[kind].values():
         options = replace(options, controller_rate_hz=arm.control_rate_hz)
-    bench = Bench(arm, options)
+    # Joints are moved far to see what comes of it; where the hand then is, is another matter.
+    room = Workspace(arm.workspace.lower - 3.0, arm.workspace.upper + 3.0)
+    told = SpeedScaling('speed_scaling', 1.0) if fault.scaled else arm.speed_scaling
+    arm = replace(arm, speed_scaling=told)
+    bench = Bench(arm, options, believed=replace(arm, workspace=room), tells=tells)
     watch = Watch(bench)
     watch.run(0.4)
     if fault.at_rest:
-        watch.run(1.5, speaks=False)
+        watch.run(2.4, speaks=False)
     bench.fake.forget_peaks()
     watch.begin()
     fault.begin(bench)
+    _settle(watch, fault)
     # While somebody else moves an arm that holds, the policy is silent.
     watch.run(FAULT_S if fault.noticed else 0.7, speaks=not fault.at_rest)
     fault.end(bench)
+    _settle(watch, fault)
     watch.run(0.4)
-    peaks, still_s = bench.worst, watch.still_s
+    still_s = watch.still_s
     # Somebody looks, and enables it again where the arm is.
     bench.fake.release()
     bench.fake.activate()
     again = _again(bench, watch) if watch.noticed_s is not None else True
-    for quantity, share in bench.worst.items():
-        peaks[quantity] = max(share, peaks.get(quantity, 0.0))
-    return Outcome(watch.noticed_s, watch.reason, still_s, watch.resumed, peaks, again)
+    return Outcome(watch.noticed_s, watch.reason, still_s, watch.resumed, watch.peaks(), again)
+
+
+def _settle(watch: Watch, fault: Fault) -> None:
+    """Go on while a robot changes the time of its trajectories, and forget what that commanded."""
+    if fault.scaled:
+        watch.keep_peaks()
+        watch.run(0.03)
+        watch.bench.fake.forget_peaks()
 
 
 def _again(bench: Bench, watch: Watch) -> bool:
     watch.run(0.2, speaks=False)
     if not bench.enable():
         return False
-    before = bench.joints
-    resumed = watch.resumed
-    watch.run(0.2)
+    before, resumed = bench.joints, watch.resumed
+    watch.run(0.4)
     watch.resumed = resumed
     return bool(np.abs(bench.joints - before).max() > 1e-3)
 
@@ -185,7 +225,8 @@ def _hand(bench: Bench) -> None:
 
 
 def _push(bench: Bench) -> None:
-    bench.fake.move_by_hand({bench.arm.names_of('arm')[1]: 0.3}, 0.4)
+    joint = bench.arm.joints_of('arm')[1]
+    bench.fake.move_by_hand({joint.name: -0.3 * inward(joint)}, 0.4)
 
 
 def _block(bench: Bench) -> None:
@@ -238,22 +279,25 @@ FAULTS = {
         causes=AWAY,
     ),
     'protective stop': Fault(
-        begin=lambda b: b.fake.stop('protective_stop'), end=lambda b: b.fake.release(), causes=AWAY
+        scaled=True,
+        begin=lambda b: b.fake.stop('protective_stop'),
+        end=lambda b: b.fake.release(),
+        causes=('the robot says protective_stop',),
     ),
     'moved by hand while holding': Fault(
         begin=_hand, end=lambda b: b.fake.activate(), at_rest=True, noticed=False
     ),
     'pushed while moving': Fault(GOES_ON, begin=_push, causes=AWAY),
     'commanded by somebody else while holding': Fault(begin=_command, at_rest=True, noticed=False),
-    'commanded by somebody else while moving': Fault(begin=_command, causes=AWAY),
+    'commanded by somebody else while moving': Fault(begin=_command, held=False, causes=AWAY),
     'controllers restarted': Fault(begin=_restart, end=lambda b: b.fake.activate(), causes=AWAY),
-    'slider at half speed': Fault(begin=_slow, end=_full, causes=AWAY),
-    'slider at zero': Fault(begin=_pause, end=_full, causes=AWAY),
+    'slider at half speed': Fault(scaled=True, begin=_slow, end=_full, noticed=False),
+    'slider at zero': Fault(scaled=True, begin=_pause, end=_full, noticed=False),
     'blocked': Fault(GOES_ON, begin=_block, end=_free, causes=AWAY),
     'states repeated with new stamps': Fault(
         Disagreement(restamps=True), begin=_kill, end=_revive, causes=AWAY
     ),
-    'slow drives': Fault(Disagreement(velocity_share=0.02), causes=AWAY),
+    'slow drives': Fault(Disagreement(velocity_share=0.04), causes=AWAY),
     'lag': Fault(Disagreement(lag_s=0.05), noticed=False),
     'lag of second order, 30 Hz states': Fault(
         Disagreement(lag_s=0.05, lag_order=2, state_rate_hz=30.0, state_latency_s=0.02),
@@ -265,12 +309,18 @@ FAULTS = {
     'masses': Fault(Disagreement(physics='mujoco', load_n=5.0), noticed=False),
     'states in two messages': Fault(Disagreement(split_states=True), noticed=False),
 }
-# The speed of trajectories changes nothing where there are none. Somebody else who streams jumps.
-TRAJECTORIES_ONLY = tuple(name for name in FAULTS if 'slider' in name or 'somebody else' in name)
+# Somebody else who streams jumps.
+TRAJECTORIES_ONLY = tuple(name for name in FAULTS if 'somebody else' in name)
 
 
-def applies(fault: str, kind: str) -> bool:
-    """Tell whether a fault can happen to a kind of controller."""
+def applies(fault: str, arm: str, kind: str) -> bool:
+    """Tell whether a fault can happen to an arm and a kind of controller."""
+    if FAULTS[fault].scaled:
+        # A protective stop of others is an emergency stop; sliders have only these.
+        return arm == 'ur5e' and kind == 'joint_trajectory'
+    if fault == 'slow drives' and kind == 'twist':
+        # The stand-in's servo goes on to where the twists led it, which takes a slow arm long.
+        return False
     return fault not in TRAJECTORIES_ONLY or kind == 'joint_trajectory'
 
 
@@ -278,7 +328,7 @@ def main(names: list[str]) -> None:
     """Print a row for each cell of the faults named, or of all."""
     for fault in names or FAULTS:
         for arm, kind in CELLS:
-            if applies(fault, kind):
+            if applies(fault, arm, kind):
                 found = happen(arm, kind, FAULTS[fault])
                 noticed = '-' if found.noticed_s is None else f'{found.noticed_s:.2f} s'
                 still = '-' if found.still_s is None else f'{found.still_s:.2f} s'
