@@ -249,3 +249,20 @@ def test_a_camera_that_is_not_calibrated_is_refused(focal: float) -> None:
     k = [focal, 0.0, 320.0, 0.0, 610.0, 240.0, 0.0, 0.0, 1.0]
     with pytest.raises(ObservationError, match='calibrate the camera'):
         camera_intrinsics(CameraInfo(width=640, height=480, k=k))
+
+
+def test_a_png_whose_chunks_lie_is_refused() -> None:
+    data = cv2.imencode('.png', RGB[:, :, ::-1])[1].tobytes()
+    at = data.index(b'IDAT')
+    long = data[: at - 4] + struct.pack('>I', 2**32 - 16) + data[at:]
+    flipped = data[: at + 20] + bytes([data[at + 20] ^ 1]) + data[at + 21 :]
+    for bent, said in ((long, 'cut off'), (flipped, 'checksum'), (data[:-1], 'cut off')):
+        with pytest.raises(ObservationError, match=f'the PNG is .*{said}'):
+            compressed_image_to_rgb(from_bytes(bent, 'png'))
+    twice = data[: at - 4] + data[8 : at - 4] + data[at - 4 :]
+    with pytest.raises(ObservationError, match='its header is not where it has to be'):
+        compressed_image_to_rgb(from_bytes(twice, 'png'))
+    # What is no pixels is left alone, whatever it says.
+    text = struct.pack('>I', 4) + b'teSt' + b'abcd' + struct.pack('>I', crc32(b'teStabcd'))
+    more = data[: at - 4] + text + data[at - 4 :]
+    np.testing.assert_array_equal(compressed_image_to_rgb(from_bytes(more, 'png')), RGB)

@@ -7,6 +7,7 @@ settings. Knows nothing about messages or cameras.
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ MAX_SCANS = 100
 
 _JPEG, _PNG = b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n'
 _END, _SCAN = b'\xff\xd9', b'\xff\xda'
+_PNG_CHUNKS = (b'IHDR', b'PLTE', b'tRNS', b'IDAT', b'IEND')
 # Start of frame: all of 0xc0 .. 0xcf but tables (c4), an extension (c8) and arithmetic coding (cc).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
@@ -62,7 +64,8 @@ def decode(data: bytes, facts: CompressedFacts) -> UInt8Array:
             raise ObservationError('the JPEG is cut off')
         if data.count(_SCAN) > MAX_SCANS:
             raise ObservationError(f'the JPEG has more than {MAX_SCANS} scans')
-    rgb = _decode_strictly(data) if facts.kind == 'JPEG' else _decode_by_opencv(data)
+    strictly = facts.kind == 'JPEG'
+    rgb = _decode_strictly(data) if strictly else _decode_by_opencv(_sound_png(data))
     if rgb is None or rgb.shape != (facts.height, facts.width, 3):
         raise ObservationError(f'the {facts.kind} cannot be decoded')
     return rgb
@@ -90,6 +93,29 @@ def _decode_by_opencv(data: bytes) -> UInt8Array | None:
     except cv2.error:
         return None
     return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+
+
+def _sound_png(data: bytes) -> bytes:
+    """Return a PNG without what is no pixels; ObservationError where a chunk is damaged.
+
+    OpenCV reserves what the length of a chunk declares, up to 4 GB, before it reads the chunk.
+    """
+    place, kept = len(_PNG), [_PNG]
+    while place + 12 <= len(data):
+        length, kind = struct.unpack_from('>I4s', data, place)
+        end = place + 12 + length
+        if end > len(data):
+            break
+        if zlib.crc32(data[place + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], 'big'):
+            raise ObservationError('the PNG is damaged: the checksum of a chunk of it is wrong')
+        if (kind == b'IHDR') != (len(kept) == 1):
+            raise ObservationError('the PNG is damaged: its header is not where it has to be')
+        if kind in _PNG_CHUNKS:
+            kept.append(data[place:end])
+        if kind == b'IEND':
+            return b''.join(kept)
+        place = end
+    raise ObservationError('the PNG is cut off')
 
 
 def _png_facts(data: bytes) -> CompressedFacts:

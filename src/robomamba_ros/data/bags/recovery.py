@@ -161,7 +161,12 @@ class RecoveredSqlite:
                 definitions = self._definitions(connection)
         except sqlite3.Error as error:
             raise DataError(f'it has no topics ({error})') from error
-        self._names = {id_: (name, full_type(type_)) for id_, name, type_ in rows}
+        # A column of SQLite may hold anything.
+        self._names = {
+            id_: (name, full_type(type_))
+            for id_, name, type_ in rows
+            if isinstance(name, str) and isinstance(type_, str)
+        }
         survey = _Survey(self.records())
         self.start_ns, self.end_ns = survey.start_ns, survey.end_ns
         self.topics = tuple(
@@ -202,4 +207,8 @@ class RecoveredSqlite:
             rows = connection.execute(f'SELECT {columns} FROM message_definitions').fetchall()
         except sqlite3.Error:  # recorded before Iron
             return {}
-        return {full_type(type_): (encoding, text) for type_, encoding, text in rows}
+        return {
+            full_type(row[0]): (row[1], row[2])
+            for row in rows
+            if all(isinstance(each, str) for each in row)
+        }
