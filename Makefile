@@ -1,6 +1,7 @@
 # One verb a line: `make help` lists them. The first one that needs it makes .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+DEMO := .venv/demo
 INSTALLED := .venv/installed
 export MUJOCO_GL ?= egl
 
@@ -26,7 +27,7 @@ typecheck: $(INSTALLED) ## check types strictly
 test: lint typecheck egl ## lint, typecheck, and run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-demo: $(INSTALLED) egl ## drive the simulated Sawyer over ROS 2 and write a report
+demo: $(DEMO) egl ## drive the simulated Sawyer over ROS 2 and write a report
 	$(BIN)/robomamba demo
 
 bench: $(INSTALLED) ## time the scan, whole policies, replays and the nodes on this machine
@@ -35,7 +36,7 @@ bench: $(INSTALLED) ## time the scan, whole policies, replays and the nodes on t
 	$(BIN)/python -m robomamba_ros.evaluation.replay.benchmark
 	$(BIN)/python -m robomamba_ros.nodes.benchmark
 
-evaluate: $(INSTALLED) egl ## success of the shipped policy in simulation
+evaluate: $(DEMO) egl ## success of the shipped policy in simulation
 	$(BIN)/robomamba evaluate models/anolevla-mt10
 
 clean: ## remove everything the other verbs made
@@ -44,12 +45,20 @@ clean: ## remove everything the other verbs made
 
 # torch is named by version: that build is the one the tests run with. One pip call, so that one
 # resolution covers everything; bytecode is written for what is imported, not for all of torch.
-$(INSTALLED): setup.py Makefile
+PIP := -m pip install --quiet --disable-pip-version-check --no-compile torch==2.13.0 --editable
+
+# Without what only tests, training and tools need.
+$(DEMO): setup.py Makefile
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile torch==2.13.0 --editable '.[dev]'
+	$(BIN)/python $(PIP) '.[demo]'
 	touch $@
 
-egl: $(INSTALLED)
-	@$(BIN)/python -c "import ctypes; ctypes.CDLL('libEGL.so.1')" 2>/dev/null || { \
+$(INSTALLED): setup.py Makefile
+	$(PYTHON) -m venv .venv
+	$(BIN)/python $(PIP) '.[dev]'
+	touch $(DEMO) $@
+
+egl:
+	@$(PYTHON) -c "import ctypes; ctypes.CDLL('libEGL.so.1')" 2>/dev/null || { \
 		echo "The simulation renders with EGL, and libEGL.so.1 is not on this machine." >&2; \
 		echo "Remedy: apt-get install libegl1 libgl1-mesa-dri" >&2; exit 1; }

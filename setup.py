@@ -37,6 +37,8 @@ ROS = [
     'ros-jazzy-common-interfaces==5.3.6',
     'ros-jazzy-lifecycle-msgs==2.0.3',
 ]
+# A policy on a simulated arm over ROS 2, and on stand-ins of others.
+DEMO = [*POLICY, *SIM, *KINEMATICS, *ROS]
 DEV = [
     *TRAIN,
     *KINEMATICS,
@@ -101,6 +103,7 @@ setup(
         'sim': SIM,
         'train': TRAIN,
         'ros': ROS,
+        'demo': DEMO,
         'dev': DEV,
     },
     entry_points={
