@@ -22,6 +22,7 @@ from robomamba_ros.doctor.facts import (
     wanted_output,
 )
 from robomamba_ros.doctor.finding import Finding, Level
+from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
@@ -572,3 +573,23 @@ def test_joints_of_two_drivers_are_joined() -> None:
     found = [f for f in examine(facts) if f.about.startswith('joint_states')]
     assert {f.level for f in found} == {Level.OK}
     assert '8 joints, all finite' in [f.found for f in found]
+
+
+@pytest.mark.parametrize(
+    ('trained_only', 'said', 'level', 'found'),
+    [
+        (True, 'open the drawer!', Level.OK, "it was trained on 'Open a drawer'"),
+        (True, 'shut it', Level.FAULT, "nearest is 'Open a drawer'"),
+        (False, 'shut it', Level.NOTE, "nearest is 'Open a drawer'"),
+        (False, ' ', Level.FAULT, 'the instruction is blank'),
+    ],
+)
+def test_an_instruction_is_held_against_what_the_policy_was_trained_on(
+    trained_only: bool, said: str, level: Level, found: str
+) -> None:
+    words = Instructions(('Open a drawer',), trained_only)
+    facts = with_spec(instructions=words)(healthy())
+    findings = examine(with_stream('instruction', stream(Message(data=said)))(facts))
+    (finding,) = (each for each in findings if each.about == 'policy: words')
+    assert finding.level is level
+    assert found in finding.found

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from robomamba_ros.control.fit import misfits
-from robomamba_ros.doctor.facts import Facts, PolicyFacts
+from robomamba_ros.doctor.facts import Facts, PolicyFacts, Stream
 from robomamba_ros.doctor.finding import Finding, fault, note, ok
+from robomamba_ros.errors import ObservationError
 from robomamba_ros.policies.base import Gives, PolicySpec
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import EE_POSE_NAMES, GRIPPER_NAME, NANOSECONDS, ActionSpace
@@ -33,8 +34,26 @@ def check_policy(facts: Facts) -> Iterator[Finding]:
         yield fault('policy: arm', problem, 'take another policy, or complete the arm contract')
     if not problems:
         yield ok('policy: arm', f"arm '{facts.arm.name}' has its cameras and channels")
+    yield from _instruction(facts, policy.spec)
     if policy.spec.gives is Gives.CHUNKS:
         yield _in_time(policy, policy.spec)
+
+
+def _instruction(facts: Facts, spec: PolicySpec) -> Iterator[Finding]:
+    """Yield what the policy makes of the instruction that was heard, where one was."""
+    heard = facts.streams.get('instruction', Stream()).messages
+    if not heard:
+        return
+    about, text = 'policy: words', heard[-1].data
+    try:
+        spec.instructions.check(text)
+    except ObservationError as error:
+        yield fault(about, str(error), 'publish another instruction; robomamba inspect lists them')
+        return
+    if remark := spec.instructions.remark(text):
+        yield note(about, remark, 'say what it was trained on, or try it where nothing can break')
+    elif spec.instructions.trained:
+        yield ok(about, f"it was trained on '{spec.instructions.spelled(text)}'")
 
 
 def _channels(spec: PolicySpec, arm: ArmContract) -> Iterator[str]:

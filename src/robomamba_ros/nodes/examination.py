@@ -81,7 +81,8 @@ def gather(
     try:
         spec = None if policy is None else policy.spec
         inputs = wanted_inputs(arm, spec)
-        listeners = {wanted.name: _Listener(node, wanted) for wanted in inputs}
+        words = Wanted('instruction', 'instruction', STRING)
+        listeners = {wanted.name: _Listener(node, wanted) for wanted in (*inputs, words)}
         outputs = [wanted_output(output) for output in arm.outputs]
         _spin(executor, DISCOVERY_S, lambda: _discovered(node, inputs, outputs))
         for listener in listeners.values():
