@@ -47,7 +47,7 @@ ROBOT_SIDE = ('nodes.controller_node', 'nodes.conversions', 'actions', 'robots',
 ROBOT_SIDE += ('bringup',)
 BASE_INSTALL = ('numpy', 'yaml', 'transforms3d')
 # Optional there: an arm whose controllers take poses needs none of it.
-ROBOT_EXTRAS = ('pinocchio', 'xacro')
+ROBOT_EXTRAS = ('coal', 'pinocchio', 'xacro')
 
 # An optional package is touched in one place, so that one message says how to install it.
 ONE_PLACE = {
@@ -58,6 +58,7 @@ ONE_PLACE = {
     'mujoco': 'simulation',
     'metaworld': 'simulation',
     'gymnasium': 'simulation',
+    'coal': 'robots.space',
     'pinocchio': 'robots.kinematics',
     'xacro': 'robots.urdf_text',
     'simplejpeg': 'data.compressed_images',

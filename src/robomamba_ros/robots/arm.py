@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from robomamba_ros.documents import read_yaml
-from robomamba_ros.errors import ObservationError
 from robomamba_ros.resources import find_file
 from robomamba_ros.robots import ranges
 from robomamba_ros.robots.arm_sections import (
+    CAMERA_KEYS,
     CARTESIAN_KEYS,
     FRAME,
     INTERLOCK_KEYS,
@@ -24,13 +24,15 @@ from robomamba_ros.robots.arm_sections import (
     JOINT_STATES,
     NAME,
     OUTPUT_KEYS,
-    TOPIC,
+    SPACE_KEYS,
     input_kind,
+    read_camera,
     read_cartesian,
     read_inputs,
     read_interlock,
     read_joint,
     read_output,
+    read_space,
     read_speed_scaling,
     read_urdf,
     read_workspace,
@@ -45,17 +47,15 @@ from robomamba_ros.robots.parts import (
     Interlock,
     Joint,
     Output,
+    SpaceRules,
     SpeedScaling,
     UrdfSource,
     Workspace,
 )
 from robomamba_ros.sections import Section, refuse
-from robomamba_ros.types import NANOSECONDS, Pose
+from robomamba_ros.types import NANOSECONDS
 
 __all__ = ['ArmContract', 'Camera', 'CartesianLimits', 'Workspace', 'input_kind', 'load_arm']
-
-ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8')
-TRANSPORTS = ('raw', 'compressed')
 
 # Cameras of 10 Hz and more always have images as near to one another as this [s].
 MAX_CAMERA_SKEW_S = 0.05
@@ -88,6 +88,7 @@ class ArmContract:
     speed_scaling: SpeedScaling | None = None
     max_camera_skew_s: float = MAX_CAMERA_SKEW_S
     following: FollowingLimits = field(default_factory=FollowingLimits)
+    space: SpaceRules = field(default_factory=SpaceRules)
 
     @property
     def period_ns(self) -> int:
@@ -144,7 +145,10 @@ def load_arm(name_or_path: str) -> ArmContract:
 
 def _read_arm(document: object, folder: Path, errors: list[str]) -> ArmContract:
     keys = 'name frames control_rate_hz joints cameras inputs cartesian workspace outputs'
-    optional = ('urdf', 'gripper', 'interlocks', 'speed_scaling', 'max_camera_skew_s', 'following')
+    optional = (
+        *('urdf', 'gripper', 'interlocks', 'speed_scaling', 'max_camera_skew_s', 'following'),
+        'space',
+    )
     root = Section(document, '', errors, keys.split(), optional)
     frames = root.section('frames', ('base', 'end_effector'))
     inputs = read_inputs(root)
@@ -159,7 +163,7 @@ def _read_arm(document: object, folder: Path, errors: list[str]) -> ArmContract:
         gripper=_read_gripper(root.section('gripper', _GRIPPER_KEYS))
         if root.has('gripper')
         else None,
-        cameras=tuple(_read_camera(camera) for camera in root.sections('cameras', *_CAMERA_KEYS)),
+        cameras=tuple(read_camera(camera) for camera in root.sections('cameras', *CAMERA_KEYS)),
         inputs=inputs.topics,
         budgets_s=inputs.budgets_s,
         cartesian=read_cartesian(root.section('cartesian', *CARTESIAN_KEYS)),
@@ -170,10 +174,13 @@ def _read_arm(document: object, folder: Path, errors: list[str]) -> ArmContract:
         speed_scaling=read_speed_scaling(root.section('speed_scaling', ('topic', 'budget_s')))
         if root.has('speed_scaling')
         else None,
-        max_camera_skew_s=root.positive('max_camera_skew_s', 's')
+        max_camera_skew_s=root.within('max_camera_skew_s', ranges.SKEW)
         if root.has('max_camera_skew_s')
         else MAX_CAMERA_SKEW_S,
         following=read_following(root),
+        space=read_space(root.section('space', *SPACE_KEYS), folder)
+        if root.has('space')
+        else SpaceRules(),
     )
     _check_together(arm, root)
     return arm
@@ -229,46 +236,3 @@ def _read_gripper(section: Section) -> Gripper:
         found, least = str(gripper.open_position), f'by {ranges.SHORTEST_GRIP:g} at least'
         section.error('open_position', found, f'other than closed_position, {least}')
     return gripper
-
-
-_PLACES = ('base_T_camera', 'ee_T_camera', 'link')
-_CAMERA_KEYS = (
-    ('name', 'topic', 'encoding', 'budget_s', 'required'),
-    ('transport', 'depth_topic', 'info_topic', 'latency_s', *_PLACES),
-)
-
-
-def _read_camera(camera: Section) -> Camera:
-    def topic(key: str) -> str | None:
-        return camera.text(key, *TOPIC) if camera.has(key) else None
-
-    first, *others = [key for key in _PLACES if camera.has(key)] or ['']
-    for other in others:
-        camera.error(other, f'it beside {first}', f'one of {", ".join(_PLACES)}')
-    return Camera(
-        camera.text('name', *NAME),
-        camera.text('topic', *TOPIC),
-        camera.choice('encoding', ENCODINGS),
-        camera.choice('transport', TRANSPORTS) if camera.has('transport') else 'raw',
-        camera.within('budget_s', ranges.BUDGET),
-        camera.flag('required'),
-        topic('depth_topic'),
-        topic('info_topic'),
-        _read_pose(camera, 'base_T_camera'),
-        _read_pose(camera, 'ee_T_camera'),
-        camera.text('link', *FRAME).lstrip('/') if camera.has('link') else None,
-        camera.number('latency_s') if camera.has('latency_s') else 0.0,
-    )
-
-
-def _read_pose(camera: Section, key: str) -> Pose | None:
-    if not camera.has(key):
-        return None
-    section = camera.section(key, ('position', 'quaternion'))
-    position = section.numbers('position', 3, within=ranges.LENGTH)
-    quaternion = section.numbers('quaternion', 4)
-    try:
-        return Pose(np.array(position), np.array(quaternion)) if section.clean else None
-    except ObservationError:
-        section.error('quaternion', str(quaternion), 'x, y, z, w of length 1')
-        return None

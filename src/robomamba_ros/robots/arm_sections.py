@@ -10,20 +10,25 @@ from pathlib import Path
 
 import numpy as np
 
+from robomamba_ros.errors import ObservationError
 from robomamba_ros.robots import ranges
 from robomamba_ros.robots.parts import (
     ACTIONS,
     OUTPUT_KINDS,
     PARTS,
+    Camera,
     CartesianLimits,
     Interlock,
     Joint,
+    KeepOut,
     Output,
+    SpaceRules,
     SpeedScaling,
     UrdfSource,
     Workspace,
 )
 from robomamba_ros.sections import Section
+from robomamba_ros.types import Float64Array, Pose
 
 NAME = ('a name of letters, digits, _, - and .', r'[A-Za-z_][\w.-]*')
 # A leading slash, which frames had in ROS 1, means nothing.
@@ -104,12 +109,90 @@ def read_cartesian(section: Section) -> CartesianLimits:
 
 def read_workspace(section: Section) -> Workspace:
     """Return the box that commanded positions stay in."""
+    return Workspace(*_corners(section))
+
+
+def _corners(section: Section) -> tuple[Float64Array, Float64Array]:
+    """Return the lower and upper corner (3,) of a box."""
     lower, upper = (
         np.array(section.numbers(key, 3, within=ranges.LENGTH)) for key in ('lower', 'upper')
     )
     if section.clean and not (lower < upper).all():
         section.error('upper', str(upper.tolist()), f'above {lower.tolist()} on every axis')
-    return Workspace(lower, upper)
+    return lower, upper
+
+
+SPACE_KEYS = ((), ('self_collision', 'margin_m', 'srdf', 'keep_out'))
+
+
+def read_space(section: Section, folder: Path) -> SpaceRules:
+    """Return where the arm must not be; an SRDF is sought from the folder of the contract."""
+    watched = 'check'
+    if section.has('self_collision'):
+        watched = section.choice('self_collision', ('check', 'off'))
+    margin_m = SpaceRules.margin_m
+    if section.has('margin_m'):
+        margin_m = section.within('margin_m', ranges.MARGIN)
+    keys = (('name', 'lower', 'upper'), ())
+    boxes = section.sections('keep_out', *keys) if section.has('keep_out') else []
+    srdf = (
+        section.text('srdf', 'a path, from the folder of this contract')
+        if (section.has('srdf'))
+        else None
+    )
+    return SpaceRules(
+        watched == 'check',
+        margin_m,
+        None if srdf is None else str(folder / srdf),
+        tuple(KeepOut(box.text('name', *NAME), *_corners(box)) for box in boxes),
+    )
+
+
+ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8')
+TRANSPORTS = ('raw', 'compressed')
+_PLACES = ('base_T_camera', 'ee_T_camera', 'link')
+CAMERA_KEYS = (
+    ('name', 'topic', 'encoding', 'budget_s', 'required'),
+    ('transport', 'depth_topic', 'info_topic', 'latency_s', *_PLACES),
+)
+
+
+def read_camera(camera: Section) -> Camera:
+    """Return a camera."""
+
+    def topic(key: str) -> str | None:
+        return camera.text(key, *TOPIC) if camera.has(key) else None
+
+    first, *others = [key for key in _PLACES if camera.has(key)] or ['']
+    for other in others:
+        camera.error(other, f'it beside {first}', f'one of {", ".join(_PLACES)}')
+    return Camera(
+        camera.text('name', *NAME),
+        camera.text('topic', *TOPIC),
+        camera.choice('encoding', ENCODINGS),
+        camera.choice('transport', TRANSPORTS) if camera.has('transport') else 'raw',
+        camera.within('budget_s', ranges.BUDGET),
+        camera.flag('required'),
+        topic('depth_topic'),
+        topic('info_topic'),
+        _read_pose(camera, 'base_T_camera'),
+        _read_pose(camera, 'ee_T_camera'),
+        camera.text('link', *FRAME).lstrip('/') if camera.has('link') else None,
+        camera.within('latency_s', ranges.LATENCY) if camera.has('latency_s') else 0.0,
+    )
+
+
+def _read_pose(camera: Section, key: str) -> Pose | None:
+    if not camera.has(key):
+        return None
+    section = camera.section(key, ('position', 'quaternion'))
+    position = section.numbers('position', 3, within=ranges.LENGTH)
+    quaternion = section.numbers('quaternion', 4)
+    try:
+        return Pose(np.array(position), np.array(quaternion)) if section.clean else None
+    except ObservationError:
+        section.error('quaternion', str(quaternion), 'x, y, z, w of length 1')
+        return None
 
 
 # The options of each kind of controller; those of a kind that has none are not allowed.

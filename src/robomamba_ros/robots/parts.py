@@ -108,6 +108,29 @@ class Workspace:
 
 
 @dataclass(frozen=True)
+class KeepOut:
+    """A box that no part of the arm enters: corners lower and upper (3,) [m], base frame."""
+
+    name: str
+    lower: Float64Array
+    upper: Float64Array
+
+
+@dataclass(frozen=True)
+class SpaceRules:
+    """Where an arm must not be.
+
+    self_collision: whether the arm is kept out of itself. margin_m: how near a link may come to
+    another one or to a box [m]. srdf: a file that lists pairs of links which need no watch.
+    """
+
+    self_collision: bool = True
+    margin_m: float = 0.02
+    srdf: str | None = None
+    keep_out: tuple[KeepOut, ...] = ()
+
+
+@dataclass(frozen=True)
 class Output:
     """Where commands go: the part of the robot, the kind of its controller, and the topic.
 

@@ -20,6 +20,9 @@ LENGTH = Range(-1e4, 1e4, 'm', 'no arm reaches further')
 BUDGET = Range(1e-3, 60.0, 's', 'the arm moves on for as long without its input')
 LEAD = Range(1e-3, 2.0, 's', 'nothing changes before the lead is over, a stop neither')
 EFFORT = Range(1e-3, 1e4, 'N or Nm', 'no gripper is weaker or stronger')
+MARGIN = Range(0.0, 0.5, 'm', 'no link keeps further away from another')
+SKEW = Range(1e-4, 10.0, 's', 'an observation is of one time')
+LATENCY = Range(-1.0, 1.0, 's', 'no camera is later; correct the clock of one that is')
 
 # Of the section `cartesian`.
 SPEEDS = {
