@@ -58,7 +58,7 @@ ONE_PLACE = {
     'mujoco': 'simulation',
     'metaworld': 'simulation',
     'gymnasium': 'simulation',
-    'coal': 'robots.space',
+    'coal': 'robots.collisions',
     'pinocchio': 'robots.kinematics',
     'xacro': 'robots.urdf_text',
     'simplejpeg': 'data.compressed_images',

@@ -13,8 +13,8 @@ from made_arms import MADE, write_arm
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.resources import share_directory
 from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.robots.collisions import Collisions, point_problem
 from robomamba_ros.robots.parts import KeepOut, SpaceRules
-from robomamba_ros.robots.space import Space, point_problem
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
 
 TABLE = KeepOut('table', np.array([-1.0, -1.0, -0.5]), np.array([1.0, 1.0, -0.1]))
@@ -36,8 +36,8 @@ def rest(arm) -> np.ndarray:
 
 
 @pytest.fixture(scope='module')
-def ur5e() -> Space:
-    return Space(load_arm('ur5e'), *found('ur5_robot.urdf'))
+def ur5e() -> Collisions:
+    return Collisions(load_arm('ur5e'), *found('ur5_robot.urdf'))
 
 
 def test_an_arm_at_rest_is_clear_of_itself(ur5e):
@@ -66,7 +66,7 @@ def test_a_wider_margin_stops_earlier():
     folding = [np.array([0.0, -1.57, elbow, -1.0, -1.57, 0.0]) for elbow in np.linspace(1.6, 3, 60)]
 
     def first(margin_m: float) -> int:
-        space = Space(replace(arm, space=SpaceRules(margin_m=margin_m)), *urdf)
+        space = Collisions(replace(arm, space=SpaceRules(margin_m=margin_m)), *urdf)
         return next(i for i, joints in enumerate(folding) if space.problem(joints))
 
     assert first(0.1) < first(0.02) <= first(0.0)
@@ -75,8 +75,8 @@ def test_a_wider_margin_stops_earlier():
 def test_a_contract_can_turn_it_off_and_an_srdf_leaves_pairs_out(tmp_path):
     arm, urdf = load_arm('ur5e'), found('ur5_robot.urdf')
     folded = np.array([0.0, -1.4, 2.8, 1.2, 0.3, 0.0])
-    assert 'upper_arm_link' in Space(arm, *urdf).problem(folded)
-    off = Space(replace(arm, space=SpaceRules(self_collision=False)), *urdf)
+    assert 'upper_arm_link' in Collisions(arm, *urdf).problem(folded)
+    off = Collisions(replace(arm, space=SpaceRules(self_collision=False)), *urdf)
     assert off.pairs == 0
     assert off.problem(folded) == ''
     links = [f'wrist_{i}_link' for i in (1, 2, 3)] + ['forearm_link', 'ee_link']
@@ -86,17 +86,17 @@ def test_a_contract_can_turn_it_off_and_an_srdf_leaves_pairs_out(tmp_path):
     )
     srdf = tmp_path / 'ur.srdf'
     srdf.write_text(f'<robot name="ur">{pairs}</robot>')
-    listed = Space(replace(arm, space=SpaceRules(srdf=str(srdf))), *urdf)
+    listed = Collisions(replace(arm, space=SpaceRules(srdf=str(srdf))), *urdf)
     assert 'upper_arm_link' not in listed.problem(folded)
     srdf.write_text('<robot')
     with pytest.raises(ConfigError, match=r'space\.srdf: .*ur\.srdf cannot be read'):
-        Space(replace(arm, space=SpaceRules(srdf=str(srdf))), *urdf)
+        Collisions(replace(arm, space=SpaceRules(srdf=str(srdf))), *urdf)
 
 
 def test_shapes_that_are_not_there_are_named_with_what_to_do():
     urdf, _ = found('ur5_robot.urdf')
     with pytest.raises(ConfigError) as raised:
-        Space(load_arm('ur5e'), urdf, [])
+        Collisions(load_arm('ur5e'), urdf, [])
     message = str(raised.value)
     assert message.count('\n') == 0
     assert 'base.stl' in message
@@ -105,7 +105,7 @@ def test_shapes_that_are_not_there_are_named_with_what_to_do():
 
 def test_every_part_of_an_arm_is_kept_out_of_a_box():
     arm, urdf = load_arm('ur5e'), found('ur5_robot.urdf')
-    space = Space(replace(arm, space=SpaceRules(keep_out=(TABLE,))), *urdf)
+    space = Collisions(replace(arm, space=SpaceRules(keep_out=(TABLE,))), *urdf)
     assert space.problem(rest(arm)) == ''
     # Stretched out and level: the tool is high enough, the elbow hangs below.
     low = np.array([0.0, 0.5, -1.2, -1.0, -1.57, 0.0])
@@ -115,11 +115,11 @@ def test_every_part_of_an_arm_is_kept_out_of_a_box():
 def test_an_arm_whose_urdf_has_no_shapes_is_kept_out_by_its_joints(tmp_path):
     made = MADE['six']
     arm = write_arm(tmp_path, made.document(), made.urdf())
-    assert Space(arm, made.urdf()).pairs == 0
+    assert Collisions(arm, made.urdf()).pairs == 0
     # Between the second and the third joint, where no joint is.
     middle = np.array([0.21, 0.0, 0.14])
     high = KeepOut('shelf', middle - 0.02, middle + 0.02)
-    space = Space(replace(arm, space=SpaceRules(keep_out=(high,))), made.urdf())
+    space = Collisions(replace(arm, space=SpaceRules(keep_out=(high,))), made.urdf())
     assert 'keep-out box shelf' in space.problem(np.zeros(len(arm.joints)))
 
 
@@ -127,7 +127,7 @@ def test_boxes_stand_still_while_a_mobile_base_moves():
     arm = load_arm('hsr')
     wall = KeepOut('wall', np.array([2.0, -5.0, 0.0]), np.array([2.2, 5.0, 2.0]))
     urdf = made_up_urdf(arm)
-    space = Space(replace(arm, space=SpaceRules(keep_out=(wall,))), urdf)
+    space = Collisions(replace(arm, space=SpaceRules(keep_out=(wall,))), urdf)
     joints = np.array([joint.rest or 0.0 for joint in arm.joints])
     base = [i for i, joint in enumerate(arm.joints) if joint.part == 'base']
     assert space.problem(joints) == ''
@@ -161,7 +161,7 @@ def test_a_contract_says_where_the_arm_must_not_be(tmp_path):
 
 
 def test_the_fingers_of_a_hand_are_one_with_it():
-    space = Space(load_arm('franka_panda'), *found('panda.urdf'))
+    space = Collisions(load_arm('franka_panda'), *found('panda.urdf'))
     assert space.ignored == ()
     assert space.problem(rest(load_arm('franka_panda'))) == ''
     # The hand in the shoulder.

@@ -20,13 +20,14 @@ from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import import_pinocchio
 from robomamba_ros.robots.parts import Joint, KeepOut
 from robomamba_ros.robots.shapes import capsule, thin
+from robomamba_ros.robots.urdf_text import numbers, parse
 from robomamba_ros.types import Float64Array
 
 # Pairs that touch in nearly all of so many configurations are neighbours, whatever lies between.
 _SAMPLES, _NEARLY_ALL = 100, 0.95
 
 
-class Space:
+class Collisions:
     """Tells of a configuration what is too near to what.
 
     Two links are watched where no joint, or more than one, lies between them; but for those that
@@ -45,10 +46,12 @@ class Space:
     def __init__(self, arm: ArmContract, urdf: str, packages: Sequence[Path] = ()) -> None:
         self._pin, self._coal = import_pinocchio(), _import_coal()
         self._arm = arm
-        self._model = self._pin.buildModelFromXML(urdf)
-        self._shapes = self._read_shapes(urdf, packages)
+        root = parse(urdf, arm.name)
+        self._model, self._shapes = self._read(
+            ElementTree.tostring(root, encoding='unicode'), packages
+        )
         self._data = self._model.createData()
-        self._places = self._place_of_each_joint(urdf)
+        self._places = self._place_of_each_joint(root)
         self._margin_m = arm.space.margin_m
         self._root_T_base = self._base_in_root()
         self._boxes: list[int] = []
@@ -61,13 +64,15 @@ class Space:
         self._watch_boxes(links)
         self._results = self._requests()
 
-    def _read_shapes(self, urdf: str, packages: Sequence[Path]) -> Any:
-        if not self._arm.space.self_collision:
-            return self._pin.GeometryModel()
+    def _read(self, urdf: str, packages: Sequence[Path]) -> tuple[Any, Any]:
+        """Return the model and its shapes; none where the arm is not kept out of itself."""
         kind = self._pin.GeometryType.COLLISION
         try:
-            return self._pin.buildGeomFromUrdfString(
-                self._model, urdf, kind, package_dirs=_folders(packages)
+            model = self._pin.buildModelFromXML(urdf)
+            if not self._arm.space.self_collision:
+                return model, self._pin.GeometryModel()
+            return model, self._pin.buildGeomFromUrdfString(
+                model, urdf, kind, package_dirs=_folders(packages)
             )
         except (ValueError, RuntimeError) as error:
             raise ConfigError(
@@ -111,15 +116,18 @@ class Space:
             return str(shape.name)
         return str(self._model.frames[shape.parentFrame].name)
 
-    def _place_of_each_joint(self, urdf: str) -> list[Callable[[Float64Array], float] | None]:
+    def _place_of_each_joint(
+        self, root: ElementTree.Element
+    ) -> list[Callable[[Float64Array], float] | None]:
         """Return for each joint of the model how its position follows from the contract's."""
         order = {joint.name: i for i, joint in enumerate(self._arm.joints)}
         mimics = {}
-        for element in ElementTree.fromstring(urdf.encode()).iter('joint'):
+        for element in root.iter('joint'):
             mimic = element.find('mimic')
             if mimic is not None:
-                factors = [float(mimic.get(k, d)) for k, d in (('multiplier', 1), ('offset', 0))]
-                mimics[str(element.get('name'))] = (str(mimic.get('joint')), *factors)
+                (factor,) = numbers(element, 'mimic', 'multiplier', '1', count=1)
+                (offset,) = numbers(element, 'mimic', 'offset', '0', count=1)
+                mimics[str(element.get('name'))] = (str(mimic.get('joint')), factor, offset)
         places: list[Callable[[Float64Array], float] | None] = []
         for name in tuple(self._model.names)[1:]:
             source, factor, offset = mimics.get(name, (name, 1.0, 0.0))
