@@ -20,6 +20,7 @@ from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import import_pinocchio
 from robomamba_ros.robots.parts import Joint, KeepOut
 from robomamba_ros.robots.shapes import capsule, thin
+from robomamba_ros.robots.srdf import disabled_pairs
 from robomamba_ros.robots.urdf_text import numbers, parse
 from robomamba_ros.types import Float64Array
 
@@ -148,7 +149,7 @@ class Collisions:
 
     def _watch_links(self, links: Sequence[int]) -> None:
         pin, shapes = self._pin, self._shapes
-        allowed = _disabled(self._arm)
+        allowed = disabled_pairs(self._arm.space.srdf)
         for i in links:
             for j in links[i + 1 :]:
                 names = frozenset((self._name(i), self._name(j)))
@@ -270,18 +271,6 @@ def _rest(joint: Joint) -> float:
 def _drawn(random: np.random.Generator, joint: Joint) -> float:
     lower, upper = np.clip(joint.position, -np.pi, np.pi)
     return float(random.uniform(lower, upper))
-
-
-def _disabled(arm: ArmContract) -> set[frozenset[str]]:
-    """Return the pairs of links that the contract's SRDF says need no watch."""
-    if arm.space.srdf is None:
-        return set()
-    try:
-        root = ElementTree.parse(arm.space.srdf).getroot()
-    except (OSError, ElementTree.ParseError) as error:
-        raise ConfigError(f'space.srdf: {arm.space.srdf} cannot be read: {error}') from error
-    pairs = root.iter('disable_collisions')
-    return {frozenset((str(p.get('link1')), str(p.get('link2')))) for p in pairs}
 
 
 def _folders(packages: Sequence[Path]) -> list[str]:

@@ -1,0 +1,24 @@
+"""Reads the pairs of links that an SRDF, as MoveIt's Setup Assistant writes it, leaves unwatched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from robomamba_ros.errors import ConfigError
+from robomamba_ros.robots.urdf_text import parse
+
+
+def disabled_pairs(path: str | None) -> set[frozenset[str]]:
+    """Return the pairs of links in an SRDF that need no watch, none without a file.
+
+    Raises ConfigError where it cannot be read.
+    """
+    if path is None:
+        return set()
+    try:
+        root: ElementTree.Element = parse(Path(path).read_text(encoding='utf-8'), path)
+    except (OSError, UnicodeDecodeError, ConfigError) as error:
+        raise ConfigError(f'space.srdf: {path} cannot be read: {error}') from error
+    pairs = root.iter('disable_collisions')
+    return {frozenset((str(p.get('link1')), str(p.get('link2')))) for p in pairs}
