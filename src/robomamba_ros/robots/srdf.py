@@ -1,4 +1,4 @@
-"""Reads the pairs of links that an SRDF, as MoveIt's Setup Assistant writes it, leaves unwatched."""
+"""Reads the pairs of links that an SRDF, as of MoveIt's Setup Assistant, leaves unwatched."""
 
 from __future__ import annotations
 
