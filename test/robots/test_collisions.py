@@ -13,7 +13,7 @@ from made_arms import MADE, write_arm
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.resources import share_directory
 from robomamba_ros.robots.arm import load_arm
-from robomamba_ros.robots.collisions import Collisions, point_problem
+from robomamba_ros.robots.collisions import Collisions, point_clearance
 from robomamba_ros.robots.parts import KeepOut, SpaceRules
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
 
@@ -135,10 +135,11 @@ def test_boxes_stand_still_while_a_mobile_base_moves():
     assert 'keep-out box wall' in space.problem(joints)
 
 
-def test_an_end_effector_that_is_commanded_by_poses_is_kept_out_by_its_place():
-    assert point_problem([TABLE], np.array([0.0, 0.0, 0.0]), 0.02) == ''
-    assert 'box table' in point_problem([TABLE], np.array([0.0, 0.0, -0.085]), 0.02)
-    assert 'box table' in point_problem([TABLE], np.array([0.0, 0.0, -0.3]), 0.02)
+def test_a_point_is_so_far_from_the_nearest_box():
+    assert point_clearance([], np.zeros(3)) == np.inf
+    assert point_clearance([TABLE], np.array([0.0, 0.0, 0.05])) == pytest.approx(0.15)
+    assert point_clearance([TABLE], np.array([1.3, 0.0, 0.3])) == pytest.approx(0.5)
+    assert point_clearance([TABLE], np.array([0.0, 0.0, -0.13])) == pytest.approx(-0.03)
 
 
 def test_a_contract_says_where_the_arm_must_not_be(tmp_path):

@@ -36,6 +36,8 @@ _FULL_CHAIN = 6
 _BEHIND = 0.005
 # This near to its end a joint is named as what holds up the others [rad or m].
 _AT_END = 1e-3
+# No link is further from an axis than this [m].
+_REACH_M = 1.5
 
 
 class JointMotion:
@@ -62,6 +64,8 @@ class JointMotion:
         self._short = len(names) < _FULL_CHAIN
         self._asked = start[self._in_chain]
         self._rest: Float64Array | None = None
+        # Where the arm was when it was last looked at for collisions.
+        self._looked: Float64Array | None = None
         self.trouble = ''
 
     def copy(self) -> JointMotion:
@@ -132,7 +136,7 @@ class JointMotion:
         if not isinstance(point, Pose):
             self._hand = None
             self._limiter.follow(point)
-            self._check_space()
+            self.trouble = self._space.leaving(self._limiter.rest, self._limiter.joints)
         elif kinematics is not None:
             if self._hand is None:
                 self._asked = self._limiter.ahead[self._in_chain]
@@ -140,14 +144,21 @@ class JointMotion:
                 start = kinematics.forward(self._asked)
                 self._hand = PoseLimiter(limits, workspace, self._period_s, start)
             self._reach(kinematics, self._hand.follow(point))
+        self._look()
 
-    def _check_space(self) -> None:
-        """Note trouble where the arm, if it braked now, would come to rest where it must not.
+    def _look(self) -> None:
+        """Note trouble where the arm, if it braked now, would touch what it must not.
 
-        Where it would have to leave such a place it goes on: braking is no worse than moving.
+        The stop from the look before was free of that. In between no link moves further than half
+        the margin.
         """
-        rest = self._limiter.rest
-        self.trouble = self._space.check(rest, self._limiter.joints)
+        here = self._limiter.joints
+        if self._looked is not None:
+            moved_m = _REACH_M * float(np.abs(here - self._looked).sum())
+            if moved_m < 0.5 * self._arm.space.margin_m:
+                return
+        self._looked = here.copy()
+        self.trouble = self.trouble or self._space.touching(self._limiter.rest, here)
 
     def brake(self) -> None:
         """Come to rest: along the way of the end effector while it is followed, else the joints'.

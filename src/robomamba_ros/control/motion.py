@@ -14,6 +14,7 @@ from robomamba_ros.actions.limits import PoseLimiter
 from robomamba_ros.actions.timeline import Point, Timeline, pose_timeline
 from robomamba_ros.errors import ActionError
 from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.collisions import point_clearance
 from robomamba_ros.spatial.transforms import interpolate, turn_between
 from robomamba_ros.types import (
     NANOSECONDS,
@@ -106,15 +107,14 @@ def pose_path(chunk: ActionChunk, anchor: Anchor, arm: ArmContract) -> Timeline:
 
 
 class PoseMotion:
-    """An arm whose controller takes poses."""
-
-    trouble = ''
+    """An arm whose controller takes poses. Of boxes it knows its end effector alone keeps out."""
 
     def __init__(self, arm: ArmContract, start: Pose) -> None:
         self._arm = arm
         period_s = arm.period_ns / NANOSECONDS
         self._limiter = PoseLimiter(arm.cartesian, arm.workspace, period_s, start)
         self._rest: Pose | None = None
+        self.trouble = ''
 
     @property
     def anchor(self) -> Anchor:
@@ -149,6 +149,27 @@ class PoseMotion:
         if not isinstance(point, Pose):
             raise ActionError('an arm that is commanded by poses cannot follow joints')
         self._limiter.follow(point)
+        self.trouble = self._entering()
+
+    def _entering(self) -> str:
+        """Return which keep-out box the end effector would enter if it braked now; '' for none.
+
+        One that is in a box already may go where it is less so.
+        """
+        space, limiter = self._arm.space, self._limiter
+        if not space.keep_out:
+            return ''
+        speed = float(np.linalg.norm(limiter.velocity))
+        way = limiter.velocity * (
+            speed / (2.0 * self._arm.cartesian.stop_deceleration)
+            + limiter.lag_periods * self._arm.period_ns / NANOSECONDS
+        )
+        here = limiter.pose.position
+        clearance_m = point_clearance(space.keep_out, here)
+        there_m = point_clearance(space.keep_out, here + way)
+        if there_m >= space.margin_m or (clearance_m < space.margin_m and there_m >= clearance_m):
+            return ''
+        return f'the end effector would come nearer than {space.margin_m:g} m to a keep-out box'
 
     def brake(self) -> None:
         """Come to rest along the way it moves, or where it was told to return to."""

@@ -16,17 +16,21 @@ _SLACK_M = 0.01
 
 
 class Space:
-    """The workspace of an arm, for its end effector; without kinematics nothing is known of it."""
+    """The workspace of an arm, for its end effector; itself, and the boxes it is kept out of.
+
+    Without kinematics nothing is known of them; without `kinematics.collisions` of the latter two.
+    """
 
     def __init__(self, arm: ArmContract, kinematics: Kinematics | None) -> None:
         self._workspace = arm.workspace
         self._kinematics = kinematics
+        self._collisions = None if kinematics is None else kinematics.collisions
         names = [joint.name for joint in arm.joints]
         chain = () if kinematics is None else kinematics.names
         self._in_chain = np.array([names.index(name) for name in chain], dtype=int)
 
-    def check(self, joints: Float64Array, before: Float64Array) -> str:
-        """Return why the arm must not come to rest at `joints` (n,); '' where it may.
+    def leaving(self, joints: Float64Array, before: Float64Array) -> str:
+        """Return whether the end effector would leave the workspace at `joints` (n,); '' if not.
 
         before: where it is now. A place that is bad already may be left for a better one.
         """
@@ -34,6 +38,24 @@ class Space:
         if outside <= _SLACK_M or outside <= self._outside(before):
             return ''
         return f'the end effector would leave the workspace by {outside:.3f} m'
+
+    def touching(self, joints: Float64Array, before: Float64Array) -> str:
+        """Return what would touch what on the way from `before` to rest at `joints` (n,), or ''.
+
+        An arm that is too near to something already may go where it is further away.
+        """
+        collisions = self._collisions
+        if collisions is None:
+            return ''
+        for share in (1.0, 0.5):
+            place = before + share * (joints - before)
+            problem = collisions.problem(place)
+            if problem and not (
+                collisions.problem(before)
+                and collisions.clearance(place) >= collisions.clearance(before)
+            ):
+                return problem
+        return ''
 
     def _outside(self, joints: Float64Array) -> float:
         if self._kinematics is None:

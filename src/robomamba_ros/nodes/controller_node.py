@@ -86,6 +86,7 @@ class ControllerNode(ManagedNode):
                 arm,
                 self._loop.use_kinematics,
                 lambda: self._loop.status.state is LoopState.DISABLED,
+                watch=True,
             )
             self._connections.append(description)
         self._states = StateInput(self, arm, mode, self._on_state, self.warn, description)

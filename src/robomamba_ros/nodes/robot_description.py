@@ -12,7 +12,8 @@ from robomamba_ros.data.state_messages import DESCRIPTION_MISSING
 from robomamba_ros.errors import ObservationError, RoboMambaError
 from robomamba_ros.nodes.text_input import TextInput
 from robomamba_ros.robots.arm import ArmContract
-from robomamba_ros.robots.kinematics import Kinematics, import_pinocchio
+from robomamba_ros.robots.backend import import_pinocchio
+from robomamba_ros.robots.kinematics import Kinematics
 
 
 class RobotDescription:
@@ -24,7 +25,7 @@ class RobotDescription:
 
     On the topic the newest text that fits counts: one that does not is said in one line and changes
     nothing. may_change: whether other kinematics may be taken now; while they may not, as an arm
-    moves by those that are there, a text waits.
+    moves by those that are there, a text waits. watch: whether they look out for collisions too.
     """
 
     def __init__(
@@ -33,18 +34,21 @@ class RobotDescription:
         arm: ArmContract,
         on_change: Callable[[Kinematics | None, str], None] = lambda *_: None,
         may_change: Callable[[], bool] = lambda: True,
+        *,
+        watch: bool = False,
     ) -> None:
         self._node = node
         self._arm = arm
         self._on_change = on_change
         self._may_change = may_change
+        self._watch = watch
         self._kinematics: Kinematics | None = None
         self._taken = ''
         self._waiting: str | None = None
         self._problem = ''
         self._text: TextInput | None = None
         if arm.urdf is not None and arm.urdf.topic is None:
-            self._set(Kinematics(arm), '')
+            self._set(Kinematics(arm, watch=watch), '')
             return
         # Said now, not when the first message comes.
         import_pinocchio()
@@ -78,7 +82,7 @@ class RobotDescription:
         self._waiting = None
         known = self._kinematics
         try:
-            kinematics = Kinematics(self._arm, text)
+            kinematics = Kinematics(self._arm, text, watch=self._watch)
         except RoboMambaError as error:
             problem = ' '.join(str(error).split())
             if known is None:

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from robomamba_ros.documents import read_yaml
 from robomamba_ros.resources import find_file
 from robomamba_ros.robots import ranges

@@ -5,7 +5,6 @@ Built from the shapes of the whole URDF, on Pinocchio with coal. Knows nothing a
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,9 +14,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from robomamba_ros.errors import BackendError, ConfigError
+from robomamba_ros.errors import ConfigError
 from robomamba_ros.robots.arm import ArmContract
-from robomamba_ros.robots.kinematics import import_pinocchio
+from robomamba_ros.robots.backend import import_coal, import_pinocchio
 from robomamba_ros.robots.parts import Joint, KeepOut
 from robomamba_ros.robots.shapes import capsule, thin
 from robomamba_ros.robots.srdf import disabled_pairs
@@ -45,7 +44,7 @@ class Collisions:
     """
 
     def __init__(self, arm: ArmContract, urdf: str, packages: Sequence[Path] = ()) -> None:
-        self._pin, self._coal = import_pinocchio(), _import_coal()
+        self._pin, self._coal = import_pinocchio(), import_coal()
         self._arm = arm
         root = parse(urdf, arm.name)
         self._model, self._shapes = self._read(
@@ -101,6 +100,18 @@ class Collisions:
             self._model, self._data, self._shapes, self._results, q, True
         )
         return self._named() if touching else ''
+
+    def clearance(self, joints: Float64Array) -> float:
+        """Return the smallest distance of any watched pair at `joints` (n,) [m]; below 0: inside.
+
+        Slower than `problem`.
+        """
+        if self._boxes:
+            self._place_boxes(joints)
+        q, results = self._configuration(joints), self._shapes.createData()
+        self._pin.computeDistances(self._model, self._data, self._shapes, results, q)
+        found = (result.min_distance for result in results.distanceResults)
+        return float(min(found, default=np.inf))
 
     def _named(self) -> str:
         results = self._results.collisionResults
@@ -251,13 +262,14 @@ class Collisions:
             self._shapes.geometryObjects[index].placement = root_T_base * centre
 
 
-def point_problem(boxes: Sequence[KeepOut], position: Float64Array, margin_m: float) -> str:
-    """Return which box a point (3,) [m] of the base frame is too near to, '' for none."""
+def point_clearance(boxes: Sequence[KeepOut], position: Float64Array) -> float:
+    """Return how far a point (3,) [m] of the base frame is from the nearest box; inside below 0."""
+    distances = [np.inf]
     for box in boxes:
         outside = np.maximum(box.lower - position, position - box.upper)
-        if np.linalg.norm(np.maximum(outside, 0.0)) < margin_m:
-            return f'the end effector is nearer than {margin_m:g} m to the keep-out box {box.name}'
-    return ''
+        inside = float(outside.max())
+        distances.append(inside if inside < 0.0 else float(np.linalg.norm(outside.clip(0.0))))
+    return min(distances)
 
 
 def _follower(index: int, factor: float, offset: float) -> Callable[[Float64Array], float]:
@@ -280,13 +292,3 @@ def _folders(packages: Sequence[Path]) -> list[str]:
 
 def _line(error: Exception) -> str:
     return ' '.join(str(error).split())[:300]
-
-
-def _import_coal() -> Any:
-    try:
-        return importlib.import_module('coal')
-    except ImportError as error:
-        raise BackendError(
-            f'watching an arm for collisions needs coal, which cannot be imported ({error}); it '
-            'comes with Pinocchio: `pip install pin`. Or write `space: {self_collision: off}`'
-        ) from error

@@ -5,7 +5,6 @@ Knows nothing about ROS, trajectories or accelerations: a call is one configurat
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from robomamba_ros.errors import ActionError, BackendError, ObservationError
+from robomamba_ros.errors import ActionError, ObservationError
 from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.backend import import_pinocchio
 from robomamba_ros.robots.bounded import bounded_minimum
 from robomamba_ros.robots.chain import Chain
+from robomamba_ros.robots.collisions import Collisions
 from robomamba_ros.robots.parts import Camera
 from robomamba_ros.robots.urdf import branch_urdf, chain_urdf, read_urdf
 from robomamba_ros.spatial.transforms import compose
@@ -63,15 +64,17 @@ class Kinematics:
     names: those joints from base to tip; every array of joints has this order. lower, upper
     [rad or m], velocity [rad/s or m/s]: limits of the contract, (n,). urdf: its text; None reads
     the file that the contract names. One object serves one thread.
+    watch: whether the shapes of the URDF are read too, for `collisions`; else that is None.
 
     Raises ConfigError where contract and URDF do not fit, BackendError without Pinocchio.
     """
 
-    def __init__(self, arm: ArmContract, urdf: str | None = None) -> None:
+    def __init__(self, arm: ArmContract, urdf: str | None = None, *, watch: bool = False) -> None:
         self._pin = import_pinocchio()
         self._name, self._base_frame = arm.name, arm.base_frame
         urdf = read_urdf(arm) if urdf is None else urdf
         self._chain = Chain(self._pin, *chain_urdf(arm, urdf))
+        self.collisions = Collisions(arm, urdf) if watch else None
         self._branches = {c.link: _Branch(arm, urdf, c.link) for c in arm.cameras if c.link}
         self.names = self._chain.names
         known = {joint.name: joint for joint in arm.joints}
@@ -262,14 +265,3 @@ def base_T_optical(  # noqa: N802
     if camera.link is not None:
         return None if kinematics is None else kinematics.base_T_link(camera.link, joints)
     return compose(base_T_ee, camera.ee_T_camera) if camera.ee_T_camera else camera.base_T_camera
-
-
-def import_pinocchio() -> Any:
-    """Return the module; raises BackendError saying how to install it."""
-    try:
-        return importlib.import_module('pinocchio')
-    except ImportError as error:
-        raise BackendError(
-            f'kinematics needs Pinocchio, which cannot be imported ({error}); install it with '
-            "`pip install 'robomamba_ros[kinematics]'` or `pip install pin`"
-        ) from error
