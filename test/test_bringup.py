@@ -120,6 +120,7 @@ def test_every_topic_of_a_contract_is_mapped() -> None:
         'head': 'head_trajectory_controller/joint_trajectory',
         'gripper': 'gripper_controller/joint_trajectory',
         'base': 'omni_base_controller/cmd_vel',
+        'interlock/run_stop': 'runstop_button',
     }
 
 
