@@ -17,7 +17,8 @@ from robomamba_ros.robots.arm import load_arm
 PERIOD = 0.01
 # A real arm, one whose jerk hardly counts, and one with joints without end.
 ARMS = {name: load_arm(name) for name in ('ur5e', 'franka_fr3', 'hsr')}
-UR5E = ARMS['ur5e'].joints
+# With a jerk that takes an average of 20 periods.
+UR5E = tuple(replace(joint, jerk=50.0) for joint in ARMS['ur5e'].joints)
 
 
 def bounds(joints):

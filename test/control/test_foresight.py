@@ -27,6 +27,12 @@ from robomamba_ros.types import (
 START_NS = 7 * NANOSECONDS
 ANYWHERE = Pose(np.array([0.4, 0.0, 0.4]), np.array([0.0, 0.0, 0.0, 1.0]))
 UR = load_arm('ur5e')
+# With jerks that take averages of 20 periods.
+UR = replace(
+    UR,
+    joints=tuple(replace(joint, jerk=50.0) for joint in UR.joints),
+    cartesian=replace(UR.cartesian, jerk=12.0, rotation_jerk=25.0),
+)
 UR_HOME = np.array([0.3, -1.4, 1.6, -1.2, -1.3, 0.2])
 SIX_HOME = np.array([0.2, -1.2, 1.4, -0.5, -1.3, 0.3])
 

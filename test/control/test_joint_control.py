@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, files
 
 import numpy as np
@@ -19,6 +20,12 @@ from robomamba_ros.types import EE_DELTA_NAMES, NANOSECONDS, ActionChunk, Action
 from robomamba_ros.types import RobotState as State
 
 ARM = load_arm('ur5e')
+# With jerks that take averages of 20 periods.
+ARM = replace(
+    ARM,
+    joints=tuple(replace(joint, jerk=50.0) for joint in ARM.joints),
+    cartesian=replace(ARM.cartesian, jerk=12.0, rotation_jerk=25.0),
+)
 JOINTS = tuple(joint.name for joint in ARM.joints)
 # Away from where the wrist is singular and from the ends of the joints.
 HOME = np.array([0.3, -1.4, 1.6, -1.2, -1.3, 0.2])

@@ -1,0 +1,164 @@
+"""How long an arm takes to do what it is told: a change of mind, and a stop.
+
+Prints a row of a table for each arm. What is measured are commands, in virtual time, with the
+contract's limits and lead; the lag of the arm itself comes on top. Knows nothing about ROS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+
+from robomamba_ros.control.setpoint_loop import SetpointLoop
+from robomamba_ros.errors import RoboMambaError
+from robomamba_ros.robots.arm import ArmContract, load_arm
+from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.simulation.made_up_urdf import made_up_urdf
+from robomamba_ros.types import NANOSECONDS, ActionChunk, ActionSpace, Float64Array, RobotState
+
+ARMS = ('franka_fr3', 'franka_panda', 'ur5e', 'hsr', 'so101')
+SHARES = (0.1, 0.5, 0.9)
+# The speed that is turned round [m/s], less where the contract allows less; and the actions.
+SPEED = 0.06
+STEP_NS = NANOSECONDS // 20
+# Enabling needs to have seen the arm stand still.
+SETTLING = 20
+AXIS = 2
+STILL_M = 1e-4
+
+
+@dataclass(frozen=True)
+class Delays:
+    """reversal_s: when 10, 50, 90 % of a reversal of `speed` [m/s] are done, after the chunk.
+
+    stop_s, stop_m: time and way from `enable false` to standstill, from full Cartesian speed.
+    """
+
+    speed: float
+    reversal_s: tuple[float, float, float]
+    stop_s: float
+    stop_m: float
+
+
+class _Commanded:
+    """An arm that is where it was commanded to be, one control period later."""
+
+    def __init__(self, arm: ArmContract) -> None:
+        self.arm = arm
+        self._kinematics = Kinematics(arm, made_up_urdf(arm))
+        self._loop = SetpointLoop(arm, kinematics=self._kinematics, foresight=_foresees(arm))
+        self._joints = {
+            joint.name: joint.rest
+            if joint.rest is not None
+            else float(np.clip(0.0, *joint.position))
+            for joint in arm.joints
+        }
+        self.now_ns = 1000 * NANOSECONDS
+        self.heights: list[float] = []
+        for _ in range(SETTLING):
+            self.go_on(measured_only=True)
+        self._loop.enable(True)
+
+    def go_on(self, seconds: float = 0.0, *, measured_only: bool = False) -> None:
+        """Run for some time, at least one period; note where the end effector is after each."""
+        for _ in range(max(1, round(seconds * self.arm.control_rate_hz))):
+            self.now_ns += self.arm.period_ns
+            chain = np.array([self._joints[name] for name in self._kinematics.names])
+            pose = self._kinematics.forward(chain)
+            stamps = dict.fromkeys(self.arm.inputs, self.now_ns)
+            self._loop.update_state(
+                RobotState(self.now_ns, pose, 1.0, self._joints, stamps), self.now_ns
+            )
+            self.heights.append(float(pose.position[AXIS]))
+            setpoint = None if measured_only else self._loop.tick(self.now_ns)
+            if not measured_only:
+                self._loop.trajectory()
+            if setpoint is not None:
+                self._joints = dict(setpoint.joints)
+
+    def move(self, speed: float, seconds: float) -> None:
+        """Follow from now on a chunk that goes up at `speed` [m/s]."""
+        actions = np.zeros((round(seconds * NANOSECONDS / STEP_NS), 3), dtype=np.float32)
+        actions[:, AXIS] = speed * STEP_NS / NANOSECONDS
+        names = ('ee_dx', 'ee_dy', 'ee_dz')
+        chunk = ActionChunk(self.now_ns, STEP_NS, actions, ActionSpace.EE_DELTA, names)
+        self._loop.add_chunk(chunk, self.now_ns)
+
+    def disable(self) -> None:
+        self._loop.enable(False)
+
+
+def delays(arm: ArmContract) -> Delays:
+    """Measure an arm moved by its joints; raises ActionError where it cannot go straight."""
+    limits = arm.cartesian
+    speed = min(SPEED, limits.velocity / 2.0)
+    reversal_s = 2.0 * speed / limits.acceleration + 1.0
+    turned = _Commanded(arm)
+    turned.move(speed, 2.0 * reversal_s)
+    turned.go_on(reversal_s)
+    first = len(turned.heights) - 1
+    turned.move(-speed, 2.0 * reversal_s)
+    turned.go_on(reversal_s)
+    return Delays(speed, _reversal(arm, np.array(turned.heights[first:]), speed), *_stop(arm))
+
+
+def _reversal(arm: ArmContract, heights: Float64Array, speed: float) -> tuple[float, float, float]:
+    period_s = arm.period_ns / NANOSECONDS
+    done = (speed - np.diff(heights) / period_s) / (2.0 * speed)
+    times_s = (np.arange(len(done)) + 0.5) * period_s
+    first, half, most = (float(np.interp(share, _rising(done), times_s)) for share in SHARES)
+    return first, half, most
+
+
+def _rising(values: Float64Array) -> Float64Array:
+    """Return values that never fall, and rise by a little where they stand."""
+    rising = np.maximum.accumulate(values) + 1e-12 * np.arange(len(values))
+    return np.asarray(rising, dtype=np.float64)
+
+
+def _stop(arm: ArmContract) -> tuple[float, float]:
+    limits, period_s = arm.cartesian, arm.period_ns / NANOSECONDS
+    # As fast as half of a way of 0.3 m allows: an arm that is short comes to no higher speed.
+    speed = min(limits.velocity, float(np.sqrt(0.15 * limits.acceleration)))
+    running_s = speed / limits.acceleration + 0.3
+    stopped = _Commanded(arm)
+    stopped.move(-0.98 * speed, running_s + 1.0)
+    stopped.go_on(running_s)
+    first = len(stopped.heights) - 1
+    stopped.disable()
+    stopped.go_on(speed / limits.stop_deceleration + 1.0)
+    ways = np.abs(np.array(stopped.heights[first:]) - stopped.heights[-1])
+    return float(np.argmax(ways < STILL_M) * period_s), float(ways[0])
+
+
+def _foresees(arm: ArmContract) -> bool:
+    return any(o.kind == 'joint_trajectory' and o.part != 'gripper' for o in arm.outputs)
+
+
+def row(name: str, found: Delays) -> str:
+    """Return a line of the table."""
+    reversal = ' / '.join(f'{1e3 * time_s:.0f}' for time_s in found.reversal_s)
+    stop = f'{found.stop_s:.2f} s, {1e2 * found.stop_m:.1f} cm'
+    return f'| `{name}` | {found.speed:.2f} | {reversal} | {stop} |'
+
+
+def main() -> int:
+    """Print the table of some arms, or of those that are shipped."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('arms', nargs='*', default=ARMS, help='names or paths of contracts')
+    print('| arm | reversal of [m/s] | 10 / 50 / 90 % after [ms] | stop from full speed |')
+    print('|---|---|---|---|')
+    for name in parser.parse_args().arms:
+        try:
+            print(row(name, delays(load_arm(name))), flush=True)
+        except RoboMambaError as error:
+            print(error, file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
