@@ -334,3 +334,15 @@ def test_the_braking_speed_stops_on_the_spot(distance, deceleration, period):
         speed -= deceleration * period
     assert travelled == pytest.approx(distance, abs=1e-9)
     assert math.isfinite(travelled)
+
+
+def test_a_target_that_turns_faster_than_the_limit_does_not_turn_the_hand_back():
+    limited, angle = limiter(), 0.0
+    rates = []
+    for _ in range(200):
+        angle += 2.0 * PERIOD
+        turn = quaternion_from_rotation_vector(np.array([0.0, 0.0, angle]))
+        limited.follow(Pose(START.position, turn))
+        rates.append(limited.rotation_velocity[2])
+    # Half a turn behind after 3.1 s of 4.
+    assert min(rates[20:]) > 0.99

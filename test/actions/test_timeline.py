@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from robomamba_ros.actions.timeline import executed_steps, gap, joint_timeline, mix, pose_timeline
 from robomamba_ros.errors import ActionError
 from robomamba_ros.robots.arm import Workspace, load_arm
+from robomamba_ros.robots.parts import Joint
 from robomamba_ros.spatial.transforms import quaternion_from_rotation_vector, quaternion_multiply
 from robomamba_ros.types import EE_DELTA_NAMES, EE_POSE_NAMES, ActionChunk, ActionSpace, Pose
 
@@ -191,3 +192,15 @@ def test_a_gap_is_a_way_and_a_turn_or_that_of_the_joint_which_is_furthest_off():
     for call in (gap, lambda one, other: mix(one, other, 0.5)):
         with pytest.raises(ActionError, match=r'a pose cannot be .* with joint positions'):
             call(ANCHOR, REST)
+
+
+def test_a_position_of_a_joint_that_wraps_is_reached_by_the_shorter_way():
+    joints = (
+        Joint('yaw', 'arm', (-np.inf, np.inf), 1.0, 1.0, None, None),
+        Joint('bent', 'arm', (-4.0, 4.0), 1.0, 1.0, None, None),
+    )
+    chunk = ActionChunk(
+        0, DT, np.array([[-3.13, -3.13]]), ActionSpace.JOINT_POSITION, ('yaw', 'bent')
+    )
+    end = joint_timeline(chunk, np.array([3.13, 3.13]), joints, 'hand').at(DT)
+    assert end == pytest.approx([2.0 * np.pi - 3.13, -3.13], abs=1e-6)

@@ -11,8 +11,8 @@ from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import Float64Array
 
-# How far outside the workspace the end effector may be: what inverse kinematics strays [m].
-_SLACK_M = 0.01
+# Room for rounding [m].
+_ROUNDING = 1e-6
 
 
 class Space:
@@ -35,7 +35,7 @@ class Space:
         before: where it is now. A place that is bad already may be left for a better one.
         """
         outside = self._outside(joints)
-        if outside <= _SLACK_M or outside <= self._outside(before):
+        if outside <= _ROUNDING or outside <= self._outside(before):
             return ''
         return f'the end effector would leave the workspace by {outside:.3f} m'
 
