@@ -49,7 +49,7 @@ def test_whatever_is_asked_no_limit_is_exceeded(case, seed) -> None:
 @pytest.mark.parametrize('name', ['franka_fr3', 'ur5e', 'hsr'])
 def test_without_the_limiters_they_are(name) -> None:
     arm = arm_of(name)
-    wild = storm(Bench(arm, believed=without_limits(arm), late=True))
+    wild = storm(Bench(arm, seed=1, believed=without_limits(arm), late=True))
     assert min(wild.worst[quantity] for quantity in ('velocity', 'acceleration', 'jerk')) > 1.5
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import gc
 import os
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 from made_arms import MADE, write_arm
 
 from robomamba_ros.actions.blending import Blending
 from robomamba_ros.control.setpoint_loop import LoopState, SetpointLoop
+from robomamba_ros.robots.arm import Workspace
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import NANOSECONDS, ActionChunk, ActionSpace, RobotState
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, Twist
 from nav_msgs.msg import Odometry
@@ -14,8 +15,9 @@ from patience import PATIENCE_S
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
-from std_msgs.msg import String
+from std_msgs.msg import Bool, Float64, String
 from std_srvs.srv import SetBool, Trigger
+from support.dds_bench import FOLDER
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from robomamba_ros.data.image_messages import camera_to_rgb, depth_to_metres, image_to_rgb
@@ -94,12 +96,12 @@ def arm_node(host, peer) -> Callable[..., FakeArmNode]:
 
 
 def test_it_follows_a_trajectory_and_measures_it(arm_node, peer) -> None:
-    arm = load_arm('franka_fr3')
+    arm = load_arm('franka_panda')
     arm_node(arm)
     states = peer.record(JointState, 'joint_states', qos.STATE)
     diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
     peer.wait_for(lambda: bool(states), 'joint states')
-    assert list(states[0].name) == [*(j.name for j in arm.joints), 'fr3_finger_joint1']
+    assert list(states[0].name) == [*(j.name for j in arm.joints), 'panda_finger_joint1']
     assert list(states[0].position) == [*(j.rest for j in arm.joints), 0.039]
     assert list(states[0].velocity) == [0.0] * 8
 
@@ -111,8 +113,9 @@ def test_it_follows_a_trajectory_and_measures_it(arm_node, peer) -> None:
     found = values(diagnostics)
     assert (found['arm_commands'], 'arm_refused' in found) == ('1', False)
     # Halfway of the cubic from rest to rest: 1.5 times the mean speed, up to a period slower.
-    assert float(found['arm_velocity_share']) == pytest.approx(0.297, rel=0.015)
-    assert found['arm_velocity_of'] == 'fr3_joint2'
+    speed = 0.3 / max(joint.velocity for joint in arm.joints if joint.name == 'panda_joint2')
+    assert float(found['arm_velocity_share']) == pytest.approx(0.99 * speed, rel=0.015)
+    assert found['arm_velocity_of'] == 'panda_joint2'
     levels = [s for s in diagnostics[-1].status if s.name == 'fake_arm_node']
     assert levels[-1].message == 'every command was within its limits'
 
@@ -146,7 +149,7 @@ def test_what_it_refuses_it_says(arm_node, peer) -> None:
 
 
 def test_it_is_stopped_moved_and_switched_by_services(arm_node, peer) -> None:
-    arm = load_arm('franka_fr3')
+    arm = load_arm('franka_panda')
     options = {'disagree': 'lag_s=0.02,split_states=true', 'speed_scaling': 0.5}
     arm_node(arm, **options)
     states = peer.record(JointState, 'joint_states', qos.STATE)
@@ -181,6 +184,35 @@ def test_it_is_stopped_moved_and_switched_by_services(arm_node, peer) -> None:
     assert peer.call(Trigger, 'fake_arm_node/other_commander', Trigger.Request()).success
     peer.wait_for(lambda: second() == pytest.approx(rest + 0.6, abs=1e-6), 'the other commander')
     set_to('measuring', False)
+
+
+def test_it_says_what_interlocks_and_speed_scaling_listen_to(host, peer, tmp_path) -> None:
+    document = yaml.safe_load((FOLDER / 'ur5e.yaml').read_text())
+    document['interlocks'] = [
+        {
+            'name': 'running',
+            'topic': 'program_running',
+            'type': 'std_msgs/msg/Bool',
+            'field': 'data',
+            'allowed': [True],
+            'latched': True,
+        }
+    ]
+    document['speed_scaling'] = {'topic': 'scaling', 'budget_s': 1.0}
+    path = tmp_path / 'ur5e.yaml'
+    path.write_text(yaml.safe_dump(document))
+    host((FakeArmNode, {'arm': str(path), 'speed_scaling': 0.5, **SMALL}))
+    said = peer.record(Bool, 'interlock/running', qos.LATCHED)
+    scales = peer.record(Float64, 'speed_scaling', qos.STATE)
+    peer.wait_for(lambda: bool(said and scales), 'what it says')
+    assert said[-1].data
+    assert scales[-1].data == 50.0
+    for stopped in (True, False):
+        request = SetBool.Request(data=stopped)
+        assert peer.call(SetBool, 'fake_arm_node/protective_stop', request).success
+        peer.wait_for(lambda on=stopped: said[-1].data is not on, 'the interlock')
+        expected = 0.0 if stopped else 50.0
+        peer.wait_for(lambda value=expected: scales[-1].data == value, 'the scaling')
 
 
 def test_what_cannot_be_a_disagreement_ends_the_node(peer) -> None:

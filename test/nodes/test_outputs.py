@@ -128,9 +128,7 @@ def test_a_base_and_a_head_get_trajectories_of_their_own(start) -> None:
     robot.ready()
     moves = ('odom_x', 'joint1', 'pan')
     robot.send(np.full((20, 3), 0.005), moves, ActionSpace.JOINT_DELTA)
-    robot.peer.wait_for(
-        lambda: all(len(m) > 4 for m in sent.values()), 'the ways'
-    )
+    robot.peer.wait_for(lambda: all(len(m) > 4 for m in sent.values()), 'the ways')
     for name, names in parts.items():
         check(sent[name][-1], names)
         change = positions(sent[name][-1])[-1] - positions(sent[name][0])[0]

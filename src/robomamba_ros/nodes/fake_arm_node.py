@@ -23,6 +23,7 @@ from robomamba_ros.nodes.diagnostics import OK, WARN, Diagnostics, Report
 from robomamba_ros.nodes.fake_arm_events import FakeArmEvents
 from robomamba_ros.nodes.fake_arm_inputs import FakeArmInputs
 from robomamba_ros.nodes.fake_arm_publishers import CameraPublishers, StatePublishers
+from robomamba_ros.nodes.fake_arm_safety import RATE_HZ, SafetyPublishers
 from robomamba_ros.nodes.host import end_process, run
 from robomamba_ros.nodes.parameter_tables import FAKE_ARM
 from robomamba_ros.nodes.parameters import Parameters
@@ -100,6 +101,8 @@ class FakeArmNode(Node):
         self.create_timer(1.0 / parameters['camera_rate'], look)
         self.create_service(Trigger, '~/reset', on_reset)
         FakeArmEvents(self, arm, fake, self._now_ns)
+        safety = SafetyPublishers(self, arm)
+        self.create_timer(1.0 / RATE_HZ, lambda: safety.publish(fake))
         Diagnostics(self, lambda: report(fake, inputs))
         self.fake, self.inputs = fake, inputs
 
