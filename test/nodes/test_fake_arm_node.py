@@ -113,9 +113,9 @@ def test_it_follows_a_trajectory_and_measures_it(arm_node, peer) -> None:
     found = values(diagnostics)
     assert (found['arm_commands'], 'arm_refused' in found) == ('1', False)
     # Halfway of the cubic from rest to rest: 1.5 times the mean speed, up to a period slower.
-    speed = 0.3 / max(joint.velocity for joint in arm.joints if joint.name == 'panda_joint2')
+    speed = 0.3 / max(joint.velocity for joint in arm.joints if joint.name == 'panda_joint4')
     assert float(found['arm_velocity_share']) == pytest.approx(0.99 * speed, rel=0.015)
-    assert found['arm_velocity_of'] == 'panda_joint2'
+    assert found['arm_velocity_of'] == 'panda_joint4'
     levels = [s for s in diagnostics[-1].status if s.name == 'fake_arm_node']
     assert levels[-1].message == 'every command was within its limits'
 
