@@ -28,17 +28,20 @@ def add(camera, images=(), depths=()):
 
 
 def complete(camera):
-    frame = camera.complete
-    return None if frame is None else (frame.stamp_ns // MS, frame.metres()[0, 0])
+    if not camera.complete:
+        return None
+    newest = camera.complete[0]
+    return newest.stamp_ns // MS, newest.metres()[0, 0]
 
 
 def test_an_image_without_a_need_for_depth_is_complete():
     camera = CameraFrames(needs_depth=False, budget_s=0.5)
     camera.add_image(5, IMAGE)
     camera.add_image(3, IMAGE)
-    assert camera.complete == camera.newest
-    assert camera.complete.stamp_ns == 5
-    assert camera.complete.metres() is None
+    (frame,) = camera.complete
+    assert frame == camera.newest
+    assert frame.stamp_ns == 5
+    assert frame.metres() is None
 
 
 def test_equal_stamps_belong_together_whichever_comes_first():
@@ -97,7 +100,7 @@ def test_memory_is_bounded_and_cleared():
     add(camera, depths=[30 * (100 - KEPT)])
     assert complete(camera)[0] == 30 * (100 - KEPT)
     camera.clear()
-    assert camera.complete is None
+    assert camera.complete == ()
     assert camera.newest is None
     add(camera, images=[7], depths=[7])
     assert complete(camera) == (7, 7)

@@ -34,6 +34,7 @@ def test_motion_is_counted_by_limit_seam_refusal_and_stop():
         'seam_jump_max_joint': 0.0,
         'refused_chunks': 0,
         'stops': 0,
+        'dropped_states': 0,
     }
     for bites in (('jerk',), (), ('velocity', 'jerk'), ()):
         counts.add_setpoint(bites)
@@ -54,4 +55,5 @@ def test_motion_is_counted_by_limit_seam_refusal_and_stop():
         'last_refusal': 'too old',
         'stops': 2,
         'last_stop': 'disabled',
+        'dropped_states': 0,
     }

@@ -192,7 +192,7 @@ def test_a_missing_or_damaged_config_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r'config\.json is missing; give the directory'):
         load_language_model(tmp_path)
     (tmp_path / 'config.json').write_text('{"d_model": 12')
-    with pytest.raises(CheckpointError, match=r'config\.json is not valid JSON'):
+    with pytest.raises(CheckpointError, match=r'config\.json, line 1 is not valid JSON'):
         load_language_model(tmp_path)
     (tmp_path / 'config.json').write_text(json.dumps(NATIVE))
     with pytest.raises(CheckpointError, match=r'has no weights; copy one of model\.saf'):

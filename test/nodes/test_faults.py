@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fuzzing import fuzzed
+from fuzzed_messages import fuzzed
 from made_arms import MADE
 from made_robot import GRIPPER, JOINTS, LOOK_S, PERIOD_NS, contract
 from rclpy.parameter import Parameter

@@ -101,7 +101,7 @@ def test_velocities_and_accelerations_are_those_of_the_positions(start) -> None:
     robot.ready()
     wave = 0.3 * np.sin(0.2 * np.arange(40))[:, None] * np.linspace(1, -1, 6)
     robot.send(JOINTS + wave, tuple(MADE['six'].names), ActionSpace.JOINT_POSITION)
-    robot.peer.wait_for(lambda: len(sent) > 1 and len(sent[-1].points) > 100, 'the way')
+    robot.peer.wait_for(lambda: len(sent) > 4 and len(sent[-1].points) > 20, 'the way')
     velocities = np.array([point.velocities for point in sent[-1].points])
     accelerations = np.array([point.accelerations for point in sent[-1].points])
     # The first way is the controller's own; from there on accelerations change evenly.

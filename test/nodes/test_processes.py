@@ -131,7 +131,7 @@ def test_the_arm_comes_to_rest_when_the_policy_process_dies(processes, peer, tmp
     status = controller()
     assert status is not None
     assert status.level == DiagnosticStatus.WARN
-    assert 'action_chunk ran out' in status.message
+    assert 'no newer chunk has come' in status.message
     seen, heard = len(poses), len(targets)
     peer.wait_for(lambda: len(poses) > seen + 40 and len(targets) > heard + 5, 'half a second')
     assert targets[-1].pose == targets[heard].pose

@@ -21,7 +21,7 @@ from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from robomamba_ros.data.state_messages import nanoseconds, pose_from_message
 from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.chunk_messages import messages_to_chunk
+from robomamba_ros.nodes.chunk_messages import is_withdrawal, messages_to_chunk
 from robomamba_ros.nodes.conversions import pose_to_stamped, rgb_to_image, time_message
 from robomamba_ros.nodes.policy_node import PolicyNode
 from robomamba_ros.policies.registry import load_policy
@@ -210,6 +210,11 @@ def assert_same_pose(found: Pose, wanted: Pose, tolerance: float = 1e-9) -> None
     np.testing.assert_allclose(turn_between(found, wanted), 0.0, atol=tolerance)
 
 
+def approaches(robot) -> list:
+    """Return the chunks that came, without the withdrawals before them."""
+    return [message for message in robot.chunks if not is_withdrawal(message)]
+
+
 def test_an_instruction_becomes_one_target_and_the_approach_to_it(start, peer, checkpoint) -> None:
     robot = start()
     robot.start()
@@ -220,8 +225,8 @@ def test_an_instruction_becomes_one_target_and_the_approach_to_it(start, peer, c
     message = robot.targets[0]
     assert message.header.frame_id == 'base'
     assert nanoseconds(message.header.stamp) in robot.stamps
-    peer.wait_for(lambda: bool(robot.chunks and robot.joint_chunks), 'the approach')
-    chunk = messages_to_chunk(robot.chunks[0], robot.joint_chunks[0], 'base')
+    peer.wait_for(lambda: bool(approaches(robot) and robot.joint_chunks), 'the approach')
+    chunk = messages_to_chunk(approaches(robot)[0], robot.joint_chunks[0], 'base')
     assert chunk.stamp_ns == nanoseconds(message.header.stamp)
     rows = chunk.actions.astype(np.float64)
     assert_same_pose(Pose(rows[0, :3], rows[0, 3:7]), HERE, 1e-3)

@@ -286,6 +286,8 @@ CONFIGS = [
 def test_a_configuration_survives_writing(path, tmp_path):
     config = read_config(path, 'name')
     write_config(config, tmp_path / 'config.yaml')
+    if config.spec.instructions.trained:
+        config.spec.instructions.save(tmp_path / 'instructions.json')
     assert read_config(tmp_path / 'config.yaml', 'name') == config
 
 

@@ -176,7 +176,7 @@ class DdsBench:
         assert self._peer.call(Trigger, 'controller_node/reset', Trigger.Request()).success
 
         def over() -> bool:
-            return self._made['controller_node'].report().message != 'stopping: reset'
+            return self._made['controller_node'].report().message != 'resetting: reset'
 
         assert not over()
         while not over():

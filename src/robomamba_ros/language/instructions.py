@@ -76,12 +76,8 @@ class Instructions:
             ) from error
         return cls(tuple(texts), trained_only=own_words)
 
-    def save(self, folder: Path) -> None:
-        """Write what `load` reads into a checkpoint directory; nothing where there are no texts."""
-        path = folder / FILE
-        if not self.trained:
-            path.unlink(missing_ok=True)
-            return
+    def save(self, path: Path) -> None:
+        """Write what `load` reads from a file of a checkpoint directory."""
         text = json.dumps({'trained': self.trained}, indent=1, ensure_ascii=False)
         path.write_text(f'{text}\n', encoding='utf-8')
 

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from robomamba_ros.errors import CheckpointError
+from robomamba_ros.language.instructions import FILE as INSTRUCTIONS
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.config import (
     KIND,
@@ -77,11 +78,15 @@ def save(
 
     Raises CheckpointError where the disk does not take it; a checkpoint that was there stays.
     """
-    with writing(folder, CONFIG, TOKENIZER, NORMALIZATION, WEIGHTS) as paths:
+    texts = config.spec.instructions
+    named = (INSTRUCTIONS,) if texts.trained else ()
+    with writing(folder, CONFIG, TOKENIZER, NORMALIZATION, WEIGHTS, *named) as paths:
         write_config(config, paths[0])
         tokenizer.save(paths[1])
         normalization.save(paths[2])
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, paths[3])
+        if texts.trained:
+            texts.save(paths[4])
 
 
 def check_vocabulary(tokenizer: InstructionTokenizer, config: AnoleVLAConfig, path: Path) -> None:

@@ -136,7 +136,7 @@ def read_config(path: Path, name: str) -> AnoleVLAConfig:
 
 
 def write_config(config: AnoleVLAConfig, path: Path) -> None:
-    """Write what `read_config` reads, instructions too; the name is that of the directory."""
+    """Write what `read_config` reads, without instructions; the name is that of the directory."""
     cameras = [
         {'name': camera.name, 'height': camera.height, 'width': camera.width}
         | {key: getattr(crop, key) for key in CROP_KEYS}
@@ -154,7 +154,6 @@ def write_config(config: AnoleVLAConfig, path: Path) -> None:
         'backbone': {k: v for k, v in asdict(config.backbone).items() if k not in UNREAD},
     }
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding='utf-8')
-    config.spec.instructions.save(path.parent)
 
 
 def _read_view(section: Section, target: int) -> tuple[CameraSpec, CropResize]:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from robomamba_ros.errors import CheckpointError
+from robomamba_ros.language.instructions import FILE as INSTRUCTIONS
 from robomamba_ros.language.text import TextTokenizer
 from robomamba_ros.mamba.packing import pack
 from robomamba_ros.policies.base import LoadOptions
@@ -82,10 +83,14 @@ def save(
 
     Raises CheckpointError where the disk does not take it; a checkpoint that was there stays.
     """
-    with writing(folder, CONFIG, TOKENIZER, WEIGHTS) as paths:
+    texts = config.instructions
+    named = (INSTRUCTIONS,) if texts.trained else ()
+    with writing(folder, CONFIG, TOKENIZER, WEIGHTS, *named) as paths:
         write_config(config, paths[0])
         tokenizer.save(paths[1])
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, paths[2])
+        if texts.trained:
+            texts.save(paths[3])
 
 
 def describe(path: Path) -> Description:

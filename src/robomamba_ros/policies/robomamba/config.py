@@ -105,7 +105,7 @@ def read_config(path: Path, name: str) -> RoboMambaConfig:
 
 
 def write_config(config: RoboMambaConfig, path: Path) -> None:
-    """Write what `read_config` reads, instructions too; the name is that of the directory."""
+    """Write what `read_config` reads, without instructions; the name is that of the directory."""
     language = config.language
     document: dict[str, Any] = {'policy': KIND}
     if config.vision is not None:
@@ -123,7 +123,6 @@ def write_config(config: RoboMambaConfig, path: Path) -> None:
         document['head'] = {'widths': list(config.head)}
         document['approach'] = asdict(config.approach)
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding='utf-8')
-    config.instructions.save(path.parent)
 
 
 def _read_language(section: Section) -> LanguageModelConfig:
