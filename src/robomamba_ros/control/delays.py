@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from robomamba_ros.control.foresight import Trajectory
+from robomamba_ros.control.senders import sends_trajectories
 from robomamba_ros.control.setpoint_loop import SetpointLoop
+from robomamba_ros.control.status import LoopStatus
 from robomamba_ros.errors import RoboMambaError
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
-from robomamba_ros.types import NANOSECONDS, ActionChunk, ActionSpace, Float64Array, RobotState
+from robomamba_ros.types import (
+    NANOSECONDS,
+    ActionChunk,
+    ActionSpace,
+    Float64Array,
+    Pose,
+    RobotState,
+)
 
 ARMS = ('franka_fr3', 'franka_panda', 'ur5e', 'hsr', 'so101')
 SHARES = (0.1, 0.5, 0.9)
@@ -43,51 +54,85 @@ class Delays:
     stop_m: float
 
 
-class _Commanded:
-    """An arm that is where it was commanded to be, one control period later."""
+class Commanded:
+    """An arm that is where it was commanded to be, one control period later.
 
-    def __init__(self, arm: ArmContract) -> None:
+    urdf: its description; empty: one made up from its contract.
+
+    tips: where the end effector was after each period (3,) [m]. sent: the newest trajectory.
+    joints: where they are [rad or m].
+    """
+
+    def __init__(self, arm: ArmContract, urdf: str = '') -> None:
         self.arm = arm
-        self._kinematics = Kinematics(arm, made_up_urdf(arm))
-        self._loop = SetpointLoop(arm, kinematics=self._kinematics, foresight=_foresees(arm))
-        self._joints = {
+        self.sent: Trajectory | None = None
+        self._kinematics = Kinematics(arm, urdf or made_up_urdf(arm))
+        self._loop = SetpointLoop(
+            arm, kinematics=self._kinematics, foresight=sends_trajectories(arm)
+        )
+        self.joints: dict[str, float] = {
             joint.name: joint.rest
             if joint.rest is not None
             else float(np.clip(0.0, *joint.position))
             for joint in arm.joints
         }
         self.now_ns = 1000 * NANOSECONDS
-        self.heights: list[float] = []
+        self.tips: list[Float64Array] = []
         for _ in range(SETTLING):
             self.go_on(measured_only=True)
         self._loop.enable(True)
 
-    def go_on(self, seconds: float = 0.0, *, measured_only: bool = False) -> None:
-        """Run for some time, at least one period; note where the end effector is after each."""
+    @property
+    def heights(self) -> Float64Array:
+        """How high the end effector was after each period (k,) [m]."""
+        return np.array(self.tips)[:, AXIS]
+
+    @property
+    def status(self) -> LoopStatus:
+        """What the loop does, and why."""
+        return self._loop.status
+
+    def go_on(
+        self, seconds: float = 0.0, *, measured_only: bool = False, fresh: bool = True
+    ) -> None:
+        """Run for some time, at least one period; fresh: whether states reach the loop."""
         for _ in range(max(1, round(seconds * self.arm.control_rate_hz))):
             self.now_ns += self.arm.period_ns
-            chain = np.array([self._joints[name] for name in self._kinematics.names])
-            pose = self._kinematics.forward(chain)
+            pose = self.tip(self.joints)
             stamps = dict.fromkeys(self.arm.inputs, self.now_ns)
-            self._loop.update_state(
-                RobotState(self.now_ns, pose, 1.0, self._joints, stamps), self.now_ns
-            )
-            self.heights.append(float(pose.position[AXIS]))
-            setpoint = None if measured_only else self._loop.tick(self.now_ns)
-            if not measured_only:
-                self._loop.trajectory()
+            if fresh:
+                self._loop.update_state(
+                    RobotState(self.now_ns, pose, 1.0, self.joints, stamps), self.now_ns
+                )
+            self.tips.append(pose.position)
+            if measured_only:
+                continue
+            setpoint = self._loop.tick(self.now_ns)
+            self.sent = self._loop.trajectory() or self.sent
             if setpoint is not None:
-                self._joints = dict(setpoint.joints)
+                self.joints = dict(setpoint.joints)
+
+    def tip(self, joints: Mapping[str, float]) -> Pose:
+        """Return base_T_ee of joints [rad or m]."""
+        return self._kinematics.forward(np.array([joints[n] for n in self._kinematics.names]))
 
     def move(self, speed: float, seconds: float) -> None:
         """Follow from now on a chunk that goes up at `speed` [m/s]."""
-        actions = np.zeros((round(seconds * NANOSECONDS / STEP_NS), 3), dtype=np.float32)
-        actions[:, AXIS] = speed * STEP_NS / NANOSECONDS
-        names = ('ee_dx', 'ee_dy', 'ee_dz')
-        chunk = ActionChunk(self.now_ns, STEP_NS, actions, ActionSpace.EE_DELTA, names)
+        velocity = np.zeros(3)
+        velocity[AXIS] = speed
+        self.follow(velocity, ('ee_dx', 'ee_dy', 'ee_dz'), ActionSpace.EE_DELTA, seconds)
+
+    def follow(
+        self, velocity: Float64Array, names: tuple[str, ...], space: ActionSpace, seconds: float
+    ) -> None:
+        """Follow from now on a chunk of one velocity (n,) of the channels `names` [per s]."""
+        count = round(seconds * NANOSECONDS / STEP_NS)
+        actions = np.tile(velocity * (STEP_NS / NANOSECONDS), (count, 1)).astype(np.float32)
+        chunk = ActionChunk(self.now_ns, STEP_NS, actions, space, names)
         self._loop.add_chunk(chunk, self.now_ns)
 
     def disable(self) -> None:
+        """Brake."""
         self._loop.enable(False)
 
 
@@ -96,13 +141,13 @@ def delays(arm: ArmContract) -> Delays:
     limits = arm.cartesian
     speed = min(SPEED, limits.velocity / 2.0)
     reversal_s = 2.0 * speed / limits.acceleration + 1.0
-    turned = _Commanded(arm)
+    turned = Commanded(arm)
     turned.move(speed, 2.0 * reversal_s)
     turned.go_on(reversal_s)
-    first = len(turned.heights) - 1
+    first = len(turned.tips) - 1
     turned.move(-speed, 2.0 * reversal_s)
     turned.go_on(reversal_s)
-    return Delays(speed, _reversal(arm, np.array(turned.heights[first:]), speed), *_stop(arm))
+    return Delays(speed, _reversal(arm, turned.heights[first:], speed), *_stop(arm))
 
 
 def _reversal(arm: ArmContract, heights: Float64Array, speed: float) -> tuple[float, float, float]:
@@ -119,23 +164,28 @@ def _rising(values: Float64Array) -> Float64Array:
     return np.asarray(rising, dtype=np.float64)
 
 
-def _stop(arm: ArmContract) -> tuple[float, float]:
-    limits, period_s = arm.cartesian, arm.period_ns / NANOSECONDS
-    # As fast as half of a way of 0.3 m allows: an arm that is short comes to no higher speed.
+def at_full_speed(arm: ArmContract) -> tuple[Commanded, float]:
+    """Return an arm that goes down as fast as it may, and how fast that is [m/s].
+
+    As fast as half of a way of 0.3 m allows: an arm that is short comes to no higher speed.
+    """
+    limits = arm.cartesian
     speed = min(limits.velocity, float(np.sqrt(0.15 * limits.acceleration)))
     running_s = speed / limits.acceleration + 0.3
-    stopped = _Commanded(arm)
-    stopped.move(-0.98 * speed, running_s + 1.0)
-    stopped.go_on(running_s)
-    first = len(stopped.heights) - 1
+    moved = Commanded(arm)
+    moved.move(-0.98 * speed, running_s + 1.0)
+    moved.go_on(running_s)
+    return moved, speed
+
+
+def _stop(arm: ArmContract) -> tuple[float, float]:
+    limits, period_s = arm.cartesian, arm.period_ns / NANOSECONDS
+    stopped, speed = at_full_speed(arm)
+    first = len(stopped.tips) - 1
     stopped.disable()
     stopped.go_on(speed / limits.stop_deceleration + 1.0)
-    ways = np.abs(np.array(stopped.heights[first:]) - stopped.heights[-1])
+    ways = np.abs(stopped.heights[first:] - stopped.heights[-1])
     return float(np.argmax(ways < STILL_M) * period_s), float(ways[0])
-
-
-def _foresees(arm: ArmContract) -> bool:
-    return any(o.kind == 'joint_trajectory' and o.part != 'gripper' for o in arm.outputs)
 
 
 def row(name: str, found: Delays) -> str:
