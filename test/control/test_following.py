@@ -103,4 +103,6 @@ def test_the_time_of_an_arm_is_the_integral_of_its_scaling():
 
 def test_nothing_is_known_of_space_without_kinematics():
     joints = np.zeros(len(FR3.joints))
-    assert Space(FR3, None).check(joints + 1.0, joints) == ''
+    space = Space(FR3, None)
+    assert space.leaving(joints + 1.0, joints) == ''
+    assert space.touching(joints + 1.0, joints) == ''
