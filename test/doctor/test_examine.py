@@ -30,7 +30,10 @@ from robomamba_ros.types import ActionSpace
 
 SAWYER = load_arm('sawyer_sim')
 GRIPPER_COMMAND = 'control_msgs/action/GripperCommand'
-FRANKA = load_arm('franka_fr3')
+# As if its joints and fingers came on one topic.
+FRANKA = replace(
+    load_arm('franka_fr3'), inputs={'joint_states': 'joint_states'}, budgets_s={'joint_states': 0.1}
+)
 CONTROLLER = '/controller_node'
 IMAGE = 'camera/corner2/image'
 SPEC = PolicySpec(

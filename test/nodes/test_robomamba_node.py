@@ -238,7 +238,7 @@ def test_an_instruction_becomes_one_target_and_the_approach_to_it(start, peer, c
     seen = len(robot.stamps)
     peer.wait_for(lambda: len(robot.stamps) > seen + 3, 'more images')
     robot.ask('what is there?')
-    assert (len(robot.targets), len(robot.chunks)) == (1, 1)
+    assert (len(robot.targets), len(approaches(robot))) == (1, 1)
     values = robot.said('its target is sent', DiagnosticStatus.OK, ('chunks_sent', '1'))
     assert (values['state'], values['targets_sent']) == ('idle', '1')
     assert values['instruction'] == INSTRUCTION

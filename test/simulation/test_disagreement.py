@@ -249,9 +249,9 @@ def test_joints_without_ends_may_be_said_within_a_turn():
 
 
 def test_arm_and_gripper_may_speak_for_themselves():
-    arm = load_arm('franka_fr3')
+    arm = load_arm('franka_panda')
     hand, others = joint_messages(arm, Disagreement(split_states=True))
-    assert hand == ('joint_states', ['fr3_finger_joint1'])
+    assert hand == ('joint_states', ['panda_finger_joint1'])
     assert others == ('joint_states', list(arm.names_of('arm')))
     assert len(joint_messages(arm, Disagreement())) == 1
 
