@@ -21,6 +21,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 import robomamba_ros.data.bags
+from robomamba_ros.data.bag_topics import require_topic
 from robomamba_ros.data.bags.reader import Bag
 from robomamba_ros.data.bags.recovery import RecoveredMcap
 from robomamba_ros.data.bags.types import standard_types
@@ -470,3 +471,36 @@ def test_a_damaged_file_names_its_topics_without_messages(
     path = tmp_path / 'plain.mcap'
     path.write_bytes(sound_files['plain.mcap'][:2000])
     assert [(t.name, t.count) for t in RecoveredMcap(path).topics] == [('/text', 0)]
+
+
+def test_a_definition_that_lacks_a_field_of_its_type_is_named(tmp_path: Path) -> None:
+    quaternion = 'geometry_msgs/msg/Quaternion'
+    short = get_typestore(Stores.EMPTY)
+    short.register(get_types_from_msg('float64 x\nfloat64 z\nfloat64 w\n', quaternion))
+    with Writer(tmp_path / 'bag', version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection('/turn', quaternion, typestore=short)
+        content = short.serialize_cdr(short.types[quaternion](0.0, 0.0, 1.0), quaternion)
+        writer.write(connection, 0, content)
+    with Bag(tmp_path / 'bag') as bag:
+        with pytest.raises(DataError, match=rf"'/turn' of .*definition of {quaternion} has no 'y'"):
+            require_topic(bag, 'turn', quaternion)
+        # What nobody reads by its standard fields is decoded by its own.
+        assert next(bag.messages(['/turn'])).content.z == 0.0
+
+
+@pytest.mark.parametrize('column', ['name', 'type'])
+def test_a_table_of_topics_that_is_damaged_is_said_in_one_line(tmp_path: Path, column: str) -> None:
+    path = write_texts(tmp_path / 'bag', '.db3')
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE topics SET {column} = CAST(x'80ff' AS TEXT)")
+    connection.close()
+    try:
+        with Bag(path) as bag:
+            said = [*bag.warnings, *(topic.problem for topic in bag.topics.values())]
+            with pytest.raises(DataError) as raised:
+                bag.require('/text', [STRING])
+            said.append(str(raised.value))
+    except DataError as error:
+        said = [str(error)]
+    assert any(str(path) in each for each in said)
+    assert all('\n' not in each for each in said)

@@ -36,4 +36,6 @@ def kinematics_of(bag: Bag, arm: ArmContract) -> Kinematics | None:
 def require_topic(bag: Bag, name: str, type_: str) -> str:
     """Return the whole name of a topic of a bag, which has to be there and of a type."""
     topic = bag.find(name)
-    return bag.require(topic.name if topic else f'/{name.lstrip("/")}', [type_]).name
+    found = bag.require(topic.name if topic else f'/{name.lstrip("/")}', [type_])
+    bag.require_fields(found)
+    return found.name

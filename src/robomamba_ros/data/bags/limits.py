@@ -109,6 +109,7 @@ def check_tables(path: Path) -> None:
     address = f'file:{quote(str(path.absolute()))}?immutable=1'
     try:
         with closing(sqlite3.connect(address, uri=True)) as connection:
+            connection.text_factory = lambda text: text.decode('utf-8', 'replace')
             query = 'SELECT name, type, sql FROM sqlite_master'
             for name, kind, sql in connection.execute(query):
                 if name not in _TABLES:
@@ -122,5 +123,6 @@ def check_tables(path: Path) -> None:
                     raise DataError(
                         f"cannot be read: its table '{name}' has columns that are computed"
                     )
-    except sqlite3.Error:
+    # sqlite3 raises the second where its own message quotes a schema that is not UTF-8.
+    except (sqlite3.Error, UnicodeDecodeError):
         return

@@ -127,6 +127,12 @@ class Bag:
             raise DataError(f"topic '{name}' of {self.path}: {topic.problem}")
         return topic
 
+    def require_fields(self, topic: Topic) -> None:
+        """Raise DataError where messages of a topic lack a field that theirs have in ROS 2."""
+        lacking = self._types.lacking(topic.type)
+        if lacking:
+            raise DataError(f"topic '{topic.name}' of {self.path}: {lacking}")
+
     def find(self, name: str) -> Topic | None:
         """Return the topic of a name that may lack its namespace, None for none.
 

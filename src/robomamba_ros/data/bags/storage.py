@@ -86,6 +86,7 @@ class StorageFile:
             reader = Reader(self._path)
             reader.open()
             _check_chunks(reader)
+            topics = tuple(map(_topic, reader.connections))
             if (database := getattr(reader.storage, 'dbconn', None)) is not None:
                 database.limit(SQLITE_LIMIT_LENGTH, MESSAGE_BYTES)
         except Exception as error:  # parsers of damaged bytes raise anything
@@ -96,7 +97,7 @@ class StorageFile:
             self.topics, self.start_ns, self.end_ns = found.topics, found.start_ns, found.end_ns
         else:
             self._reader = reader
-            self.topics = tuple(map(_topic, reader.connections))
+            self.topics = topics
             self.start_ns, self.end_ns = NO_TIME
             if reader.message_count:
                 self.start_ns, self.end_ns = reader.start_time, reader.end_time - 1

@@ -82,6 +82,21 @@ class MessageTypes:
                 f"messages of type '{topic.type}' cannot be decoded: {reason}, and {error}"
             )
 
+    def lacking(self, type_: str) -> str:
+        """Return which field of a ROS 2 message the stored definition of a type lacks, '' for none.
+
+        Types that the definition contains count too. Bytes are read by the stored definition, so
+        that another one cannot stand in for it.
+        """
+        store, standard = self._stores.get(type_), standard_types()
+        for name, (_, fields) in ({} if store is None else store.fielddefs).items():
+            if name in standard.fielddefs:
+                stored = {field for field, _ in fields}
+                missing = [field for field, _ in standard.fielddefs[name][1] if field not in stored]
+                if missing:
+                    return f"the stored definition of {name} has no '{missing[0]}'"
+        return ''
+
     def decode(self, record: Record) -> Any:
         """Return a message; raises DataError where its bytes are not one of its type."""
         store = self._stores.get(record.type)
