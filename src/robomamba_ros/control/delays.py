@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -195,19 +195,28 @@ def row(name: str, found: Delays) -> str:
     return f'| `{name}` | {found.speed:.2f} | {reversal} | {stop} |'
 
 
-def main() -> int:
-    """Print the table of some arms, or of those that are shipped."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def print_table(doc: str | None, head: str, line: Callable[[str], str]) -> int:
+    """Print a line for each arm that the command line names, or is shipped; return the exit code.
+
+    doc: of the command. head: the first row. line: makes the row of an arm, by its name or path.
+    """
+    parser = argparse.ArgumentParser(description=doc)
     parser.add_argument('arms', nargs='*', default=ARMS, help='names or paths of contracts')
-    print('| arm | reversal of [m/s] | 10 / 50 / 90 % after [ms] | stop from full speed |')
-    print('|---|---|---|---|')
-    for name in parser.parse_args().arms:
+    names = parser.parse_args().arms
+    print(head, '|---' * head.count(' | ') + '|---|', sep='\n')
+    for name in names:
         try:
-            print(row(name, delays(load_arm(name))), flush=True)
+            print(line(name), flush=True)
         except RoboMambaError as error:
             print(error, file=sys.stderr)
             return 1
     return 0
+
+
+def main() -> int:
+    """Print the table of some arms, or of those that are shipped."""
+    head = '| arm | reversal of [m/s] | 10 / 50 / 90 % after [ms] | stop from full speed |'
+    return print_table(__doc__, head, lambda name: row(name, delays(load_arm(name))))
 
 
 if __name__ == '__main__':

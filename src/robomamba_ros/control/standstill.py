@@ -7,15 +7,13 @@ ROS.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from robomamba_ros.control.delays import ARMS, Commanded, at_full_speed
-from robomamba_ros.errors import RoboMambaError
+from robomamba_ros.control.delays import Commanded, at_full_speed, print_table
 from robomamba_ros.robots.arm import ArmContract, Workspace, load_arm
 from robomamba_ros.robots.parts import Joint
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
@@ -147,17 +145,8 @@ def row(name: str, found: Stops) -> str:
 
 def main() -> int:
     """Print the table of some arms, or of those that are shipped."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('arms', nargs='*', default=ARMS, help='names or paths of contracts')
-    print(f'| arm | from | {" | ".join(HEADS)} |')
-    print('|---' * (len(HEADS) + 2) + '|')
-    for name in parser.parse_args().arms:
-        try:
-            print(row(name, stops(load_arm(name))), flush=True)
-        except RoboMambaError as error:
-            print(error, file=sys.stderr)
-            return 1
-    return 0
+    head = f'| arm | from | {" | ".join(HEADS)} |'
+    return print_table(__doc__, head, lambda name: row(name, stops(load_arm(name))))
 
 
 if __name__ == '__main__':
