@@ -60,7 +60,8 @@ def ros_environment() -> Iterator[None]:
 
 @pytest.fixture
 def ros(ros_environment: None) -> Iterator[None]:
-    rclpy.init(args=[])
+    # The level outlives a context, and what ran in this process before may have raised it.
+    rclpy.init(args=['--ros-args', '--log-level', 'info'])
     yield
     rclpy.shutdown()
 
@@ -154,10 +155,18 @@ def start(host: Callable[..., Host], peer: Peer, tmp_path: Path) -> Callable[...
     from made_arms import MADE
     from made_robot import JOINTS, PacedController, Robot, contract
 
-    def run(outputs, made=MADE['six'], at=JOINTS, parameters=None, remap=(), **changes) -> Any:
+    def run(
+        outputs,
+        made=MADE['six'],
+        at=JOINTS,
+        parameters=None,
+        remap=(),
+        sends_chunks=True,
+        **changes,
+    ) -> Any:
         arm = contract(tmp_path, outputs, made, **changes)
         told = dict(zip(made.names, at, strict=True)) | {'finger': 0.04, 'pan': 0.0}
-        robot = Robot(peer, arm, told)
+        robot = Robot(peer, arm, told, sends_chunks=sends_chunks)
         rules = [part for rule in remap for part in ('-r', rule)]
         node = partial(PacedController, robot.pace, cli_args=['--ros-args', *rules])
         parameters = {'use_sim_time': True, **(parameters or {})}

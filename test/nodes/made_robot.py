@@ -111,7 +111,9 @@ class PacedController(ControllerNode):
 class Robot:
     """What an arm tells, a hundred times a second of its time; and what it is told."""
 
-    def __init__(self, peer: Any, arm: ArmContract, joints: dict[str, float]) -> None:
+    def __init__(
+        self, peer: Any, arm: ArmContract, joints: dict[str, float], *, sends_chunks: bool = True
+    ) -> None:
         self.peer, self.arm = peer, arm
         self.pace, self._paused = Pace(), False
         self.joints = dict(joints)
@@ -127,10 +129,12 @@ class Robot:
             'odometry': node.create_publisher(Odometry, 'odometry', qos.STATE_LOCKSTEP),
             'ee_pose': node.create_publisher(PoseStamped, 'ee_pose', qos.STATE_LOCKSTEP),
         }
-        self._chunks = (
-            node.create_publisher(MultiDOFJointTrajectory, 'action_chunk', qos.COMMAND),
-            node.create_publisher(JointTrajectory, 'joint_chunk', qos.COMMAND),
-        )
+        chunks = ((MultiDOFJointTrajectory, 'action_chunk'), (JointTrajectory, 'joint_chunk'))
+        self._chunks = [
+            node.create_publisher(kind, topic, qos.COMMAND)
+            for kind, topic in chunks
+            if sends_chunks
+        ]
         self._clock = node.create_publisher(Clock, '/clock', qos.CLOCK)
         self.diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         node.create_timer(LOOK_S, self._look)
