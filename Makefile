@@ -31,10 +31,10 @@ demo: $(DEMO) egl ## drive the simulated Sawyer over ROS 2 and write a report
 	$(BIN)/robomamba demo
 
 bench: $(INSTALLED) ## time the scan, whole policies, replays and the nodes on this machine
-	$(BIN)/python -m robomamba_ros.mamba.benchmark
-	$(BIN)/python -m robomamba_ros.policies.benchmark
-	$(BIN)/python -m robomamba_ros.evaluation.replay.benchmark
-	$(BIN)/python -m robomamba_ros.nodes.benchmark
+	$(BIN)/robomamba bench scan
+	$(BIN)/robomamba bench policies
+	$(BIN)/robomamba bench replay
+	$(BIN)/robomamba bench nodes
 
 evaluate: $(DEMO) egl ## success of the shipped policy in simulation
 	$(BIN)/robomamba evaluate models/anolevla-mt10

@@ -2,8 +2,8 @@
 
 from launch import LaunchDescription
 
-from robomamba_ros.arguments import SIM_ARGUMENTS
-from robomamba_ros.launching import describe
+from robomamba_ros.bringup.launch import describe
+from robomamba_ros.bringup.options import SIM_ARGUMENTS
 
 
 def generate_launch_description() -> LaunchDescription:

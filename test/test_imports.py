@@ -9,6 +9,7 @@ count for the floors and not for what a machine needs.
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,32 +20,37 @@ import pytest
 
 ROOT = 'robomamba_ros'
 SOURCE = Path(__file__).parents[1] / 'src'
+ARCHITECTURE = SOURCE.parent / 'docs' / 'architecture.md'
 
 # Lowest floor first. A part imports from floors below its own, and from itself.
 FLOORS = (
-    ('errors', 'files'),
-    ('documents',),
-    ('types', 'sections', 'weights', 'memory', 'machine', 'logs', 'processes'),
-    ('measuring',),
-    ('resources', 'spatial', 'mamba', 'vision', 'language'),
+    ('errors',),
+    ('types',),
+    ('common',),
+    ('spatial', 'mamba', 'vision', 'language'),
     ('policies', 'robots'),
+    ('messages',),
+    ('bags',),
+    ('datasets',),
     ('simulation',),
-    ('actions', 'data', 'bringup'),
-    ('control', 'training', 'arguments'),
-    ('doctor',),
-    ('nodes', 'evaluation', 'launching'),
+    ('bringup',),
+    ('control', 'training'),
+    ('doctor', 'evaluation'),
+    ('reports', 'nodes'),
+    ('replay',),
+    ('benchmarks',),
     ('cli',),
     ('__main__', 'executables'),
 )
 FLOOR = {part: height for height, parts in enumerate(FLOORS) for part in parts}
 
 # ROS is named in these parts and nowhere else.
-ROS_PARTS = ('nodes', 'cli')
+ROS_PARTS = ('nodes', 'benchmarks.nodes', 'cli')
 ROS = ('rclpy', 'tf2_ros', 'cv_bridge', 'builtin_interfaces', 'std_srvs', 'rcl_interfaces')
 
 # Everything these modules reach runs on a robot's own computer, from the base installation.
-ROBOT_SIDE = ('nodes.controller_node', 'nodes.conversions', 'actions', 'robots', 'control')
-ROBOT_SIDE += ('bringup',)
+ROBOT_SIDE = ('nodes.controller', 'nodes.common', 'robots', 'messages.state', 'control')
+ROBOT_SIDE += ('bringup.graph',)
 BASE_INSTALL = ('numpy', 'yaml', 'transforms3d')
 # Optional there: an arm whose controllers take poses needs none of it.
 ROBOT_EXTRAS = ('coal', 'pinocchio', 'xacro')
@@ -61,20 +67,20 @@ ONE_PLACE = {
     'coal': 'robots.backend',
     'pinocchio': 'robots.backend',
     'xacro': 'robots.urdf_text',
-    'simplejpeg': 'data.compressed_images',
-    'launch': 'launching',
-    'launch_ros': 'launching',
+    'simplejpeg': 'messages.compressed_images',
+    'launch': 'bringup.launch',
+    'launch_ros': 'bringup.launch',
     'tf2_ros': 'nodes',
-    'cv_bridge': 'nodes.conversions',
+    'cv_bridge': 'nodes.common.conversions',
     'tokenizers': 'language',
-    'rosbags': 'data.bags',
-    'pyarrow': 'data.lerobot',
-    'av': 'data.lerobot.video',
-    'tensorboard': 'training.record',
+    'rosbags': 'bags',
+    'pyarrow': 'datasets.lerobot',
+    'av': 'datasets.lerobot.video',
+    'tensorboard': 'training.shared.record',
 }
 
-LOWER_FLOORS = ('errors', 'types', 'sections', 'resources', 'spatial', 'robots', 'actions')
-LOWER_FLOORS += ('control', 'policies.base', 'bringup')
+LOWER_FLOORS = ('errors', 'types', 'spatial', 'robots', 'control', 'policies.base')
+LOWER_FLOORS += ('bringup.graph',)
 ABSENT_ON_A_ROBOT = ('torch', 'safetensors', 'tokenizers', 'numba', 'cv2', 'mujoco', 'metaworld')
 ABSENT_ON_A_ROBOT += ('pyarrow', 'av')
 ABSENT_ON_A_ROBOT += ROBOT_EXTRAS
@@ -222,6 +228,12 @@ def test_every_module_has_a_floor(imports: Imports) -> None:
     assert [name for name in imports.by_module if not part_of(name)] == [ROOT]
 
 
+def test_the_table_of_rooms_is_the_one_that_holds() -> None:
+    rows = re.findall(r'^\| (\d+) \| (`[^|]*) \|', ARCHITECTURE.read_text(), re.MULTILINE)
+    told = {part: int(floor) for floor, parts in rows for part in re.findall(r'`(\w+)`', parts)}
+    assert told == FLOOR
+
+
 def test_imports_run_downward(imports: Imports) -> None:
     assert upward(imports) == []
 
@@ -232,7 +244,7 @@ def test_ros_is_named_in_the_nodes_alone(imports: Imports) -> None:
 
 
 def test_only_launch_files_import_what_needs_launch(imports: Imports) -> None:
-    assert [str(i) for i in imports if within(i.target, 'launching')] == []
+    assert [str(i) for i in imports if within(i.target, 'bringup.launch')] == []
 
 
 @pytest.mark.parametrize('part', ROBOT_SIDE)
@@ -301,19 +313,19 @@ def test_the_reader_finds_imports_wherever_they_hide(tmp_path: Path) -> None:
         tmp_path,
         {
             '__init__.py': '',
-            'actions/limits.py': (
+            'robots/limits.py': (
                 'from typing import TYPE_CHECKING\n'
                 'if TYPE_CHECKING:\n    import torch.nn\n'
                 'def f():\n    from ..types import Pose\n    from . import timeline\n'
                 "    importlib.import_module('numba')\n"
             ),
         },
-    ).by_module[f'{ROOT}.actions.limits']
+    ).by_module[f'{ROOT}.robots.limits']
     assert [(i.target, i.typing_only) for i in found] == [
         ('typing.TYPE_CHECKING', False),
         ('torch.nn', True),
         (f'{ROOT}.types.Pose', False),
-        (f'{ROOT}.actions.timeline', False),
+        (f'{ROOT}.robots.timeline', False),
         ('numba', False),
     ]
 
@@ -323,12 +335,12 @@ def test_an_upward_import_is_reported(tmp_path: Path) -> None:
         tmp_path,
         {
             'control/loop.py': f'import {ROOT}.nodes.conversions\nfrom {ROOT} import types\n',
-            'actions/limits.py': f'def f():\n    from {ROOT}.data import bags\n',
+            'robots/limits.py': f'def f():\n    from {ROOT}.control import loop\n',
         },
     )
     assert upward(tree) == [
-        f'{ROOT}.actions.limits:2 imports {ROOT}.data.bags',
         f'{ROOT}.control.loop:1 imports {ROOT}.nodes.conversions',
+        f'{ROOT}.robots.limits:2 imports {ROOT}.control.loop',
     ]
 
 
@@ -336,10 +348,10 @@ def test_a_package_reached_through_others_is_reported(tmp_path: Path) -> None:
     tree = write_tree(
         tmp_path,
         {
-            'nodes/controller_node.py': f'from {ROOT}.control.loop import Loop\n',
+            'nodes/controller/controller_node.py': f'from {ROOT}.control.loop import Loop\n',
             'control/__init__.py': 'def f():\n    import torch\n',
             'control/loop.py': 'import numpy\n',
         },
     )
-    reached = tree.reached_from(f'{ROOT}.nodes.controller_node')
+    reached = tree.reached_from(f'{ROOT}.nodes.controller.controller_node')
     assert {top(each.target) for each in reached} == {ROOT, 'torch', 'numpy'}

@@ -69,7 +69,7 @@ def run_installed(prefix: Path, *command: str) -> subprocess.CompletedProcess[st
 
 
 def test_the_installed_package_finds_its_own_files(installed: Path) -> None:
-    program = 'from robomamba_ros.resources import share_directory; print(share_directory())'
+    program = 'from robomamba_ros.common.resources import share_directory; print(share_directory())'
     done = run_installed(installed, sys.executable, '-c', program)
     share = installed / 'share' / 'robomamba_ros'
     assert (done.stdout, done.stderr) == (f'{share}\n', '')

@@ -16,27 +16,27 @@ def robomamba() -> NoReturn:
 
 def policy_node() -> NoReturn:
     """Run the policy node."""
-    _run('nodes.policy_node')
+    _run('nodes.policy.policy_node')
 
 
 def controller_node() -> NoReturn:
     """Run the controller node."""
-    _run('nodes.controller_node')
+    _run('nodes.controller.controller_node')
 
 
 def sim_node() -> NoReturn:
     """Run the simulated arm."""
-    _run('nodes.sim_node')
+    _run('nodes.sim.sim_node')
 
 
 def fake_arm_node() -> NoReturn:
     """Run the stand-in for an arm."""
-    _run('nodes.fake_arm_node')
+    _run('nodes.fake_arm.fake_arm_node')
 
 
 def bag_player_node() -> NoReturn:
     """Run the player of recordings."""
-    _run('nodes.bag_player_node')
+    _run('nodes.bag_player.bag_player_node')
 
 
 def _run(module: str) -> NoReturn:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from robomamba_ros.cli.main import main
+from robomamba_ros.common.resources import find_file
 from robomamba_ros.errors import ConfigError
-from robomamba_ros.resources import find_file
-from robomamba_ros.training.settings import is_robomamba, load_train_config
+from robomamba_ros.training.anolevla.settings import is_robomamba, load_train_config
 
 
 def test_a_run_is_of_the_kind_that_its_file_says(

@@ -11,7 +11,7 @@ pytest.importorskip('metaworld', reason='the simulation extra is not installed')
 
 from robomamba_ros.cli.main import main
 from robomamba_ros.cli.tasks import choose_tasks
-from robomamba_ros.data.collect import FIRST_SEED
+from robomamba_ros.common.resources import share_directory
 from robomamba_ros.errors import ConfigError, DataError, SimulationError
 from robomamba_ros.evaluation.metaworld import (
     EvaluationConfig,
@@ -21,7 +21,7 @@ from robomamba_ros.evaluation.metaworld import (
     worth_seeing,
 )
 from robomamba_ros.evaluation.results import Results
-from robomamba_ros.resources import share_directory
+from robomamba_ros.simulation.collect.demonstrations import FIRST_SEED
 from robomamba_ros.simulation.metaworld import MAX_STEPS, load_tasks
 
 POLICY = str(share_directory() / 'models' / 'anolevla-mt10')

@@ -7,10 +7,10 @@ from robomamba_ros.errors import DataError
 
 pytest.importorskip('metaworld', reason='the simulation extra is not installed')
 
-from robomamba_ros.data.collect_poses import PoseCollection, collect_poses
-from robomamba_ros.data.poses import read_poses
+from robomamba_ros.datasets.poses import read_poses
 from robomamba_ros.evaluation.poses import mean_contacts, pose_errors, pose_table, true_contacts
 from robomamba_ros.policies.robomamba.policy import Contact
+from robomamba_ros.simulation.collect.poses import PoseCollection, collect_poses
 from robomamba_ros.spatial.transforms import quaternion_from_rotation_vector, rotation_matrix
 
 TASKS = ('drawer-open', 'handle-press')

@@ -6,12 +6,12 @@ import pytest
 pytest.importorskip('transformers', reason='CLIP needs transformers: pip install transformers')
 pytest.importorskip('metaworld', reason='the simulation extra is not installed')
 
-from robomamba_ros.data.collect_poses import FIRST_SEED, PoseCollection, collect_poses
-from robomamba_ros.data.instructions import read_conversations
-from robomamba_ros.data.poses import read_poses
+from robomamba_ros.common.resources import share_directory
+from robomamba_ros.datasets.conversations import read_conversations
+from robomamba_ros.datasets.poses import read_poses
 from robomamba_ros.evaluation.poses import answer_rates, found_contacts
 from robomamba_ros.policies.registry import load_policy
-from robomamba_ros.resources import share_directory
+from robomamba_ros.simulation.collect.poses import FIRST_SEED, PoseCollection, collect_poses
 
 CONFIG = PoseCollection(('handle-press', 'faucet-open'), scenes=4, first_seed=200, shard=4)
 

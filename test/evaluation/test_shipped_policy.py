@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from robomamba_ros.resources import share_directory
+from robomamba_ros.common.resources import share_directory
 from robomamba_ros.robots.arm import load_arm
 
 pytest.importorskip('torch', reason='the policy extra is not installed')
 pytest.importorskip('metaworld', reason='the simulation extra is not installed')
 
-from robomamba_ros.data.collect import FIRST_SEED
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.evaluation.rollout import run_episode
 from robomamba_ros.policies.base import fake_observation
 from robomamba_ros.policies.registry import load_policy
+from robomamba_ros.simulation.collect.demonstrations import FIRST_SEED
 from robomamba_ros.simulation.metaworld import MetaWorldSim
 
 CHECKPOINT = share_directory() / 'models' / 'anolevla-mt10'

@@ -1,4 +1,4 @@
-"""Every reader of a file takes any bent one for what it is: see test/fuzzing.py.
+"""Every reader of a file takes any bent one for what it is: see test/support/fuzzing.py.
 
 ROBOMAMBA_FUZZ=20000 pytest test/fuzz tries so many of each.
 """
@@ -13,23 +13,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fuzzing import bend, hold
+from support.fuzzing import bend, hold
 
-from robomamba_ros.data.lerobot.checks import check_numbers
-from robomamba_ros.data.lerobot.layout import Feature, camera_feature
-from robomamba_ros.data.lerobot.reader import LeRobotDataset
-from robomamba_ros.data.lerobot.writer import LeRobotWriter
+from robomamba_ros.common.resources import share_directory
+from robomamba_ros.common.weights import read_pickle, read_safetensors
+from robomamba_ros.datasets.lerobot.checks import check_numbers
+from robomamba_ros.datasets.lerobot.layout import Feature, camera_feature
+from robomamba_ros.datasets.lerobot.reader import LeRobotDataset
+from robomamba_ros.datasets.lerobot.writer import LeRobotWriter
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla import config as anolevla
 from robomamba_ros.policies.normalization import Normalization
 from robomamba_ros.policies.registry import load_policy
 from robomamba_ros.policies.robomamba import config as robomamba
-from robomamba_ros.resources import share_directory
 from robomamba_ros.robots.arm import load_arm
-from robomamba_ros.training.robomamba_config import load_robomamba_training
-from robomamba_ros.training.settings import is_robomamba, load_train_config
+from robomamba_ros.training.anolevla.settings import is_robomamba, load_train_config
+from robomamba_ros.training.robomamba.config import load_robomamba_training
 from robomamba_ros.types import Observation
-from robomamba_ros.weights import read_pickle, read_safetensors
 
 SHARE = share_directory()
 MODEL = SHARE / 'models/anolevla-mt10'

@@ -1,4 +1,4 @@
-"""Bent bags, URDFs and compressed images are read for what they are: see test/fuzzing.py.
+"""Bent bags, URDFs and compressed images are read for what they are: see test/support/fuzzing.py.
 
 ROBOMAMBA_FUZZ=20000 pytest test/fuzz tries so many of each.
 """
@@ -11,15 +11,15 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from fuzzing import bend, hold
-from made_arms import MADE, write_arm
-from made_recording import ARM, Recording, said
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from support.fuzzing import bend, hold
+from support.made_arms import MADE, write_arm
+from support.made_recording import ARM, Recording, said
 
-from robomamba_ros.data.bag_samples import BagSamples, SampleOptions
-from robomamba_ros.data.bags.reader import Bag
-from robomamba_ros.data.bags.types import standard_types
-from robomamba_ros.data.image_messages import camera_to_rgb
+from robomamba_ros.bags.reader import Bag
+from robomamba_ros.bags.types import standard_types
+from robomamba_ros.datasets.from_bags.samples import BagSamples, SampleOptions
+from robomamba_ros.messages.images import camera_to_rgb
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.robots.parts import Camera
 

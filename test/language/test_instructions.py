@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from robomamba_ros.common.resources import share_directory
 from robomamba_ros.errors import CheckpointError, ConfigError, ObservationError
 from robomamba_ros.language.instructions import LONGEST, Instructions, check_text, normalize
-from robomamba_ros.resources import share_directory
 
 DRAWER, DOOR = 'Open a drawer', 'Open a door with a revolving joint'
 TEN = Instructions((DRAWER, 'Push and close a drawer', DOOR, 'Insert a peg sideways'))

@@ -3,8 +3,8 @@ import pickle
 
 import pytest
 import torch
-from made_pickle import Code
 from safetensors.torch import save_file
+from support.made_pickle import Code
 
 from robomamba_ros.errors import CheckpointError
 from robomamba_ros.mamba.backbone import MambaConfig

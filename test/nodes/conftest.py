@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import threading
 import time
 import warnings
@@ -15,15 +14,14 @@ from typing import Any
 
 import pytest
 import rclpy
-from patience import PATIENCE_S
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from support.made_arms import MADE
+from support.made_robot import JOINTS, PacedController, Robot, contract
+from support.patience import PATIENCE_S
 
-from robomamba_ros.nodes.host import Host
-
-# The policies in scripted_policies.py, for tests and for processes that they start.
-sys.path.insert(0, str(Path(__file__).parent))
+from robomamba_ros.nodes.common.host import Host
 
 # rclpy imports it with the first message; a parser that it uses names a deprecated module.
 with warnings.catch_warnings():
@@ -150,10 +148,6 @@ def peer(ros: None) -> Iterator[Peer]:
 @pytest.fixture
 def start(host: Callable[..., Host], peer: Peer, tmp_path: Path) -> Callable[..., Any]:
     """Start a controller for outputs and a robot that it drives."""
-
-    # Imported here: its folder is on the path by now.
-    from made_arms import MADE
-    from made_robot import JOINTS, PacedController, Robot, contract
 
     def run(
         outputs,

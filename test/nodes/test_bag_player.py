@@ -15,11 +15,11 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Int64, String
 from std_srvs.srv import SetBool, Trigger
 
-from robomamba_ros.data.bags.definitions import Definition, find_definition
-from robomamba_ros.data.bags.recording import Recording
-from robomamba_ros.data.bags.records import Offer, Record
-from robomamba_ros.nodes.bag_player_node import BagPlayerNode
-from robomamba_ros.nodes.conversions import time_message
+from robomamba_ros.bags.definitions import Definition, find_definition
+from robomamba_ros.bags.recording import Recording
+from robomamba_ros.bags.records import Offer, Record
+from robomamba_ros.nodes.bag_player.bag_player_node import BagPlayerNode
+from robomamba_ros.nodes.common.conversions import time_message
 from robomamba_ros.types import NANOSECONDS
 
 MS = 1_000_000

@@ -14,11 +14,11 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64, Int64, String
 
-from robomamba_ros.data.bags.reader import Bag
-from robomamba_ros.data.bags.recording import RecordingThread
+from robomamba_ros.bags.reader import Bag
+from robomamba_ros.bags.recording import RecordingThread
 from robomamba_ros.errors import BackendError
-from robomamba_ros.nodes.bag_recorder import BagRecorder
-from robomamba_ros.nodes.bag_topics import message_class
+from robomamba_ros.nodes.bag_player.topics import message_class
+from robomamba_ros.nodes.clients.bag_recorder import BagRecorder
 
 BEST_EFFORT = QoSProfile(depth=9, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -7,9 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robomamba_ros.data.state_messages import nanoseconds
 from robomamba_ros.errors import ActionError
-from robomamba_ros.nodes.chunk_messages import ChunkJoiner, chunk_to_messages, messages_to_chunk
+from robomamba_ros.messages.state import nanoseconds
+from robomamba_ros.nodes.common.chunk_messages import (
+    ChunkJoiner,
+    chunk_to_messages,
+    messages_to_chunk,
+)
 from robomamba_ros.types import EE_DELTA_NAMES, EE_POSE_NAMES, ActionChunk, ActionSpace
 
 DT_NS = 12_500_000

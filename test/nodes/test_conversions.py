@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import JointState
 
-from robomamba_ros.data.state_messages import (
-    gripper_opening,
-    nanoseconds,
-    pose_from_stamped,
-)
 from robomamba_ros.errors import ObservationError
-from robomamba_ros.nodes.conversions import (
+from robomamba_ros.messages.state import gripper_opening, nanoseconds, pose_from_stamped
+from robomamba_ros.nodes.common.conversions import (
     duration_message,
     gripper_command,
     pose_to_stamped,

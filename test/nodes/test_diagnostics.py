@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticArray
 
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.diagnostics import OK, WARN, Diagnostics, Report
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common.diagnostics import OK, WARN, Diagnostics, Report
 
 
 def test_what_is_new_but_for_its_numbers_is_logged(peer, capfd) -> None:

@@ -16,9 +16,9 @@ PROGRAM = """
 import sys
 import threading
 from functools import partial
-from robomamba_ros.nodes.controller_node import ControllerNode
-from robomamba_ros.nodes.host import end_process, run
-from robomamba_ros.nodes.policy_node import PolicyNode
+from robomamba_ros.nodes.controller.controller_node import ControllerNode
+from robomamba_ros.nodes.common.host import end_process, run
+from robomamba_ros.nodes.policy.policy_node import PolicyNode
 
 def never(*_):
     print('loading', flush=True)

@@ -15,18 +15,18 @@ import numpy as np
 import pytest
 import yaml
 from geometry_msgs.msg import PoseStamped, Twist
-from patience import PATIENCE_S
 from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import Image, JointState
+from support.patience import PATIENCE_S
 from trajectory_msgs.msg import JointTrajectory
 
+from robomamba_ros.common.resources import share_directory
 from robomamba_ros.doctor.examine import examine
 from robomamba_ros.doctor.finding import Finding, Level
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.examination import gather, try_policy
+from robomamba_ros.nodes.clients.examination import gather, try_policy
+from robomamba_ros.nodes.common import qos
 from robomamba_ros.policies.base import LoadOptions
-from robomamba_ros.resources import share_directory
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.types import NANOSECONDS
 

@@ -11,26 +11,26 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, Twist
 from nav_msgs.msg import Odometry
-from patience import PATIENCE_S
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Float64, String
 from std_srvs.srv import SetBool, Trigger
 from support.dds_bench import FOLDER
+from support.patience import PATIENCE_S
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from robomamba_ros.data.image_messages import camera_to_rgb, depth_to_metres, image_to_rgb
-from robomamba_ros.data.state_messages import nanoseconds, pose_from_stamped
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.conversions import (
+from robomamba_ros.messages.images import camera_to_rgb, depth_to_metres, image_to_rgb
+from robomamba_ros.messages.state import nanoseconds, pose_from_stamped
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common.conversions import (
     duration_message,
     gripper_command,
     pose_to_stamped,
     time_message,
 )
-from robomamba_ros.nodes.fake_arm_node import FakeArmNode
-from robomamba_ros.nodes.fake_arm_publishers import MARKER_MM, WALL_MM, encoded
+from robomamba_ros.nodes.fake_arm.fake_arm_node import FakeArmNode
+from robomamba_ros.nodes.fake_arm.publishers import MARKER_MM, WALL_MM, encoded
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.simulation.color_bars import BARS, ColorBars
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf

@@ -15,66 +15,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fuzzed_messages import fuzzed
-from made_arms import MADE
-from made_robot import GRIPPER, JOINTS, LOOK_S, PERIOD_NS, contract
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
-from std_msgs.msg import Float64MultiArray
+from support.fuzzed_messages import fuzzed
+from support.made_arms import MADE
+from support.made_robot import JOINTS, LOOK_S, PERIOD_NS, contract
+from support.motion import STEPS, STREAM, WAY, Commands, arrive, go
 
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.controller_node import ControllerNode
-from robomamba_ros.nodes.conversions import time_message
-from robomamba_ros.nodes.policy_node import PolicyNode
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common.conversions import time_message
+from robomamba_ros.nodes.controller.controller_node import ControllerNode
+from robomamba_ros.nodes.policy.policy_node import PolicyNode
 from robomamba_ros.policies.base import CameraSpec, PolicySpec
-from robomamba_ros.types import NANOSECONDS, ActionChunk, ActionSpace, Observation
+from robomamba_ros.types import ActionChunk, ActionSpace, Observation
 
-STREAM = [{'part': 'arm', 'kind': 'forward_position', 'topic': 'commands'}, GRIPPER]
-PERIOD_S = 0.01
-# Of joint1 in the made contract: rad/s, rad/s^2, rad/s^3.
-LIMITS = (2.0, 5.0, 50.0)
-WAY, STEPS = 0.03, 80
 SIZE = 16
 FUZZED = int(os.environ.get('ROBOMAMBA_FUZZ', '1000'))
-
-
-class Commands:
-    """Every position of the arm that was commanded, with the robot's time it came at [ns]."""
-
-    def __init__(self, robot: Any) -> None:
-        self.path: list[np.ndarray] = []
-        self.times_ns: list[int] = []
-        self._robot = robot
-        robot.peer.node.create_subscription(Float64MultiArray, 'forward_position', self._add, 1000)
-
-    def _add(self, message: Float64MultiArray) -> None:
-        self.path.append(np.array(message.data))
-        self.times_ns.append(self._robot.now_ns())
-
-    @property
-    def moving(self) -> bool:
-        """Whether the arm is on its way at more than a fifth of its speed."""
-        if len(self.path) < 2:
-            return False
-        return bool(np.abs(self.path[-1] - self.path[-2]).max() > 0.2 * LIMITS[0] * PERIOD_S)
-
-    @property
-    def resting(self) -> bool:
-        """Whether the last ten commands are one."""
-        return len(self.path) > 10 and bool((np.array(self.path[-10:]) == self.path[-1]).all())
-
-    def time_to_rest_s(self, since_ns: int) -> float:
-        """Return how long after `since_ns` the last position was reached."""
-        same = (np.array(self.path) == self.path[-1]).all(axis=1)
-        first = len(same) - int(np.argmin(same[::-1])) if not same.all() else 0
-        return (self.times_ns[first] - since_ns) / NANOSECONDS
-
-    def check(self) -> None:
-        """Hold velocity, acceleration and jerk of every command; a jump would be seen in all."""
-        derivative = np.array(self.path)
-        for limit in LIMITS:
-            derivative = np.diff(derivative, axis=0) / PERIOD_S
-            assert np.abs(derivative).max() <= limit * (1 + 1e-6) + 1e-6
 
 
 @pytest.fixture
@@ -89,29 +45,6 @@ def moving(start, peer) -> Callable[..., tuple[Any, Commands]]:
         return robot, commands
 
     return run
-
-
-def go(robot: Any, commands: Commands) -> None:
-    """Send a chunk, again where the controller was not ready for it, until the arm moves."""
-    refused = -1.0
-
-    def moves() -> bool:
-        nonlocal refused
-        now_refused = float(robot.values().get('refused_chunks', 0.0))
-        if not commands.moving and now_refused > refused:
-            refused = now_refused
-            robot.send(np.full((STEPS, 1), WAY), ('joint1',), ActionSpace.JOINT_DELTA)
-        return commands.moving
-
-    try:
-        robot.peer.wait_for(moves, 'the arm to move')
-    except AssertionError as error:
-        raise AssertionError(f'{error}; it is {robot.values()}') from None
-
-
-def arrive(robot: Any, commands: Commands) -> None:
-    """Put the arm where it was told to be: a start from elsewhere would jump there."""
-    robot.joints |= dict(zip(MADE['six'].names, commands.path[-1].tolist(), strict=True))
 
 
 def stops(

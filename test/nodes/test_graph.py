@@ -11,18 +11,18 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
-from scripted_policies import CAMERA_SIZE, GoTo
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
+from support.scripted_policies import CAMERA_SIZE, GoTo
 
-from robomamba_ros.data.state_messages import nanoseconds
 from robomamba_ros.errors import SimulationError
 from robomamba_ros.evaluation.rollout import run_episode
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.controller_node import ControllerNode
-from robomamba_ros.nodes.episode_runner import EpisodeRunner
-from robomamba_ros.nodes.policy_node import PolicyNode
-from robomamba_ros.nodes.sim_node import SimNode
+from robomamba_ros.messages.state import nanoseconds
+from robomamba_ros.nodes.clients.episode_runner import EpisodeRunner
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.controller.controller_node import ControllerNode
+from robomamba_ros.nodes.policy.policy_node import PolicyNode
+from robomamba_ros.nodes.sim.sim_node import SimNode
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.simulation.metaworld import MetaWorldSim
 

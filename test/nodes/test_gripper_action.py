@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_robot import TRAJECTORY
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.task import Future
+from support.made_robot import TRAJECTORY
 
-from robomamba_ros.nodes.outputs import gripper_action
+from robomamba_ros.nodes.controller.outputs import gripper_action
 from robomamba_ros.types import ActionSpace
 
 actions = pytest.importorskip('control_msgs.action', reason='control_msgs is not installed')

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from made_arms import MADE
-from made_robot import GRIPPER, TRAJECTORY, Robot
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Joy
 from std_msgs.msg import Bool, Float64, Float64MultiArray
 from std_srvs.srv import SetBool, Trigger
-from test_faults import STREAM, Commands, go
+from support.made_arms import MADE
+from support.made_robot import GRIPPER, TRAJECTORY, Robot
+from support.motion import STREAM, Commands, go
 from trajectory_msgs.msg import (
     JointTrajectory,
     JointTrajectoryPoint,
@@ -27,12 +27,12 @@ from trajectory_msgs.msg import (
 )
 
 from robomamba_ros.errors import ObservationError
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.control_clock import ControlClock
-from robomamba_ros.nodes.controller_node import ControllerNode
-from robomamba_ros.nodes.controller_watch import inactive
-from robomamba_ros.nodes.conversions import duration_message
-from robomamba_ros.nodes.interlocks import field_of
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common.conversions import duration_message
+from robomamba_ros.nodes.controller.control_clock import ControlClock
+from robomamba_ros.nodes.controller.controller_node import ControllerNode
+from robomamba_ros.nodes.controller.controller_watch import inactive
+from robomamba_ros.nodes.controller.interlocks import field_of
 from robomamba_ros.types import NANOSECONDS, ActionSpace
 
 RUNNING = {

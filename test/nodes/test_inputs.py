@@ -10,10 +10,10 @@ from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import Image, JointState
 
 from robomamba_ros.errors import ObservationError
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.camera_input import CameraInput
-from robomamba_ros.nodes.conversions import pose_to_stamped, rgb_to_image, time_message
-from robomamba_ros.nodes.state_input import StateInput
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common.conversions import pose_to_stamped, rgb_to_image, time_message
+from robomamba_ros.nodes.common.state_input import StateInput
+from robomamba_ros.nodes.policy.camera_input import CameraInput
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import Pose
 

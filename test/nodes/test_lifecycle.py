@@ -11,16 +11,16 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from patience import PATIENCE_S
 from rclpy.parameter import Parameter
-from scripted_policies import GoTo
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
+from support.patience import PATIENCE_S
+from support.scripted_policies import GoTo
 
 from robomamba_ros.errors import CheckpointError, ObservationError
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.controller_node import ControllerNode
-from robomamba_ros.nodes.policy_node import PolicyNode
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.controller.controller_node import ControllerNode
+from robomamba_ros.nodes.policy.policy_node import PolicyNode
 
 
 def change(peer, node: str, transition: int) -> bool:
@@ -57,6 +57,21 @@ def test_a_warning_hides_no_other(ros, capfd) -> None:
     assert texts[:2] == ['joint_states: 0 joints are missing', 'unknown joint a']
     # What is new in every message does not flood the log, and what repeats is counted.
     assert texts[5:] == ['joint_states: 9 joints are missing (10 times by now)']
+
+
+def test_a_node_whose_state_machine_was_interrupted_comes_to_rest_all_the_same(ros) -> None:
+    node = ControllerNode(parameter_overrides=[Parameter('autostart', value=False)])
+    asked: list[bool] = []
+
+    def interrupted() -> None:
+        raise RuntimeError('Transition is not registered')
+
+    node.enable, node.trigger_deactivate = asked.append, interrupted
+    node.on_activate(None)
+    node.halt()
+    node.halt()
+    assert asked == [False]
+    node.destroy_node()
 
 
 def test_a_node_goes_round_its_states_twice(peer, name) -> None:

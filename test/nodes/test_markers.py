@@ -7,9 +7,9 @@ from builtin_interfaces.msg import Time
 from rclpy.node import Node
 from visualization_msgs.msg import Marker, MarkerArray
 
-from robomamba_ros.control.preview import Preview
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.markers import Markers, marker_array
+from robomamba_ros.control.setpoints.preview import Preview
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.controller.markers import Markers, marker_array
 from robomamba_ros.types import Pose
 
 UPRIGHT = np.array([0.0, 0.0, 0.0, 1.0])

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 from geometry_msgs.msg import Twist, TwistStamped
-from made_arms import MADE, MadeArm
-from made_robot import GRIPPER, HEAD, JOINTS, LEAD_S, TRAJECTORY, contract
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
+from support.made_arms import MADE, MadeArm
+from support.made_robot import GRIPPER, HEAD, JOINTS, LEAD_S, TRAJECTORY, contract
 from trajectory_msgs.msg import JointTrajectory
 
-from robomamba_ros.control.senders import Command
-from robomamba_ros.data.state_messages import nanoseconds
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.outputs import Outputs
+from robomamba_ros.control.setpoints.senders import Command
+from robomamba_ros.messages.state import nanoseconds
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.controller.outputs import Outputs
 from robomamba_ros.spatial.transforms import move_in_base
 from robomamba_ros.types import (
     EE_DELTA_NAMES,

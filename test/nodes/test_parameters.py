@@ -6,8 +6,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from robomamba_ros.errors import ConfigError
-from robomamba_ros.nodes.parameter_tables import CONTROLLER, POLICY, SIM
-from robomamba_ros.nodes.parameters import Parameters
+from robomamba_ros.nodes.common.parameter_tables import CONTROLLER, POLICY, SIM
+from robomamba_ros.nodes.common.parameters import Parameters
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
-from scripted_policies import CAMERA_SIZE, GoTo
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
+from support.scripted_policies import CAMERA_SIZE, GoTo
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.conversions import pose_to_stamped, rgb_to_image, time_message
-from robomamba_ros.nodes.policy_node import PolicyNode
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common.conversions import pose_to_stamped, rgb_to_image, time_message
+from robomamba_ros.nodes.policy.policy_node import PolicyNode
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import Pose
 

@@ -9,11 +9,11 @@ import pytest
 from geometry_msgs.msg import PoseStamped
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
-from robomamba_ros.data.state_messages import pose_from_message
 from robomamba_ros.errors import ActionError
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.chunk_messages import messages_to_chunk
-from robomamba_ros.nodes.policy_outputs import PolicyOutputs
+from robomamba_ros.messages.state import pose_from_message
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common.chunk_messages import messages_to_chunk
+from robomamba_ros.nodes.policy.outputs import PolicyOutputs
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import Pose, PoseTarget, RobotState
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patience import PATIENCE_S
 from rclpy.qos import QoSProfile
 from std_msgs.msg import Int64, String
+from support.patience import PATIENCE_S
 
-from robomamba_ros.data.bags.reader import Bag
+from robomamba_ros.bags.reader import Bag
 from robomamba_ros.errors import DataError
 
 SOURCE = Path(__file__).parents[2] / 'src'

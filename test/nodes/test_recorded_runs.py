@@ -9,21 +9,27 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
-from patience import PATIENCE_S
+from support.patience import PATIENCE_S
 
-from robomamba_ros.bringup import BagOptions, PolicyOptions, SimOptions, replay_graph, sim_graph
-from robomamba_ros.data.bags.reader import Bag
-from robomamba_ros.data.bags.recording import RecordingThread
-from robomamba_ros.data.bags.writer import BagWriter
-from robomamba_ros.data.state_messages import nanoseconds
-from robomamba_ros.evaluation.replay.inputs import needed_topics
-from robomamba_ros.evaluation.replay.predictions import Predictions
-from robomamba_ros.evaluation.replay.run import Replay
-from robomamba_ros.nodes.bag_recorder import BagRecorder
+from robomamba_ros.bags.reader import Bag
+from robomamba_ros.bags.recording import RecordingThread
+from robomamba_ros.bags.writer import BagWriter
+from robomamba_ros.bringup.graph import (
+    BagOptions,
+    PolicyOptions,
+    SimOptions,
+    replay_graph,
+    sim_graph,
+)
+from robomamba_ros.messages.state import nanoseconds
+from robomamba_ros.nodes.clients.bag_recorder import BagRecorder
+from robomamba_ros.nodes.clients.simulated_graph import simulated_graph
+from robomamba_ros.nodes.common.host import Host
 from robomamba_ros.nodes.graph import node_factories
-from robomamba_ros.nodes.host import Host
-from robomamba_ros.nodes.simulated_graph import simulated_graph
 from robomamba_ros.policies.registry import load_policy
+from robomamba_ros.replay.inputs import needed_topics
+from robomamba_ros.replay.predictions import Predictions
+from robomamba_ros.replay.run import Replay
 from robomamba_ros.robots.arm import load_arm
 
 CHECKPOINT, ARM = 'anolevla-mt10', load_arm('sawyer_sim')

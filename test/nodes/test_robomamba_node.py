@@ -12,20 +12,20 @@ import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
-from made_robomamba import write_robomamba
-from patience import PATIENCE_S
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
+from support.made_robomamba import write_robomamba
+from support.patience import PATIENCE_S
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
-from robomamba_ros.data.state_messages import nanoseconds, pose_from_message
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.chunk_messages import is_withdrawal, messages_to_chunk
-from robomamba_ros.nodes.conversions import pose_to_stamped, rgb_to_image, time_message
-from robomamba_ros.nodes.policy_node import PolicyNode
+from robomamba_ros.common.resources import find_file
+from robomamba_ros.messages.state import nanoseconds, pose_from_message
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common.chunk_messages import is_withdrawal, messages_to_chunk
+from robomamba_ros.nodes.common.conversions import pose_to_stamped, rgb_to_image, time_message
+from robomamba_ros.nodes.policy.policy_node import PolicyNode
 from robomamba_ros.policies.registry import load_policy
-from robomamba_ros.resources import find_file
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf

@@ -7,9 +7,10 @@ from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 from robomamba_ros.errors import SimulationError
-from robomamba_ros.nodes import qos, run_recorder
-from robomamba_ros.nodes.conversions import rgb_to_image, time_message
-from robomamba_ros.nodes.run_recorder import RunRecorder
+from robomamba_ros.nodes.clients import run_recorder
+from robomamba_ros.nodes.clients.run_recorder import RunRecorder
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common.conversions import rgb_to_image, time_message
 
 MS = 1_000_000
 

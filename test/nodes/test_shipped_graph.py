@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from robomamba_ros.bringup import PolicyOptions, SimOptions, sim_graph
+from robomamba_ros.bringup.graph import PolicyOptions, SimOptions, sim_graph
+from robomamba_ros.common.resources import share_directory
 from robomamba_ros.evaluation.rollout import run_episode
-from robomamba_ros.nodes.run_recorder import RunRecorder
-from robomamba_ros.nodes.simulated_graph import simulated_graph
+from robomamba_ros.nodes.clients.run_recorder import RunRecorder
+from robomamba_ros.nodes.clients.simulated_graph import simulated_graph
 from robomamba_ros.policies.registry import load_policy
-from robomamba_ros.resources import share_directory
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.simulation.metaworld import CAMERA, MetaWorldSim
 

@@ -9,10 +9,10 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_srvs.srv import Trigger
 
-from robomamba_ros.data.state_messages import nanoseconds, pose_from_stamped
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.conversions import gripper_command, pose_to_stamped
-from robomamba_ros.nodes.sim_node import SimNode
+from robomamba_ros.messages.state import nanoseconds, pose_from_stamped
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common.conversions import gripper_command, pose_to_stamped
+from robomamba_ros.nodes.sim.sim_node import SimNode
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.simulation.metaworld import DT_NS
 from robomamba_ros.types import Pose

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from robomamba_ros.nodes.simulated_robot import SimulatedRobot
+from robomamba_ros.nodes.sim.simulated_robot import SimulatedRobot
 from robomamba_ros.simulation.metaworld import DT_NS, MAX_STEPS, STEP_M, MetaWorldSim
 from robomamba_ros.types import NANOSECONDS
 

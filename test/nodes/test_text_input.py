@@ -8,8 +8,8 @@ import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.text_input import TextInput
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common.text_input import TextInput
 
 # What `ros2 topic pub`, a speech node or a GUI publishes with, from Iron on.
 PLAIN = QoSProfile(depth=10, durability=DurabilityPolicy.VOLATILE)
@@ -62,7 +62,7 @@ def test_where_nobody_says_when_a_text_was_sent_an_equal_one_soon_after_is_its_c
 ) -> None:
     """As with the rclpy of Humble, which gives a callback nothing but the message."""
     now_s, texts = [100.0], []
-    monkeypatch.setattr('robomamba_ros.nodes.text_input.time.monotonic', lambda: now_s[0])
+    monkeypatch.setattr('robomamba_ros.nodes.common.text_input.time.monotonic', lambda: now_s[0])
     heard = TextInput(peer.node, 'unused', texts.append)
     open_, close = String(data='open'), String(data='close')
     for kept, message, at_s in (

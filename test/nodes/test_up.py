@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
-from patience import PATIENCE_S
+from support.patience import PATIENCE_S
 
 from robomamba_ros.language.tokenizer import InstructionTokenizer
-from robomamba_ros.nodes import qos
+from robomamba_ros.nodes.common import qos
 from robomamba_ros.policies.anolevla.checkpoint import save
 from robomamba_ros.policies.anolevla.config import read_config
 from robomamba_ros.policies.anolevla.network import AnoleVLA

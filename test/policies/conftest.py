@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from made_robomamba import WORDS, write_robomamba
+from support.made_robomamba import WORDS, write_robomamba
 
+from robomamba_ros.common.resources import share_directory
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.checkpoint import save
 from robomamba_ros.policies.anolevla.config import read_config
 from robomamba_ros.policies.anolevla.network import AnoleVLA
 from robomamba_ros.policies.normalization import Affine, Normalization
-from robomamba_ros.resources import share_directory
 
 JOINTS = [f'joint_{number}' for number in range(11)]
 

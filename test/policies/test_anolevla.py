@@ -12,6 +12,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+from robomamba_ros.common.resources import share_directory
 from robomamba_ros.errors import BackendError, CheckpointError, ConfigError, ObservationError
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.config import TOKEN_ORDER, read_config, write_config
@@ -19,7 +20,6 @@ from robomamba_ros.policies.anolevla.network import images_to_tensor
 from robomamba_ros.policies.base import fake_observation
 from robomamba_ros.policies.normalization import Normalization
 from robomamba_ros.policies.registry import load_policy
-from robomamba_ros.resources import share_directory
 
 
 @pytest.fixture

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from full_disk import disk_of
 from safetensors.torch import load_file, save_file
+from support.full_disk import disk_of
 
+from robomamba_ros.common.resources import share_directory
 from robomamba_ros.errors import CheckpointError, RoboMambaError
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.checkpoint import save
 from robomamba_ros.policies.anolevla.config import read_config
 from robomamba_ros.policies.normalization import Affine, Normalization
 from robomamba_ros.policies.registry import describe_policy, load_policy
-from robomamba_ros.resources import share_directory
 
 SHIPPED = share_directory() / 'models' / 'anolevla-mt10'
 FILES = ('config.yaml', 'tokenizer.json', 'normalization.json', 'model.safetensors')

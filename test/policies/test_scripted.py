@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from robomamba_ros.actions.timeline import check_channels
+from robomamba_ros.control.motion.timeline import check_channels
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.policies.base import fake_observation
 from robomamba_ros.policies.registry import describe_policy, load_policy

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import made_arms as made
 import pytest
+from support import made_arms as made
 
 from robomamba_ros.robots.arm import ArmContract
 

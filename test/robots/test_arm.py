@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import yaml
 
+from robomamba_ros.common.resources import share_directory
 from robomamba_ros.errors import ConfigError
-from robomamba_ros.resources import share_directory
 from robomamba_ros.robots.arm import load_arm
 
 ARMS = share_directory() / 'config' / 'arms'

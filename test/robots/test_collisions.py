@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_arms import MADE, write_arm
+from support.made_arms import MADE, write_arm
 
+from robomamba_ros.common.resources import share_directory
 from robomamba_ros.errors import ConfigError
-from robomamba_ros.resources import share_directory
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.robots.collisions import Collisions, point_clearance
 from robomamba_ros.robots.parts import KeepOut, SpaceRules

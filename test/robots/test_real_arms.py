@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from robomamba_ros.resources import share_directory
+from robomamba_ros.common.resources import share_directory
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.spatial.transforms import move_in_base, rotation_matrix

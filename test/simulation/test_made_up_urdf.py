@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from robomamba_ros.resources import share_directory
+from robomamba_ros.common.resources import share_directory
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.robots.parts import Joint

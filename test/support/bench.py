@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from robomamba_ros.control.senders import (
+from robomamba_ros.control.setpoints.senders import (
     Command,
     PositionSender,
     TrajectorySender,
     TwistSender,
 )
-from robomamba_ros.control.setpoint_loop import LoopState, SetpointLoop
-from robomamba_ros.control.status import ChunkReceipt
-from robomamba_ros.data.state_messages import StateJoiner
+from robomamba_ros.control.setpoints.setpoint_loop import LoopState, SetpointLoop
+from robomamba_ros.control.setpoints.status import ChunkReceipt
 from robomamba_ros.errors import ActionError, NotReadyError, ObservationError
+from robomamba_ros.messages.state import StateJoiner
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.simulation.disagreement import Disagreement

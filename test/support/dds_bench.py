@@ -18,13 +18,13 @@ from rosgraph_msgs.msg import Clock
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
-from robomamba_ros.bringup import NodeSpec, PolicyOptions, fake_graph
-from robomamba_ros.nodes import qos
-from robomamba_ros.nodes.chunk_messages import chunk_to_messages
-from robomamba_ros.nodes.conversions import time_message
+from robomamba_ros.bringup.graph import NodeSpec, PolicyOptions, fake_graph
+from robomamba_ros.common.resources import share_directory
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common.chunk_messages import chunk_to_messages
+from robomamba_ros.nodes.common.conversions import time_message
+from robomamba_ros.nodes.common.host import Host
 from robomamba_ros.nodes.graph import make_node
-from robomamba_ros.nodes.host import Host
-from robomamba_ros.resources import share_directory
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.simulation.fake_arm import FakeArm

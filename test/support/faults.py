@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from support.bench import STEP_NS, Bench, commanded_by
 
-from robomamba_ros.control.setpoint_loop import LoopState
+from robomamba_ros.control.setpoints.setpoint_loop import LoopState
 from robomamba_ros.robots.arm import ArmContract, Workspace, load_arm
 from robomamba_ros.robots.parts import Joint, SpeedScaling
 from robomamba_ros.simulation.disagreement import Disagreement

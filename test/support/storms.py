@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from support.bench import STEP_NS, Bench
 
-from robomamba_ros.control.setpoint_loop import LoopState
+from robomamba_ros.control.setpoints.setpoint_loop import LoopState
 from robomamba_ros.types import EE_DELTA_NAMES, NANOSECONDS, ActionSpace
 
 EVENTS = (

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from robomamba_ros.common.resources import find_file
 from robomamba_ros.policies.base import DTYPES
-from robomamba_ros.resources import find_file
 
 
 def add_parser(subparsers: Any) -> None:

@@ -12,7 +12,7 @@ from robomamba_ros.cli.tasks import add_task_option, choose_tasks
 from robomamba_ros.errors import ConfigError
 
 if TYPE_CHECKING:
-    from robomamba_ros.data.collect import CollectConfig, Collected
+    from robomamba_ros.simulation.collect.demonstrations import CollectConfig, Collected
 
 IMAGE_SHARE = 0.2
 
@@ -55,7 +55,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Collect, with a progress bar and a summary."""
-    from robomamba_ros.data.collect import CollectConfig
+    from robomamba_ros.simulation.collect.demonstrations import CollectConfig
 
     if args.lerobot and args.image_share is not None:
         raise ConfigError('--image-share is of stores; a LeRobot data set has every frame')
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 def _collect_store(folder: Path, config: CollectConfig, workers: int) -> None:
     from tqdm import tqdm
 
-    from robomamba_ros.data.collect import collect, missing_shards, summarize
+    from robomamba_ros.simulation.collect.demonstrations import collect, missing_shards, summarize
     from robomamba_ros.simulation.metaworld import load_tasks
 
     known = load_tasks()
@@ -97,7 +97,7 @@ def _collect_store(folder: Path, config: CollectConfig, workers: int) -> None:
 def _collect_lerobot(folder: Path, config: CollectConfig, video: bool, workers: int) -> None:
     from tqdm import tqdm
 
-    from robomamba_ros.data.collect_lerobot import FPS, LeRobotCollection
+    from robomamba_ros.simulation.collect.lerobot import FPS, LeRobotCollection
 
     total = len(config.tasks) * config.episodes_per_task
     frames = 0

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from robomamba_ros.cli.offsets import add_offset
 
 if TYPE_CHECKING:
-    from robomamba_ros.data.bag_dataset import BagResult
-    from robomamba_ros.data.lerobot.reader import LeRobotDataset
+    from robomamba_ros.datasets.from_bags.conversion import BagResult
+    from robomamba_ros.datasets.lerobot.reader import LeRobotDataset
 
 SPACES = ('ee_delta', 'ee_pose', 'joint_position', 'joint_delta')
 ACTION_SOURCES = ('auto', 'command', 'state')
@@ -77,9 +77,9 @@ def convert(args: argparse.Namespace) -> int:
     """Convert with a progress bar and a summary; 1 where no episode came of it."""
     from tqdm import tqdm
 
-    from robomamba_ros.data.bag_dataset import BagDataset, DatasetOptions
-    from robomamba_ros.data.bag_samples import SampleOptions
-    from robomamba_ros.data.bags.reader import Bag
+    from robomamba_ros.bags.reader import Bag
+    from robomamba_ros.datasets.from_bags.conversion import BagDataset, DatasetOptions
+    from robomamba_ros.datasets.from_bags.samples import SampleOptions
     from robomamba_ros.robots.arm import load_arm
     from robomamba_ros.types import ActionSpace
 
@@ -153,8 +153,8 @@ def _print_result(result: BagResult, fps: int) -> None:
 
 def print_info(args: argparse.Namespace) -> int:
     """Print what a data set holds."""
-    from robomamba_ros.data.lerobot.checks import check_numbers
-    from robomamba_ros.data.lerobot.reader import LeRobotDataset
+    from robomamba_ros.datasets.lerobot.checks import check_numbers
+    from robomamba_ros.datasets.lerobot.reader import LeRobotDataset
     from robomamba_ros.errors import DataError
 
     dataset = LeRobotDataset(args.folder)
@@ -190,8 +190,8 @@ def print_info(args: argparse.Namespace) -> int:
 def _print_numbers(dataset: LeRobotDataset) -> None:
     import numpy as np
 
-    from robomamba_ros.data.lerobot.layout import INDICES
-    from robomamba_ros.data.lerobot.statistics import number_statistics
+    from robomamba_ros.datasets.lerobot.layout import INDICES
+    from robomamba_ros.datasets.lerobot.statistics import number_statistics
 
     shown = ('min', 'q01', 'mean', 'q99', 'max', 'std')
     for key, feature in dataset.info.features.items():

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from robomamba_ros.evaluation.report import EpisodeReport
-    from robomamba_ros.nodes.episode_runner import EpisodeResult
-    from robomamba_ros.nodes.run_recorder import Recording
+    from robomamba_ros.nodes.clients.episode_runner import EpisodeResult
+    from robomamba_ros.nodes.clients.run_recorder import Recording
+    from robomamba_ros.reports.report import EpisodeReport
     from robomamba_ros.types import UInt8Array
 
 # Tasks that pull, press, turn and slide, and one that aims at a point in the air.
@@ -49,18 +49,13 @@ def run(args: argparse.Namespace) -> int:
 
     import numpy as np
 
-    from robomamba_ros.bringup import PolicyOptions, SimOptions, sim_graph
-    from robomamba_ros.evaluation.report import (
-        RunReport,
-        this_machine,
-        write_json,
-        write_report,
-    )
-    from robomamba_ros.nodes.policy_node import load_checkpoint
-    from robomamba_ros.nodes.run_recorder import RunRecorder
-    from robomamba_ros.nodes.simulated_graph import simulated_graph
-    from robomamba_ros.nodes.timed_policy import TimedPolicy
+    from robomamba_ros.bringup.graph import PolicyOptions, SimOptions, sim_graph
+    from robomamba_ros.nodes.clients.run_recorder import RunRecorder
+    from robomamba_ros.nodes.clients.simulated_graph import simulated_graph
+    from robomamba_ros.nodes.policy.policy_node import load_checkpoint
     from robomamba_ros.policies.base import ChunkPolicy, LoadOptions
+    from robomamba_ros.policies.timed import TimedPolicy
+    from robomamba_ros.reports.report import RunReport, this_machine, write_json, write_report
     from robomamba_ros.simulation.metaworld import CAMERA
 
     output: Path = args.output
@@ -130,8 +125,8 @@ def _episode(result: EpisodeResult, recording: Recording, output: Path) -> Episo
     """Return an episode for the report, its video written beside it."""
     import numpy as np
 
-    from robomamba_ros.evaluation.report import EpisodeReport
     from robomamba_ros.evaluation.video import SUFFIX, write_video
+    from robomamba_ros.reports.report import EpisodeReport
     from robomamba_ros.simulation.metaworld import DT_NS, load_tasks
 
     video = None

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from robomamba_ros.doctor.examine import examine
     from robomamba_ros.doctor.finding import as_json, as_table, has_fault
     from robomamba_ros.errors import ConfigError
-    from robomamba_ros.nodes.examination import gather, try_policy
+    from robomamba_ros.nodes.clients.examination import gather, try_policy
     from robomamba_ros.robots.arm import load_arm
 
     arm = load_arm(args.arm)

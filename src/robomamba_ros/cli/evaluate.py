@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from robomamba_ros.cli.load_options import add_load_options, load_options
 from robomamba_ros.cli.tasks import add_task_option, choose_tasks
+from robomamba_ros.common.resources import checkpoint_directory
 from robomamba_ros.errors import ConfigError
-from robomamba_ros.resources import checkpoint_directory
 
 if TYPE_CHECKING:
     from robomamba_ros.evaluation.metaworld import EvaluationConfig, Job, Outcome
@@ -156,11 +156,11 @@ def _through_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Ou
 
 def _run_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Outcome]:
     """Yield the outcome of each of `jobs`, which all have the contract of the configuration."""
-    from robomamba_ros.bringup import PolicyOptions, SimOptions, sim_graph
+    from robomamba_ros.bringup.graph import PolicyOptions, SimOptions, sim_graph
     from robomamba_ros.evaluation.metaworld import Outcome
     from robomamba_ros.evaluation.rollout import Episode
-    from robomamba_ros.nodes.run_recorder import RunRecorder
-    from robomamba_ros.nodes.simulated_graph import simulated_graph
+    from robomamba_ros.nodes.clients.run_recorder import RunRecorder
+    from robomamba_ros.nodes.clients.simulated_graph import simulated_graph
     from robomamba_ros.simulation.metaworld import CAMERA
 
     options = PolicyOptions(

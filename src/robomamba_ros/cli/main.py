@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from robomamba_ros import __version__
+from robomamba_ros.common.logs import shown
 from robomamba_ros.errors import RoboMambaError
-from robomamba_ros.logs import shown
 
 VERBS = (
     'up',
@@ -25,6 +25,7 @@ VERBS = (
     'train',
     'evaluate',
     'demo',
+    'bench',
     'inspect',
     'assemble',
     'convert',

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from robomamba_ros.cli.load_options import add_load_options, load_options
+from robomamba_ros.common.resources import find_file
 from robomamba_ros.errors import ConfigError, SimulationError, unknown_name
-from robomamba_ros.resources import find_file
 
 PATHS = {
     'start': 'checkpoint to start from',
@@ -90,7 +90,7 @@ def _collect(args: argparse.Namespace) -> int:
     """Collect, with a progress bar and a summary."""
     from tqdm import tqdm
 
-    from robomamba_ros.data.collect_poses import PoseCollection, collect_poses
+    from robomamba_ros.simulation.collect.poses import PoseCollection, collect_poses
     from robomamba_ros.simulation.handles import HANDLES
 
     tasks = tuple(args.tasks or HANDLES)
@@ -123,8 +123,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     """Evaluate with progress bars, and print the tables."""
     from tqdm import tqdm
 
-    from robomamba_ros.data.instructions import read_conversations
-    from robomamba_ros.data.poses import CONVERSATIONS, read_poses
+    from robomamba_ros.datasets.conversations import read_conversations
+    from robomamba_ros.datasets.poses import CONVERSATIONS, read_poses
     from robomamba_ros.evaluation.poses import (
         PoseError,
         answer_rates,

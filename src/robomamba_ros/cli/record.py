@@ -66,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
-    from robomamba_ros.data.bags.recording import RecordingThread
-    from robomamba_ros.evaluation.replay.inputs import needed_topics
+    from robomamba_ros.bags.recording import RecordingThread
+    from robomamba_ros.replay.inputs import needed_topics
     from robomamba_ros.robots.arm import load_arm
 
     topics = None if args.all else args.topics
@@ -102,7 +102,7 @@ def _record(
     from rclpy.executors import SingleThreadedExecutor
     from tqdm import tqdm
 
-    from robomamba_ros.nodes.bag_recorder import BagRecorder
+    from robomamba_ros.nodes.clients.bag_recorder import BagRecorder
 
     executor = SingleThreadedExecutor()
     with tqdm(bar_format='{desc}', file=sys.stderr) as line:

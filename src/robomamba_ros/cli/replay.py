@@ -62,22 +62,17 @@ def run(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from robomamba_ros.data.bags.reader import Bag
-    from robomamba_ros.data.bags.writer import BagWriter
-    from robomamba_ros.evaluation.replay.latency import fixed_latency, read_latency
-    from robomamba_ros.evaluation.replay.metrics import parse_threshold
-    from robomamba_ros.evaluation.replay.page import write_page
-    from robomamba_ros.evaluation.replay.predictions import Predictions
-    from robomamba_ros.evaluation.replay.report import (
-        PolicyReport,
-        ReplayReport,
-        describe_bag,
-        write_json,
-    )
-    from robomamba_ros.evaluation.replay.run import Replay
-    from robomamba_ros.evaluation.report_data import this_machine
+    from robomamba_ros.bags.reader import Bag
+    from robomamba_ros.bags.writer import BagWriter
     from robomamba_ros.policies.base import fake_observation
     from robomamba_ros.policies.registry import load_chunk_policy
+    from robomamba_ros.replay.latency import fixed_latency, read_latency
+    from robomamba_ros.replay.metrics import parse_threshold
+    from robomamba_ros.replay.page import write_page
+    from robomamba_ros.replay.predictions import Predictions
+    from robomamba_ros.replay.report import PolicyReport, ReplayReport, describe_bag, write_json
+    from robomamba_ros.replay.run import Replay
+    from robomamba_ros.reports.data import this_machine
     from robomamba_ros.robots.arm import load_arm
 
     thresholds = tuple(parse_threshold(text) for text in args.fail_if)

@@ -9,11 +9,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robomamba_ros.common.resources import find_file
 from robomamba_ros.errors import ConfigError
-from robomamba_ros.resources import find_file
 
 if TYPE_CHECKING:
-    from robomamba_ros.training.config import TrainConfig
+    from robomamba_ros.training.anolevla.config import TrainConfig
 
 
 def add_parser(subparsers: Any) -> None:
@@ -44,10 +44,14 @@ def run(args: argparse.Namespace) -> int:
     """Train, with a progress bar."""
     import torch
 
-    from robomamba_ros.memory import keep_freed_memory
+    from robomamba_ros.common.memory import keep_freed_memory
     from robomamba_ros.policies.checkpoint import torch_device
-    from robomamba_ros.training.distributed import joined
-    from robomamba_ros.training.settings import is_robomamba, load_train_config, parse_settings
+    from robomamba_ros.training.anolevla.settings import (
+        is_robomamba,
+        load_train_config,
+        parse_settings,
+    )
+    from robomamba_ros.training.shared.distributed import joined
 
     path = find_file('training', args.config)
     overrides = parse_settings(args.set)
@@ -76,9 +80,9 @@ def train_robomamba(path: Path, settings: Mapping[str, Any]) -> int:
     import torch
     from tqdm import tqdm
 
-    from robomamba_ros.memory import keep_freed_memory
-    from robomamba_ros.training.robomamba import RoboMambaTrainer
-    from robomamba_ros.training.robomamba_config import load_robomamba_training
+    from robomamba_ros.common.memory import keep_freed_memory
+    from robomamba_ros.training.robomamba.config import load_robomamba_training
+    from robomamba_ros.training.robomamba.loop import RoboMambaTrainer
 
     config = load_robomamba_training(path, settings)
     torch.set_num_threads(config.threads)
@@ -106,9 +110,9 @@ def train_robomamba(path: Path, settings: Mapping[str, Any]) -> int:
 def _train(config: TrainConfig, group: Any, device: Any) -> None:
     from tqdm import tqdm
 
-    from robomamba_ros.training.loop import Trainer
-    from robomamba_ros.training.sources import prepare
-    from robomamba_ros.training.start import read_template
+    from robomamba_ros.training.anolevla.loop import Trainer
+    from robomamba_ros.training.anolevla.sources import prepare
+    from robomamba_ros.training.anolevla.start import read_template
 
     shown = group.leads
     if shown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from robomamba_ros.arguments import UP_ARGUMENTS, Argument, graph
+from robomamba_ros.bringup.options import UP_ARGUMENTS, Argument, graph
 
 
 def add_parser(subparsers: Any) -> None:
@@ -54,9 +54,9 @@ def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until Ctrl-C; return the exit code."""
     # Imported here, so that `robomamba --help` needs neither rclpy nor the simulation.
+    from robomamba_ros.nodes.common.host import end_process
+    from robomamba_ros.nodes.common.host import run as run_nodes
     from robomamba_ros.nodes.graph import node_factories
-    from robomamba_ros.nodes.host import end_process
-    from robomamba_ros.nodes.host import run as run_nodes
 
     factories = node_factories(graph(vars(args)), args.ros_args)
     end_process(run_nodes(factories, ['--ros-args', *args.ros_args]))

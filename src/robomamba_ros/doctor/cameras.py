@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from robomamba_ros.data.image_messages import camera_intrinsics, camera_to_rgb, depth_to_metres
 from robomamba_ros.doctor.facts import Facts, image_topic, watched_cameras
 from robomamba_ros.doctor.finding import Finding, fault, note, ok
 from robomamba_ros.errors import ObservationError
+from robomamba_ros.messages.images import camera_intrinsics, camera_to_rgb, depth_to_metres
 from robomamba_ros.policies.base import CameraSpec
 from robomamba_ros.robots.parts import Camera
 

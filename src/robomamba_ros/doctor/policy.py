@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from robomamba_ros.control.fit import misfits
+from robomamba_ros.control.policy.fit import misfits
 from robomamba_ros.doctor.facts import Facts, PolicyFacts, Stream
 from robomamba_ros.doctor.finding import Finding, fault, note, ok
 from robomamba_ros.errors import ObservationError

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from robomamba_ros.data.joint_messages import JointTable
-from robomamba_ros.data.state_messages import StateJoiner, nanoseconds
 from robomamba_ros.doctor.facts import Facts
 from robomamba_ros.doctor.finding import Finding, fault, note, ok
 from robomamba_ros.errors import BackendError, ConfigError, ObservationError
+from robomamba_ros.messages.joints import JointTable
+from robomamba_ros.messages.state import StateJoiner, nanoseconds
 from robomamba_ros.robots.arm import ArmContract, input_kind
 from robomamba_ros.robots.arm_sections import JOINT_STATES
 from robomamba_ros.robots.kinematics import Kinematics

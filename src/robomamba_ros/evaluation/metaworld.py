@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from robomamba_ros.data.collect import FIRST_SEED
+from robomamba_ros.common.processes import run_jobs
 from robomamba_ros.errors import ConfigError, SimulationError
 from robomamba_ros.evaluation.rollout import Episode, run_episode
 from robomamba_ros.policies.base import LoadOptions
-from robomamba_ros.processes import run_jobs
 from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.simulation.collect.demonstrations import FIRST_SEED
 from robomamba_ros.simulation.metaworld import MetaWorldSim, load_tasks
 from robomamba_ros.types import UInt8Array
 

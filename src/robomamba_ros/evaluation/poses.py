@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robomamba_ros.data.instructions import Conversation
-from robomamba_ros.data.poses import Camera, PoseSample, read_image
+from robomamba_ros.datasets.conversations import Conversation
+from robomamba_ros.datasets.poses import Camera, PoseSample, read_image
 from robomamba_ros.errors import ActionError, DataError, ObservationError
 from robomamba_ros.evaluation.statistics import SuccessRate
 from robomamba_ros.policies.robomamba.policy import Contact, RoboMambaPolicy

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from robomamba_ros.common.files import written_whole
 from robomamba_ros.errors import ConfigError, DataError
 from robomamba_ros.evaluation.metaworld import EvaluationConfig, Job, Outcome
 from robomamba_ros.evaluation.success import document
-from robomamba_ros.files import written_whole
 
 
 class Results:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from robomamba_ros.control.observation_buffer import observation_buffer
-from robomamba_ros.control.policy_loop import PolicyLoop
-from robomamba_ros.control.setpoint_loop import SetpointLoop
+from robomamba_ros.control.policy.observation_buffer import observation_buffer
+from robomamba_ros.control.policy.policy_loop import PolicyLoop
+from robomamba_ros.control.setpoints.setpoint_loop import SetpointLoop
 from robomamba_ros.policies.base import ChunkPolicy
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.simulation.metaworld import CAMERA, DT_NS, MetaWorldSim

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from robomamba_ros.documents import read_json
+from robomamba_ros.common.documents import read_json
 from robomamba_ros.errors import CheckpointError, ObservationError
 
 Use = TypeVar('Use')

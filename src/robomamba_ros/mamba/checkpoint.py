@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from robomamba_ros.common.weights import read_json, read_weights, uninitialised
 from robomamba_ros.errors import CheckpointError, ConfigError
 from robomamba_ros.mamba.backbone import MambaConfig
 from robomamba_ros.mamba.language_model import LanguageModelConfig, MambaLanguageModel
 from robomamba_ros.mamba.scan.dispatch import AUTO
-from robomamba_ros.weights import read_json, read_weights, uninitialised
 
 CONFIG = 'config.json'
 EMBEDDING, HEAD = 'embedding.weight', 'lm_head.weight'  # of this package's model

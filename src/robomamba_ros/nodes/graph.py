@@ -8,17 +8,17 @@ from typing import Any
 
 from rclpy.parameter import Parameter
 
-from robomamba_ros.bringup import NodeSpec
-from robomamba_ros.nodes.controller_node import ControllerNode
-from robomamba_ros.nodes.fake_arm_node import FakeArmNode
-from robomamba_ros.nodes.host import NodeFactory
-from robomamba_ros.nodes.policy_node import PolicyNode
-from robomamba_ros.nodes.sim_node import SimNode
+from robomamba_ros.bringup.graph import NodeSpec
+from robomamba_ros.nodes.common.host import NodeFactory
+from robomamba_ros.nodes.controller.controller_node import ControllerNode
+from robomamba_ros.nodes.fake_arm.fake_arm_node import FakeArmNode
+from robomamba_ros.nodes.policy.policy_node import PolicyNode
+from robomamba_ros.nodes.sim.sim_node import SimNode
 
 
 def _bag_player(**options: Any) -> Any:
     # Imported here: it needs the package rosbags, which a robot does without.
-    from robomamba_ros.nodes.bag_player_node import BagPlayerNode
+    from robomamba_ros.nodes.bag_player.bag_player_node import BagPlayerNode
 
     return BagPlayerNode(**options)
 

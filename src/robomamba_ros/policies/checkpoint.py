@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
+from robomamba_ros.common.files import all_written_whole
+from robomamba_ros.common.machine import choose_dtype, compute_device
 from robomamba_ros.errors import BackendError, CheckpointError, RoboMambaError
-from robomamba_ros.files import all_written_whole
-from robomamba_ros.machine import choose_dtype, compute_device
 
 CONFIG, WEIGHTS = 'config.yaml', 'model.safetensors'
 TOKENIZER, NORMALIZATION = 'tokenizer.json', 'normalization.json'

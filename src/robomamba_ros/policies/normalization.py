@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from robomamba_ros.documents import read_json
+from robomamba_ros.common.documents import read_json
 from robomamba_ros.errors import CheckpointError, DataError
 from robomamba_ros.policies.base import PolicySpec
 from robomamba_ros.types import Float32Array

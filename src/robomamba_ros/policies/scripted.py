@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from robomamba_ros.documents import read_yaml
+from robomamba_ros.common.config_file import Section, refuse
+from robomamba_ros.common.documents import read_yaml
 from robomamba_ros.policies.base import LoadOptions, PolicySpec
 from robomamba_ros.policies.description import Description
 from robomamba_ros.policies.spec_file import SPEC_KEYS, read_spec
-from robomamba_ros.sections import Section, refuse
 from robomamba_ros.types import (
     EE_POSE_NAMES,
     GRIPPER_NAME,

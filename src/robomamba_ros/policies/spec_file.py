@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from robomamba_ros.common.config_file import Section
 from robomamba_ros.policies.base import CameraSpec, PolicySpec
-from robomamba_ros.sections import Section
 from robomamba_ros.types import EE_DELTA_NAMES, EE_POSE_NAMES, GRIPPER_NAME, ActionSpace
 
 SPEC_KEYS = (

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from robomamba_ros.documents import read_yaml
-from robomamba_ros.resources import find_file
+from robomamba_ros.common.config_file import Section, refuse
+from robomamba_ros.common.documents import read_yaml
+from robomamba_ros.common.resources import find_file
 from robomamba_ros.robots import ranges
 from robomamba_ros.robots.arm_sections import (
     CAMERA_KEYS,
@@ -50,7 +51,6 @@ from robomamba_ros.robots.parts import (
     UrdfSource,
     Workspace,
 )
-from robomamba_ros.sections import Section, refuse
 from robomamba_ros.types import NANOSECONDS
 
 __all__ = ['ArmContract', 'Camera', 'CartesianLimits', 'Workspace', 'input_kind', 'load_arm']

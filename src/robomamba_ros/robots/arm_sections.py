@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from robomamba_ros.common.config_file import Section
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.robots import ranges
 from robomamba_ros.robots.parts import (
@@ -27,7 +28,6 @@ from robomamba_ros.robots.parts import (
     UrdfSource,
     Workspace,
 )
-from robomamba_ros.sections import Section
 from robomamba_ros.types import Float64Array, Pose
 
 NAME = ('a name of letters, digits, _, - and .', r'[A-Za-z_][\w.-]*')

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from robomamba_ros.common.config_file import Section
 from robomamba_ros.robots.parts import CartesianLimits, Joint
-from robomamba_ros.sections import Section
 from robomamba_ros.types import Float64Array
 
 # How long an arm may be behind [s]: a lag of 100 ms leaves a tenth of itself after that.

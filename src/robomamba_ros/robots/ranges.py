@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from robomamba_ros.common.config_file import Range, Section
 from robomamba_ros.robots.parts import Output
-from robomamba_ros.sections import Range, Section
 
 CONTROL_RATE = Range(1.0, 2000.0, 'Hz', 'one setpoint is computed in each period')
 # Of a joint or of the end effector, in m or rad.

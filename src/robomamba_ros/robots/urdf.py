@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+from robomamba_ros.common.config_file import refuse
 from robomamba_ros.errors import ConfigError, unknown_name
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Joint
@@ -24,7 +25,6 @@ from robomamba_ros.robots.urdf_tree import (
     moves,
     name_of,
 )
-from robomamba_ros.sections import refuse
 
 _PACKAGE = 'package://'
 _MOVABLE = ('revolute', 'continuous', 'prismatic')

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from robomamba_ros.common.resources import share_directory
 from robomamba_ros.errors import SimulationError, unknown_name
-from robomamba_ros.resources import share_directory
 from robomamba_ros.robots.parts import Workspace
 from robomamba_ros.types import (
     NANOSECONDS,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from robomamba_ros.documents import read_yaml
-from robomamba_ros.resources import find_file
+from robomamba_ros.common.documents import read_yaml
+from robomamba_ros.common.resources import find_file
 from robomamba_ros.simulation.metaworld import MetaWorldSim
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from robomamba_ros.common.weights import fit_weights, read_json, read_weights
 from robomamba_ros.errors import BackendError, CheckpointError, ConfigError
 from robomamba_ros.vision.encoders import VisionTokens
 from robomamba_ros.vision.tower import TowerConfig
-from robomamba_ros.weights import fit_weights, read_json, read_weights
 
 # What a published configuration may set but this part has one way of doing.
 FIXED = {

@@ -11,8 +11,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from made_pickle import Code
 from safetensors.torch import load_file, save_file
+from support.made_pickle import Code
 from torch.nn import functional as F
 
 os.environ.setdefault('HF_HUB_OFFLINE', '1')  # it looks for kernels to download

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from robomamba_ros.common.weights import uninitialised
 from robomamba_ros.errors import CheckpointError, ConfigError
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.mamba.checkpoint import load_language_model
@@ -21,7 +22,6 @@ from robomamba_ros.policies.anolevla.network import AnoleVLA
 from robomamba_ros.policies.checkpoint import TOKENIZER
 from robomamba_ros.policies.normalization import Normalization
 from robomamba_ros.vision.siglip import SiglipVision, load_siglip
-from robomamba_ros.weights import uninitialised
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from robomamba_ros.common.weights import fit_weights, read_safetensors, uninitialised
 from robomamba_ros.errors import CheckpointError
 from robomamba_ros.language.instructions import FILE as INSTRUCTIONS
 from robomamba_ros.language.tokenizer import InstructionTokenizer
@@ -38,7 +39,6 @@ from robomamba_ros.policies.checkpoint import (
 from robomamba_ros.policies.cost import linear_macs, macs, mamba_macs, parameters, state_bytes
 from robomamba_ros.policies.description import Description, Part
 from robomamba_ros.policies.normalization import Normalization
-from robomamba_ros.weights import fit_weights, read_safetensors, uninitialised
 
 
 def load(folder: Path, options: LoadOptions) -> AnoleVLAPolicy:

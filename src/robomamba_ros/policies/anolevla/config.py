@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-from robomamba_ros.documents import read_yaml
+from robomamba_ros.common.config_file import Section, refuse
+from robomamba_ros.common.documents import read_yaml
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.mamba.backbone import MambaConfig
@@ -26,7 +27,6 @@ from robomamba_ros.policies.spec_file import (
     read_spec,
     write_spec,
 )
-from robomamba_ros.sections import Section, refuse
 from robomamba_ros.vision.encoders import KeypointConfig
 from robomamba_ros.vision.preprocess import CropResize
 from robomamba_ros.vision.siglip import SiglipConfig

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from robomamba_ros.common.weights import fit_weights, read_safetensors, uninitialised
 from robomamba_ros.errors import CheckpointError
 from robomamba_ros.language.instructions import FILE as INSTRUCTIONS
 from robomamba_ros.language.text import TextTokenizer
@@ -37,7 +38,6 @@ from robomamba_ros.policies.robomamba.config import (
 )
 from robomamba_ros.policies.robomamba.network import RoboMamba
 from robomamba_ros.policies.robomamba.policy import CACHES, RoboMambaPolicy
-from robomamba_ros.weights import fit_weights, read_safetensors, uninitialised
 
 HEAD = 'head.'  # small, and in float32 whatever the type of the rest
 TEXT = 16  # tokens of a short instruction with its prompt, for what an inference costs

@@ -11,14 +11,14 @@ from typing import Any
 
 import yaml
 
-from robomamba_ros.documents import read_yaml
+from robomamba_ros.common.config_file import Section, refuse
+from robomamba_ros.common.documents import read_yaml
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.mamba.backbone import MambaConfig
 from robomamba_ros.mamba.language_model import LanguageModelConfig
 from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
 from robomamba_ros.policies.spec_file import CAMERA_KEYS, LARGEST_WIDTH, read_camera, read_size
-from robomamba_ros.sections import Section, refuse
 from robomamba_ros.spatial.camera import Approach
 from robomamba_ros.types import EE_POSE_NAMES, ActionSpace
 from robomamba_ros.vision.clip import ClipConfig

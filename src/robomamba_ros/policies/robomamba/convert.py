@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from robomamba_ros.common.weights import read_pickle, read_safetensors
 from robomamba_ros.errors import CheckpointError, ConfigError
 from robomamba_ros.language.text import TextTokenizer
 from robomamba_ros.mamba.checkpoint import load_language_model
@@ -22,7 +23,6 @@ from robomamba_ros.policies.checkpoint import TOKENIZER
 from robomamba_ros.policies.robomamba import public
 from robomamba_ros.policies.robomamba.checkpoint import in_type, save
 from robomamba_ros.policies.robomamba.config import RoboMambaConfig, VisionConfig
-from robomamba_ros.weights import read_pickle, read_safetensors
 
 DEFAULT_CAMERA = CameraSpec('front', 480, 640)
 

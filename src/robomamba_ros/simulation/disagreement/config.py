@@ -10,9 +10,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from robomamba_ros.common.config_file import Section, refuse
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Joint
-from robomamba_ros.sections import Section, refuse
 from robomamba_ros.simulation.controller_rules import VERSIONS, Rules
 from robomamba_ros.simulation.disagreement.drive import Flaws
 from robomamba_ros.types import NANOSECONDS

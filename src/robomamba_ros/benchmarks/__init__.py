@@ -1,0 +1,1 @@
+"""Measures this package on this machine: `robomamba bench`."""

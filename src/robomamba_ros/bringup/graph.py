@@ -1,0 +1,303 @@
+"""The node graph as data, for the launch files and for the command line alike.
+
+Which nodes run, with which parameters, and how the topics of an arm contract are mapped to the
+names that the nodes use. Knows nothing about rclpy, launch or torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from robomamba_ros.common.documents import read_yaml
+from robomamba_ros.common.resources import checkpoint_directory, share_directory
+from robomamba_ros.errors import CheckpointError, ConfigError, unknown_name
+from robomamba_ros.policies.base import LoadOptions
+from robomamba_ros.robots.arm import ArmContract, load_arm
+from robomamba_ros.types import MODES
+
+# A stand-in shares the machine with the nodes it is driven by, and moves nothing: an input may be
+# this many times as late as on the arm itself.
+STAND_IN_BUDGETS = 10.0
+
+# Topics of policy and controller that a recording may hold too.
+PUBLISHED = (
+    'action_chunk',
+    'joint_chunk',
+    'pose_target',
+    'answer',
+    'predicted_path',
+    'markers',
+    '/diagnostics',
+    '/rosout',
+    '/parameter_events',
+)
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One node: console script, name, namespace, parameters and remappings (from -> to).
+
+    arguments: of the command itself. package: the ROS package that has the executable.
+    """
+
+    executable: str
+    name: str
+    namespace: str = ''
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    remappings: Mapping[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    package: str = 'robomamba_ros'
+
+
+@dataclass(frozen=True)
+class PolicyOptions:
+    """A policy on an arm.
+
+    checkpoint: directory, or name in models/. arm: name in config/arms or path. load: how the
+    policy runs. execute_steps: 0 means as the policy was evaluated. enabled: whether the arm moves
+    without waiting for ~/enable. use_sim_time: whether time comes from the topic /clock.
+    budget_factor: multiplies the budgets of the arm's inputs; the graphs of a stand-in set it. The
+    others: parameters of the nodes.
+    """
+
+    checkpoint: str
+    arm: str = 'sawyer_sim'
+    instruction: str = ''
+    load: LoadOptions = field(default_factory=LoadOptions)
+    mode: str = 'realtime'
+    execute_steps: int = 0
+    crossfade_steps: int = 0
+    ensemble_decay: float = -1.0
+    follow_targets: bool = True
+    dry_run: bool = False
+    gripper_output: str = 'contract'
+    enabled: bool = False
+    use_sim_time: bool = False
+    namespace: str = ''
+    budget_factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class SimOptions:
+    """The simulated arm: Meta-World task, seed of the objects' places, images per second.
+
+    endless: whether an episode that is over is followed by the next, with the next seed.
+    """
+
+    task: str
+    seed: int = 0
+    camera_rate: float = 20.0
+    endless: bool = False
+
+
+@dataclass(frozen=True)
+class BagOptions:
+    """A recording: a folder of rosbag2 or a file, and what `bag_player_node` does with it."""
+
+    bag: str
+    rate: float = 1.0
+    start_offset_s: float = 0.0
+
+
+def policy_graph(options: PolicyOptions) -> tuple[NodeSpec, ...]:
+    """Return the policy and the controller node. Raises ConfigError, CheckpointError."""
+    if options.mode == 'lockstep':
+        raise ConfigError('mode lockstep needs the simulation: a real arm does not wait')
+    return _policy_and_controller(options)
+
+
+def fake_graph(options: PolicyOptions, disagree: str = '') -> tuple[NodeSpec, ...]:
+    """Return a kinematic stand-in for the arm with the policy and the controller that drive it.
+
+    It takes the gripper's position where the arm has an action, which no topic can be.
+    disagree: how it is not where it is told to be (see simulation/disagreement).
+    """
+    arm = load_arm(options.arm)
+    gripper = arm.output('gripper')
+    if gripper is not None and gripper.action:
+        options = replace(options, gripper_output='joint_state')
+    policy, controller = policy_graph(replace(options, budget_factor=STAND_IN_BUDGETS))
+    # The one place where they are dropped: nobody is there to say what a real robot says.
+    controller = replace(controller, parameters={**controller.parameters, 'interlocks': False})
+    parameters: dict[str, Any] = {'arm': options.arm, 'use_sim_time': options.use_sim_time}
+    for camera in _cameras(options)[:1]:
+        parameters |= {'camera_width': camera['width'], 'camera_height': camera['height']}
+    if disagree:
+        parameters['disagree'] = disagree
+    robot = NodeSpec(
+        'fake_arm_node', 'fake_arm_node', options.namespace, parameters, controller.remappings
+    )
+    return (robot, controller, policy)
+
+
+def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
+    """Return the simulated arm with the policy and the controller node that drive it.
+
+    Without an instruction the policy follows the task's own, which the simulation announces.
+    """
+    if options.mode == 'lockstep' and options.dry_run:
+        raise ConfigError(
+            'a dry run sends no commands, and in lockstep simulated time waits for them; '
+            'use mode realtime'
+        )
+    policy, controller = _policy_and_controller(
+        replace(options, use_sim_time=True, budget_factor=STAND_IN_BUDGETS)
+    )
+    parameters = {
+        'arm': options.arm,
+        'mode': options.mode,
+        'task': sim.task,
+        'seed': sim.seed,
+        'camera_rate': sim.camera_rate,
+        'endless': sim.endless,
+        # In lockstep the policy waits for an image at every inference.
+        'camera_steps': policy.parameters['execute_steps'],
+        'announce_instruction': not options.instruction,
+    }
+    for camera in _cameras(options)[:1]:
+        parameters['camera_size'] = camera['height']
+    robot = NodeSpec('sim_node', 'sim_node', options.namespace, parameters, controller.remappings)
+    # Simulations side by side have a time each.
+    clock = {'/clock': 'clock'} if options.namespace else {}
+    return tuple(
+        replace(spec, remappings={**spec.remappings, **clock})
+        for spec in (robot, controller, policy)
+    )
+
+
+def replay_graph(options: PolicyOptions, bag: BagOptions) -> tuple[NodeSpec, ...]:
+    """Return the player of a bag with the policy and the controller node, in the bag's time.
+
+    Commands are computed and shown, never sent: an arm that listens is not where the bag's was.
+    """
+    policy, controller = policy_graph(
+        replace(options, use_sim_time=True, dry_run=True, enabled=True)
+    )
+    arm = load_arm(options.arm)
+    # What the nodes publish themselves, and what only means those that were recorded.
+    left_out = [*PUBLISHED, *(output.topic for output in arm.outputs)]
+    if options.instruction:
+        left_out += ['instruction', 'active_instruction']
+    seen = {camera['name'] for camera in _cameras(options)}
+    cameras = [camera.topic for camera in arm.cameras if camera.name in seen]
+    parameters = {
+        'bag': bag.bag,
+        'rate': bag.rate,
+        'start_offset_s': bag.start_offset_s,
+        'exclude': ' '.join(left_out),
+        # The policy reads once it is loaded, and a bag does not wait for it.
+        'wait_for': ' '.join([*arm.inputs.values(), *cameras]),
+    }
+    player = NodeSpec(
+        'bag_player_node',
+        'bag_player_node',
+        options.namespace,
+        parameters,
+        {'active_instruction': 'instruction'},
+    )
+    return (player, controller, policy)
+
+
+def rviz_spec(controller: NodeSpec) -> NodeSpec:
+    """Return RViz with the saved view of what a controller drives, and of what it plans."""
+    arm = load_arm(controller.parameters['arm'])
+    view = share_directory() / 'config' / 'rviz' / 'policy.rviz'
+    camera = {'camera/image': arm.cameras[0].topic} if arm.cameras else {}
+    return NodeSpec(
+        'rviz2',
+        'rviz2',
+        controller.namespace,
+        {'use_sim_time': controller.parameters['use_sim_time']},
+        {**controller.remappings, **camera},
+        ('-d', str(view), '-f', arm.base_frame),
+        'rviz2',
+    )
+
+
+def arm_remappings(arm: ArmContract) -> dict[str, str]:
+    """Return the arm's topic for each name that the nodes use, where the two differ."""
+    outputs = {output.name: output.topic for output in arm.outputs}
+    said = {f'interlock/{interlock.name}': interlock.topic for interlock in arm.interlocks}
+    if arm.speed_scaling is not None:
+        said['speed_scaling'] = arm.speed_scaling.topic
+    return _remappings({**_input_topics(arm), **outputs, **said})
+
+
+def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
+    if options.mode not in MODES:
+        raise ConfigError(unknown_name('mode', options.mode, MODES))
+    arm = load_arm(options.arm)
+    directory = checkpoint_directory(options.checkpoint)
+    # RoboMamba's has none: it gives one target and no steps.
+    steps = options.execute_steps or _policy_file(options).get('execute_steps', 0)
+    common = {
+        'arm': options.arm,
+        'mode': options.mode,
+        'execute_steps': steps,
+        'use_sim_time': options.use_sim_time,
+        'budget_factor': options.budget_factor,
+    }
+    policy = {
+        'checkpoint': str(directory),
+        **asdict(options.load),
+        'instruction': options.instruction,
+        'follow_targets': options.follow_targets,
+    }
+    controller = {
+        name: getattr(options, name)
+        for name in ('crossfade_steps', 'ensemble_decay', 'dry_run', 'gripper_output', 'enabled')
+    }
+    inputs = _remappings(_input_topics(arm))
+    space = options.namespace
+    return (
+        NodeSpec('policy_node', 'policy_node', space, {**common, **policy}, inputs),
+        NodeSpec(
+            'controller_node',
+            'controller_node',
+            space,
+            {**common, **controller},
+            arm_remappings(arm),
+        ),
+    )
+
+
+def _policy_file(options: PolicyOptions) -> dict[str, Any]:
+    """Return a checkpoint's config.yaml; what is wrong in it, the policy says when it is loaded."""
+    path = checkpoint_directory(options.checkpoint) / 'config.yaml'
+    if not path.is_file():
+        raise CheckpointError(
+            f"'{path.parent}' lacks {path.name}; give the directory of a checkpoint"
+        )
+    document, _ = read_yaml(path)
+    return document if isinstance(document, dict) else {}
+
+
+def _cameras(options: PolicyOptions) -> list[dict[str, Any]]:
+    """Return the cameras that a policy sees by, as its config.yaml has them."""
+    document = _policy_file(options)
+    cameras, vision = document.get('cameras'), document.get('vision')
+    if not cameras and isinstance(vision, dict):
+        cameras = [vision.get('camera')]
+    found = cameras if isinstance(cameras, list) else []
+    return [each for each in found if isinstance(each, dict) and 'name' in each]
+
+
+def _input_topics(arm: ArmContract) -> dict[str, str]:
+    """Return the arm's topic by the name that the nodes use."""
+    topics = dict(arm.inputs)
+    for camera in arm.cameras:
+        name = f'camera/{camera.name}'
+        suffix = '/compressed' if camera.transport == 'compressed' else ''
+        topics[f'{name}/image{suffix}'] = camera.topic
+        for kind, topic in (('depth', camera.depth_topic), ('camera_info', camera.info_topic)):
+            if topic is not None:
+                topics[f'{name}/{kind}'] = topic
+    if arm.urdf is not None and arm.urdf.topic is not None:
+        topics['robot_description'] = arm.urdf.topic
+    return topics
+
+
+def _remappings(topics: Mapping[str, str]) -> dict[str, str]:
+    return {name: topic for name, topic in topics.items() if name != topic}

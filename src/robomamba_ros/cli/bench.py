@@ -1,0 +1,43 @@
+"""`robomamba bench`: what this package costs on this machine, and how arms stop."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+
+# Each is a module of robomamba_ros.benchmarks with arguments of its own.
+BENCHMARKS = {
+    'scan': 'the Mamba scan, convolution and networks beside other implementations',
+    'policies': 'a chunk of actions of AnoleVLA, large and small',
+    'robomamba': 'questions, answers and poses of RoboMamba',
+    'replay': 'replays of recordings',
+    'nodes': 'from an observation to a command through the nodes, and how even commands come',
+    'delays': 'how long an arm takes to turn round and to stop, in virtual time',
+    'standstill': 'time and way to standstill after each kind of stop, in virtual time',
+}
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command line."""
+    parser = subparsers.add_parser(
+        'bench',
+        help='time this package on this machine',
+        description='Time this package on this machine.',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog='\n'.join(
+            ['benchmarks:', *(f'  {name:12}{text}' for name, text in BENCHMARKS.items())]
+        ),
+    )
+    parser.add_argument('benchmark', choices=BENCHMARKS, metavar='BENCHMARK')
+    parser.add_argument(
+        'arguments',
+        nargs=argparse.REMAINDER,
+        help='its own: `robomamba bench BENCHMARK --help` lists them',
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one benchmark with the rest of the command line."""
+    module = import_module(f'robomamba_ros.benchmarks.{args.benchmark}')
+    return int(module.main(args.arguments))

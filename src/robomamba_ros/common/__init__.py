@@ -1,0 +1,1 @@
+"""What every part stands on: bounded reading of files, configuration, the machine, processes."""

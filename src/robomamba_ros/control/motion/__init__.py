@@ -1,0 +1,1 @@
+"""From action chunks to setpoints within limits: paths, blending, limits, forecasts, handover."""

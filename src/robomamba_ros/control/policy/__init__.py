@@ -1,0 +1,1 @@
+"""From camera images and states to action chunks: observations, inference, questions."""

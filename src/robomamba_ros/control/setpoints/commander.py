@@ -1,0 +1,257 @@
+"""Moves the command of an arm: from rest, along a course, to rest; remembers where it went.
+
+Decides nothing: the setpoint loop says what to follow and when to stop. Knows nothing about
+freshness or states of the loop.
+"""
+
+from __future__ import annotations
+
+from robomamba_ros.control.history import History, StateHistory
+from robomamba_ros.control.motion.blending import Blending, Hold
+from robomamba_ros.control.motion.course import Course, Plan, advance
+from robomamba_ros.control.motion.forecast import Foresight, Trajectory
+from robomamba_ros.control.motion.joint_motion import (
+    JointMotion,
+    end_effector,
+    measured_anchor,
+    start_motion,
+)
+from robomamba_ros.control.motion.pose_motion import Anchor, Motion, mixed_anchor
+from robomamba_ros.control.motion.timeline import Point, Timeline, check_times, executed_steps, gap
+from robomamba_ros.control.setpoints.following import Following
+from robomamba_ros.control.setpoints.preview import Preview, Stretch, discarded_at_seam
+from robomamba_ros.control.setpoints.status import ChunkReceipt
+from robomamba_ros.errors import ActionError
+from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.types import NANOSECONDS, ActionChunk, Pose, RobotState, Setpoint
+
+# How far back the preview shows what was executed, and how densely [ns].
+_SHOWN_NS, _SHOWN_STEP_NS = 2 * NANOSECONDS, NANOSECONDS // 20
+
+
+class Commander:
+    """The command of an arm, period by period.
+
+    Times are the arm's own (see ArmTime).
+
+    bites, trouble: limits that kept the last command from its point, and why it cannot be followed
+    (see Motion); empty where no course was. following: what was commanded, against what is done.
+    anew: whether the newest trajectory is the first one since the arm was at rest.
+    """
+
+    def __init__(
+        self,
+        arm: ArmContract,
+        blending: Blending,
+        kinematics: Kinematics | None,
+        *,
+        foresight: bool,
+    ) -> None:
+        self._arm = arm
+        self._blending = blending
+        self.kinematics = kinematics
+        self._motion: Motion | None = None
+        self._gripper = 0.0
+        self._timeline: Timeline | None = None
+        # What is wanted, and what is done: the same, but for the delay in which controllers of
+        # trajectories come onto another way. changed: it is wanted since the last step.
+        self._course: Course | None = None
+        self._plan, self._changed = Plan(), False
+        self._discarded: tuple[Stretch, ...] = ()
+        # Stamped with the end of the control period in which each command is to be reached.
+        self._commanded = History(mixed_anchor)
+        self.following = Following(arm)
+        self.tick_ns = 0
+        self.anew, self._rested = False, True
+        self._foresight = Foresight(arm) if foresight else None
+        self._told = True
+        self.bites: tuple[str, ...] = ()
+        self.trouble = ''
+
+    @property
+    def started(self) -> bool:
+        """Whether anything is commanded."""
+        return self._motion is not None
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the command stands still for good, and controllers of trajectories know it."""
+        still = self._motion is None or self._motion.at_rest
+        if self._motion is None or self._foresight is None:
+            return still
+        told = self._told and not self._changed
+        return still and told and self._plan.is_over(self.tick_ns)
+
+    @property
+    def end_ns(self) -> int | None:
+        """When the chunk that is followed ends [ns]; None without one."""
+        return None if self._course is None else self._course.end_ns
+
+    def start(self, state: RobotState | None) -> None:
+        """Stand where the arm is; raises ObservationError where that is not known."""
+        self._motion = self._from_rest(state)
+        self._gripper = self._gripper if state is None else state.gripper
+        self._told, self._rested = False, True
+
+    def take(
+        self,
+        chunk: ActionChunk,
+        now_ns: int,
+        measured: StateHistory,
+        *,
+        seen_ns: int | None = None,
+        resting: Anchor | None = None,
+    ) -> ChunkReceipt:
+        """Follow `chunk` from now on, or as soon as controllers of trajectories can.
+
+        seen_ns: the stamp of the chunk by the clock, which measurements have, where it is not the
+        chunk's. resting: where the arm rests, if that is not where it was told to be. Raises
+        ActionError or ObservationError where it cannot be followed, and changes nothing.
+        """
+        check_times(chunk, now_ns, self._timeline)
+        motion = self._motion or self._from_rest(measured.newest)
+        # Commands come later than their points by the lag, so points are looked up ahead by it.
+        lag_ns = motion.lag_ns(chunk.space)
+        if resting is None:
+            seen_ns = chunk.stamp_ns if seen_ns is None else seen_ns
+            resting = self._anchor(chunk.stamp_ns, seen_ns, lag_ns, measured)
+        timeline = motion.timeline(chunk, resting)
+        start = timeline.at(now_ns + lag_ns)
+        here = (self._commanded.at(now_ns) or motion.anchor).like(start)
+        path = Hold(here) if self._course is None else self._course.path
+        if type(path.at(now_ns)) is not type(start):
+            path = Hold(here)
+        path = self._blending.join(path, timeline, now_ns)
+        self._discarded = discarded_at_seam(self._timeline, timeline, now_ns)
+        self._course, self._timeline = Course(path, chunk.end_ns, lag_ns), timeline
+        motion.return_to(None)
+        self._rested = self._rested or self.at_rest
+        self._changed = True
+        return ChunkReceipt(executed_steps(chunk, now_ns), *gap(here, start))
+
+    def _anchor(self, stamp_ns: int, seen_ns: int, lag_ns: int, measured: StateHistory) -> Anchor:
+        """Return what was commanded at the stamp, or measured where nothing was by then."""
+        first_ns, measured_ns = self._commanded.oldest_ns, measured.oldest_ns
+        commanded = self._commanded.at(stamp_ns - lag_ns)
+        if commanded and first_ns is not None and first_ns - self._arm.period_ns < stamp_ns:
+            return commanded
+        if measured_ns is not None and measured_ns <= seen_ns:
+            return measured_anchor(self._arm, measured.at(seen_ns))
+        raise ActionError('the chunk is too old: no pose is known at its stamp')
+
+    def _from_rest(self, state: RobotState | None) -> Motion:
+        return start_motion(self._arm, self.kinematics, measured_anchor(self._arm, state))
+
+    def step(self, tick_ns: int) -> Setpoint:
+        """Return the command of the period that begins at tick_ns, which must be started."""
+        motion, period_ns = self._motion, self._arm.period_ns
+        assert motion is not None
+        if self._changed:
+            delay_ns = 0 if self._foresight is None else self._foresight.delay_ns
+            self._plan = Plan(self._course, tick_ns + delay_ns, self._plan).since(tick_ns)
+            self._changed = self._told = False
+        followed = advance(motion, self._plan, tick_ns, period_ns)
+        self.bites = motion.bites if followed else ()
+        self.trouble = motion.trouble if followed else ''
+        if followed is not None:
+            opening = followed.path.gripper_at(tick_ns)
+            self._gripper = self._gripper if opening is None else opening
+        self._note(tick_ns, motion)
+        self.tick_ns = tick_ns
+        return motion.setpoint(tick_ns, self._gripper)
+
+    def _note(self, tick_ns: int, motion: Motion) -> None:
+        reached_ns = tick_ns + self._arm.period_ns
+        self._commanded.put(reached_ns, motion.anchor)
+        self.following.tell(reached_ns, motion.commanded)
+
+    def return_to(self, place: Anchor) -> None:
+        """Come to rest at `place` within limits, from now on or as soon as controllers can."""
+        if self._motion is not None:
+            self._motion.return_to(place)
+            self.run_out()
+            self._changed = True
+
+    def drop_course(self) -> None:
+        """Brake from now on, or as soon as controllers of trajectories can."""
+        self._changed = self._changed or self._course is not None
+        self.run_out()
+
+    def run_out(self) -> None:
+        """Take note that the course is over; what is done ends by itself."""
+        self._timeline = self._course = None
+
+    def give_up(self) -> None:
+        """Brake at once, as controllers of trajectories have been told to do here."""
+        self.run_out()
+        self._plan, self._changed = Plan(), False
+        if self._foresight is not None:
+            self._foresight.give_up()
+
+    def forget(self) -> None:
+        """Command nothing any more, and forget what was commanded."""
+        self._motion = None
+        self._discarded = ()
+        self.forget_times()
+        if self._foresight is not None:
+            self._foresight.clear()
+
+    def forget_times(self) -> None:
+        """Forget when things were commanded or were to be: brake at once."""
+        self._commanded.clear()
+        self.following.clear()
+        self.give_up()
+        self._told = False
+
+    def catch_up(self, now_ns: int) -> tuple[int, str]:
+        """Do the ticks that were missed, as controllers of trajectories did by themselves.
+
+        Returns the tick of `now_ns`, on the grid that the trajectories were computed on, and why
+        they are at rest or on the way to it, '' where they are not. Without foresight nothing
+        moves the arm but the next command: no tick is missed, and the tick is now.
+        """
+        motion, foresight, period_ns = self._motion, self._foresight, self._arm.period_ns
+        if foresight is None or not isinstance(motion, JointMotion):
+            return now_ns, ''
+        last_ns = self.tick_ns
+        tick_ns = last_ns + (now_ns - last_ns + period_ns // 2) // period_ns * period_ns
+        problem = ''
+        for missed_ns in range(last_ns + period_ns, tick_ns, period_ns):
+            problem = foresight.relive(motion, missed_ns) or problem
+            self._note(missed_ns, motion)
+            if motion.at_rest and foresight.is_over(missed_ns):
+                break
+        return tick_ns, problem
+
+    def trajectory(self) -> Trajectory | None:
+        """Return what controllers of trajectories are to be sent after the last step.
+
+        None where what they have still holds, and without foresight.
+        """
+        if self._foresight is None:
+            return None
+        if not self._told and isinstance(self._motion, JointMotion):
+            self._foresight.restart(self._motion, self._plan, self.tick_ns)
+            self._told = True
+        trajectory = self._foresight.due(self.tick_ns)
+        self.anew = self._rested
+        self._rested = self._rested and trajectory is None
+        return trajectory
+
+    def preview(self, now_ns: int) -> Preview:
+        """Return the poses commanded lately, those still to come, and those given up."""
+
+        def pose_of(point: Point) -> Pose | None:
+            return end_effector(self._arm, self.kinematics, point)
+
+        pending: tuple[Pose, ...] = ()
+        if self._course is not None and self._timeline is not None:
+            step_ns = self._timeline.chunk.dt_ns
+            rest = Stretch(self._course.path, now_ns, self._course.end_ns, step_ns)
+            pending = rest.poses(pose_of)
+        discarded = tuple(pose for each in self._discarded for pose in each.poses(pose_of))
+        since_ns = max(now_ns - _SHOWN_NS, self._commanded.oldest_ns or now_ns)
+        commanded = (self._commanded.at(t) for t in range(since_ns, now_ns, _SHOWN_STEP_NS))
+        executed = tuple(each.pose for each in commanded if each and each.pose)
+        return Preview(executed, pending, discarded)

@@ -1,0 +1,127 @@
+"""When an arm stops, and why: inputs, chunk and motion are looked at in every control period.
+
+Knows nothing about how it stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from robomamba_ros.control.motion.forecast import STOOD_STILL
+from robomamba_ros.control.motion.pose_motion import Anchor
+from robomamba_ros.control.setpoints.commander import Commander
+from robomamba_ros.control.setpoints.plausible import check_plausible
+from robomamba_ros.control.setpoints.status import LoopState
+from robomamba_ros.control.setpoints.supervision import Supervision
+from robomamba_ros.control.setpoints.transitions import NO_CHUNK, Transitions
+from robomamba_ros.errors import ActionError
+from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.types import NANOSECONDS, ActionChunk
+
+# A chunk may be as old as this, however few of its steps are to be executed [s].
+MIN_AGE_S = 0.3
+
+
+class Decisions:
+    """Looks at an arm and its inputs, and stops it where they do not carry its motion.
+
+    max_age_s, supervised: see SetpointLoop. chunk: the one that is followed, by the clock.
+    """
+
+    def __init__(
+        self,
+        arm: ArmContract,
+        commander: Commander,
+        supervision: Supervision,
+        transitions: Transitions,
+        *,
+        max_age_s: float | None,
+        supervised: bool,
+    ) -> None:
+        self._arm = arm
+        self._commander = commander
+        self._supervision = supervision
+        self._to = transitions
+        self._max_age_s = max_age_s
+        self._supervised = supervised
+        self.chunk: ActionChunk | None = None
+
+    def watch(self, own: Callable[[int], int]) -> None:
+        """Stop an arm that does not do what it is told, and let go of one that was moved.
+
+        own: the arm's time of a time of the clock.
+        """
+        problem = self._supervision.following_problem(self._commander.following, own)
+        if self._commander.at_rest:
+            if problem:
+                self._to.was_moved(problem)
+            elif self._supervision.resting() is not None:
+                self._to.settle(self._supervision.place_of_rest())
+        elif problem and not self._to.returning:
+            self._to.return_to(self._supervision.place_of_rest(), problem)
+
+    def decide(self, problems: str, now_ns: int, tick_ns: int) -> None:
+        """Stop where the inputs or the chunk no longer carry the motion."""
+        if not self._to.enabled:
+            return
+        end_ns = self._commander.end_ns
+        too_old = '' if self.chunk is None else self._too_old(self.chunk, now_ns)
+        if self._to.state is LoopState.WAITING:
+            if problems and self._supervised:
+                self._to.forget()
+            if problems or self._commander.started:
+                self._to.wait(problems or NO_CHUNK)
+        elif problems:
+            self._to.fault(problems)
+        elif self._to.state is not LoopState.TRACKING:
+            self._to.wait_no_longer(now_ns)
+        elif end_ns is not None and tick_ns >= end_ns:
+            late_s = (tick_ns - end_ns) / NANOSECONDS
+            self._commander.run_out()
+            self._to.want_chunk(
+                f'action_chunk ran out: its last action ended {late_s:.3f} s ago and no newer '
+                'chunk has come',
+                now_ns,
+            )
+        elif too_old:
+            self._commander.drop_course()
+            self._to.want_chunk(f'{too_old}; no newer chunk has come', now_ns)
+
+    def give_up(self, reason: str, now_ns: int) -> None:
+        """Stop at once, as was foreseen; a stop that is under way keeps its reason."""
+        self._commander.give_up()
+        if reason != STOOD_STILL:
+            self._to.give_up(reason)
+        elif self._to.state is LoopState.TRACKING:
+            self._to.want_chunk(reason, now_ns)
+
+    def resting(self) -> Anchor | None:
+        """Return where the arm rests, for a start from there."""
+        rests = self._commander.started and self._commander.at_rest
+        return self._supervision.resting() if rests else None
+
+    def check_may_move(self, chunk: ActionChunk, now_ns: int) -> None:
+        """Raise where no chunk, or not this one, may move the arm now."""
+        if not self._to.enabled:
+            raise ActionError(f'the arm is {self._to.state.value} ({self._to.status.reason})')
+        if self._to.state is LoopState.RESETTING:
+            raise ActionError('the arm is stopping for a reset')
+        problems = self._supervision.problems(now_ns)
+        if problems:
+            raise ActionError(problems)
+        if self._supervised and not self._commander.started:
+            self._supervision.check_start(measured=True)
+        check_plausible(chunk, self._arm)
+        too_old = self._too_old(chunk, now_ns)
+        if too_old:
+            raise ActionError(too_old)
+
+    def _too_old(self, chunk: ActionChunk, now_ns: int) -> str:
+        """Return by how much a chunk is too old to be followed, '' where it is not."""
+        most_s = self._max_age_s
+        if most_s is None:
+            if chunk.execute_steps is None:
+                return ''
+            most_s = max(MIN_AGE_S, 2 * chunk.execute_steps * chunk.dt_ns / NANOSECONDS)
+        age_s = (now_ns - chunk.stamp_ns) / NANOSECONDS
+        return f'action_chunk is {age_s:.3f} s old, allowed {most_s:.3f} s' * (age_s > most_s)

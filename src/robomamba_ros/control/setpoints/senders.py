@@ -1,0 +1,151 @@
+"""What each controller of an arm is sent in a control period, as numbers.
+
+The nodes put it into messages; tests give it to controllers of their own. So what is tested is
+what is sent. Knows nothing about ROS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from robomamba_ros.control.motion.forecast import Trajectory
+from robomamba_ros.control.motion.handover import Handover
+from robomamba_ros.control.motion.joint_limits import JointLimiter
+from robomamba_ros.control.motion.twist_servo import BaseServo, PoseServo
+from robomamba_ros.control.setpoints.arm_time import ArmTime
+from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.parts import Output
+from robomamba_ros.types import NANOSECONDS, Float64Array, RobotState, Setpoint
+
+
+@dataclass(frozen=True)
+class Command:
+    """The command of one control period.
+
+    measured: the newest state of the arm. tracking: whether a chunk is followed, by inputs that
+    are fresh. trajectory: what controllers of trajectories are to do from now on, None where that
+    is as before. anew: the trajectory is the first one since the arm was at rest. returning: the
+    command goes back to an arm that did not follow it. time: the arm's own.
+    """
+
+    setpoint: Setpoint
+    measured: RobotState | None
+    tracking: bool
+    trajectory: Trajectory | None
+    anew: bool = False
+    returning: bool = False
+    time: ArmTime = field(default_factory=ArmTime)
+
+
+def sends_trajectories(arm: ArmContract) -> bool:
+    """Return whether controllers of the arm get trajectories, and go on by themselves."""
+    return any(o.kind == 'joint_trajectory' and o.part != 'gripper' for o in arm.outputs)
+
+
+def lead_ns(arm: ArmContract, output: Output) -> int:
+    """Return how far ahead the first point of a trajectory lies [ns]; one period by default."""
+    return arm.period_ns if output.lead_s is None else round(output.lead_s * NANOSECONDS)
+
+
+class PositionSender:
+    """Positions (n,) of a part's joints in every period, in the contract's order [rad or m].
+
+    Where other parts have controllers of trajectories, the loop catches up with late ticks. These
+    joints have not moved meanwhile; a limiter of their own keeps them from jumping, and delays
+    them by its average.
+    """
+
+    def __init__(self, arm: ArmContract, output: Output) -> None:
+        self.joints = arm.joints_of(output.part)
+        self._period_s = arm.period_ns / NANOSECONDS
+        self._limits = sends_trajectories(arm)
+        self._limiter: JointLimiter | None = None
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the limiter has come to rest, too."""
+        return self._limiter is None or self._limiter.at_rest
+
+    def send(self, command: Command) -> Float64Array:
+        """Return the positions of a period."""
+        positions = np.array([command.setpoint.joints[joint.name] for joint in self.joints])
+        if not self._limits:
+            return positions
+        if self._limiter is None:
+            self._limiter = JointLimiter(self.joints, self._period_s, positions)
+        return self._limiter.follow(positions)
+
+    def stop(self) -> Float64Array | None:
+        """Return what is left to come to rest; None to leave the controller where it is."""
+        if self._limiter is None:
+            return None
+        if self._limiter.at_rest:
+            self._limiter = None
+            return None
+        return self._limiter.brake()
+
+
+class TrajectorySender:
+    """The trajectory of a part's joints, from a point about the lead ahead on (see Handover)."""
+
+    def __init__(self, arm: ArmContract, output: Output) -> None:
+        self.joints = arm.joints_of(output.part)
+        columns = [arm.joints.index(joint) for joint in self.joints]
+        self._handover = Handover(self.joints, columns, arm.period_ns, lead_ns(arm, output))
+        self.at_rest = True
+
+    def send(self, command: Command, now_ns: int) -> tuple[list[int], Float64Array] | None:
+        """Return times since now (k,) [ns], and positions, velocities, accelerations (k, 3, n).
+
+        The times are the arm's own, in which its controller goes through them. None where the
+        controller has what it needs. now_ns: when it is sent, by the clock; computing it took
+        time, in which the controller went on, so what has passed by then is left out.
+        """
+        if command.trajectory is None:
+            return None
+        now_ns = command.time.at(now_ns)
+        resting = self._measured(command) if command.anew else None
+        times_ns, points = self._handover.begin(command.trajectory, now_ns, resting)
+        return [time_ns - now_ns for time_ns in times_ns], points
+
+    def _measured(self, command: Command) -> Float64Array | None:
+        joints = {} if command.measured is None else command.measured.joints
+        names = [joint.name for joint in self.joints]
+        if any(name not in joints for name in names):
+            return None
+        return np.array([joints[name] for name in names])
+
+
+class TwistSender:
+    """A twist in every period: (6,) of the end effector, or (3,) of a base (see twist_servo)."""
+
+    def __init__(self, arm: ArmContract, output: Output) -> None:
+        self._servo = BaseServo(arm) if output.part == 'base' else PoseServo(arm)
+        self._stopped = self.at_rest = True
+
+    def send(self, command: Command) -> Float64Array:
+        """Return the velocity of a period, corrected while a chunk is followed.
+
+        An arm that did not follow is not sent back the way that it never went: it brakes.
+        """
+        if command.returning:
+            twist = self._servo.brake()
+            self._stopped = self.at_rest = not twist.any()
+            if self._stopped:
+                self._servo.reset()
+            return twist
+        twist = self._servo.twist(command.setpoint, command.measured, correct=command.tracking)
+        self._stopped, self.at_rest = False, not twist.any()
+        return twist
+
+    def stop(self) -> Float64Array | None:
+        """Return what is left to come to rest, and zero once; then None."""
+        if self._stopped:
+            return None
+        twist = self._servo.brake()
+        self._stopped = self.at_rest = not twist.any()
+        if self._stopped:
+            self._servo.reset()
+        return twist

@@ -1,0 +1,312 @@
+"""Turns action chunks into one setpoint per control period, and fails closed.
+
+The safety of the arm is decided here: what it follows, when it stops, what lets it move again.
+Live, simulated and replayed runs all use it. It reads no clock, does no input or output, and is
+to be called from one thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from robomamba_ros.common.metrics import MotionCounts
+from robomamba_ros.control.motion.blending import Blending
+from robomamba_ros.control.motion.forecast import Trajectory
+from robomamba_ros.control.setpoints.arm_time import ArmTime
+from robomamba_ros.control.setpoints.commander import Commander
+from robomamba_ros.control.setpoints.decisions import Decisions
+from robomamba_ros.control.setpoints.preview import Preview
+from robomamba_ros.control.setpoints.senders import Command
+from robomamba_ros.control.setpoints.status import STOPS, ChunkReceipt, LoopState, LoopStatus
+from robomamba_ros.control.setpoints.supervision import Supervision
+from robomamba_ros.control.setpoints.transitions import TAKEN_BACK_S, Transitions
+from robomamba_ros.errors import ActionError, ObservationError, RoboMambaError
+from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.types import NANOSECONDS, ActionChunk, RobotState, Setpoint
+
+__all__ = ['ChunkReceipt', 'LoopState', 'LoopStatus', 'SetpointLoop']
+
+# A longer time between two ticks is a clock that jumped, or a loop that stood still [s].
+_STALL_S = 1.0
+
+
+class SetpointLoop:
+    """Follows the newest chunk within the arm's limits; brakes and holds when it cannot.
+
+    blending: how a new chunk takes over. kinematics: of an arm that is commanded by its joints,
+    for end-effector actions and poses; one that takes poses needs none.
+    foresight: the arm's controllers get trajectories (see `trajectory`) and go on by themselves,
+    so a tick that comes late does what they did meanwhile. Without it nothing has moved the arm,
+    and a late tick moves the command on by one period like every other.
+    supervised: the arm is to do what it is told. It starts only from a state that was measured
+    several times at rest, and stops where its motion is not the commanded one. Not so in a dry
+    run, in a replay, and in a simulation in lockstep, which is one sample old and may lag.
+    max_chunk_age_s: how old the chunk that is followed may become [s]; None: twice the steps that
+    it is to be executed for, at least MIN_AGE_S, or to its end where it does not say.
+    counts: limits, seams, refusals and stops since the start or the last reset.
+
+    A stop for want of a chunk ends with the next one, if it comes within a second. Every other
+    stop ends only with `enable(True)`: somebody has to look before the arm moves again.
+    """
+
+    def __init__(
+        self,
+        arm: ArmContract,
+        *,
+        blending: Blending | None = None,
+        kinematics: Kinematics | None = None,
+        foresight: bool = False,
+        supervised: bool = True,
+        max_chunk_age_s: float | None = None,
+    ) -> None:
+        self._arm = arm
+        self._supervised = supervised
+        self._foresight = foresight
+        self._supervision = Supervision(arm)
+        self._commander = Commander(arm, blending or Blending(), kinematics, foresight=foresight)
+        self._time = ArmTime()
+        # The last tick, by the clock and in the arm's time.
+        self._clock_ns: int | None = None
+        self._tick_ns: int | None = None
+        self._setpoint: Setpoint | None = None
+        self._to = Transitions(self._commander)
+        self._decisions = Decisions(
+            arm,
+            self._commander,
+            self._supervision,
+            self._to,
+            max_age_s=max_chunk_age_s,
+            supervised=supervised,
+        )
+
+    @property
+    def status(self) -> LoopStatus:
+        """What the loop does, and why."""
+        return self._to.status
+
+    @property
+    def counts(self) -> MotionCounts:
+        """What the setpoints met since the start or the last reset."""
+        return self._to.counts
+
+    def use_kinematics(self, kinematics: Kinematics | None, missing: str = '') -> None:
+        """Take the arm's kinematics, or the reason to wait as long as there are none."""
+        self._commander.kinematics = kinematics
+        self._supervision.missing = missing
+
+    def reset(self, *, at_once: bool = False) -> None:
+        """Forget chunk, inputs and commands; the next command starts from the measured pose.
+
+        An arm that moves comes to rest before. at_once: it does not, as a simulator has put it
+        elsewhere. Whether it is enabled stays as it is.
+        """
+        self._to.counts = MotionCounts()
+        if at_once or self._commander.at_rest:
+            self._forget_time()
+            self._tick_ns = self._clock_ns = None
+            self._to.let_go()
+        else:
+            self._to.stop('reset', LoopState.WAITING)
+
+    def let_go(self) -> None:
+        """Forget chunk and commands; the next command starts from the measured pose.
+
+        For an arm that does not do what it is told, as in a dry run.
+        """
+        self._to.let_go()
+
+    def enable(self, enabled: bool) -> None:
+        """Allow motion from the next chunk on, or brake to rest and then command nothing.
+
+        It starts from the measured state. Raises NotReadyError where the arm must not be moved: an
+        interlock is set, or it was measured where or as it cannot start; it does what it did
+        before then. An arm that was not measured yet starts once it is and stands still.
+        """
+        if enabled and not self._to.enabled:
+            self._supervision.check_interlocks()
+            if self._supervised:
+                self._supervision.check_start()
+                self._to.forget()
+            self._to.enabled = True
+            self._to.wait()
+        elif not enabled:
+            self._to.enabled = False
+            self._to.stop('disabled', LoopState.DISABLED)
+
+    def set_interlock(self, name: str, problem: str) -> None:
+        """Set a standing reason not to move, '' to clear it; name: which one.
+
+        While one is set, `enable` is refused with its text. An arm that is enabled stops at once
+        and has to be enabled again; clearing the interlock never resumes by itself.
+        """
+        if self._supervision.set_interlock(name, problem):
+            self.fault(problem)
+
+    def fault(self, reason: str) -> None:
+        """Stop at once, hold, and wait for `enable(True)`; an arm that is not enabled stays so."""
+        self._to.fault(reason)
+
+    def set_speed_scale(self, scale: float, now_ns: int) -> None:
+        """Take the factor, 0..1, by which the arm's own controller slows time from now_ns on.
+
+        Such as the speed scaling of Universal Robots. It counts for controllers of trajectories;
+        positions and twists that are streamed have no time. Raises ObservationError on another
+        number.
+        """
+        self._time.set_scale(scale, now_ns)
+
+    def update_state(self, state: RobotState, now_ns: int | None = None) -> None:
+        """Take in the newest proprioception; now_ns: the clock, where it is known.
+
+        Raises ObservationError on a state that is older than the last one, or stamped ahead of the
+        clock by more than its budget; it is ignored and counted.
+        """
+        try:
+            self._supervision.add(state, now_ns)
+        except ObservationError:
+            self.counts.dropped_states += 1
+            raise
+
+    def add_chunk(self, chunk: ActionChunk, now_ns: int) -> ChunkReceipt:
+        """Follow `chunk` from now on, from the step that is due.
+
+        Raises ActionError where it cannot be followed; what was followed before goes on.
+        """
+        try:
+            self._decisions.check_may_move(chunk, now_ns)
+            own = replace(chunk, stamp_ns=self._own(chunk.stamp_ns))
+            receipt = self._commander.take(
+                own,
+                self._own(now_ns),
+                self._supervision.measured,
+                seen_ns=chunk.stamp_ns,
+                resting=self._decisions.resting() if self._supervised else None,
+            )
+        except RoboMambaError as error:
+            self.counts.add_refusal(str(error))
+            raise ActionError(str(error)) from error
+        self._decisions.chunk = chunk
+        self._to.track()
+        self.counts.add_seam(receipt.seam_jump_m, receipt.seam_jump_rad, receipt.seam_jump_joint)
+        return receipt
+
+    def withdraw_chunk(self, reason: str) -> None:
+        """Brake where a chunk is followed: its sender takes it back. The next one continues."""
+        if self._to.state is LoopState.TRACKING:
+            self._commander.drop_course()
+            self._to.want_chunk(reason, self._clock_ns or 0, TAKEN_BACK_S)
+
+    def tick(self, now_ns: int) -> Setpoint | None:
+        """Return the command for the control period that begins now; once per period.
+
+        None while there is nothing safe to command: no fresh state yet, or disabled and at rest.
+        Asked again for the same time it gives the same answer.
+        """
+        stall_s = 0.0 if self._clock_ns is None else (now_ns - self._clock_ns) / NANOSECONDS
+        self._clock_ns = now_ns
+        tick_ns, problem = self._commander.catch_up(self._own(now_ns))
+        if problem:
+            self._decisions.give_up(problem, now_ns)
+        if self._tick_ns is not None and tick_ns < self._tick_ns:
+            self._forget_time()
+            if self._commander.started:
+                self.fault(f'the clock went back by {-stall_s:.3f} s')
+        elif (
+            stall_s > _STALL_S
+            and self._supervised
+            and self._to.state in (LoopState.TRACKING, *STOPS)
+        ):
+            self.fault(f'the clock went on by {stall_s:.3f} s at once')
+        self._supervision.late_s = self._lateness_s(stall_s)
+        again = tick_ns == self._tick_ns
+        self._tick_ns = tick_ns
+        setpoint = self._advance(now_ns, tick_ns, moves=not again)
+        self._setpoint = setpoint
+        return setpoint
+
+    def trajectory(self) -> Trajectory | None:
+        """Return what controllers of trajectories are to be sent after this tick.
+
+        None where what they have still holds, and without foresight.
+        """
+        return self._commander.trajectory()
+
+    def command(self) -> Command | None:
+        """Return what controllers are to be sent after this tick; None for nothing."""
+        setpoint = self._setpoint
+        if setpoint is None:
+            return None
+        trajectory = self.trajectory()
+        return Command(
+            setpoint,
+            self._supervision.measured.newest,
+            self._to.state is LoopState.TRACKING,
+            trajectory,
+            anew=self._commander.anew,
+            returning=self._to.returning,
+            time=self._time if self._foresight else ArmTime(),
+        )
+
+    def preview(self, now_ns: int) -> Preview:
+        """Return the poses commanded lately, those still to come, and those given up."""
+        return self._commander.preview(self._own(now_ns))
+
+    def ages_s(self, now_ns: int) -> dict[str, float]:
+        """Return the age of each stream that something came from [s]."""
+        freshness = self._supervision.freshness
+        ages = {stream: freshness.age_s(stream, now_ns) for stream in self._arm.inputs}
+        return {stream: age_s for stream, age_s in ages.items() if age_s is not None}
+
+    def _advance(self, now_ns: int, tick_ns: int, *, moves: bool) -> Setpoint | None:
+        """Decide at now_ns by the clock, and command the period of the arm's time at tick_ns.
+
+        moves: whether that period begins only now.
+        """
+        problems = self._supervision.problems(now_ns)
+        if not self._commander.started:
+            self._begin(problems)
+        if self._supervised and self._commander.started:
+            self._decisions.watch(self._own)
+        self._decisions.decide(problems, now_ns, tick_ns)
+        if not self._commander.started:
+            return None
+        if not moves:
+            return self._setpoint
+        setpoint = self._commander.step(tick_ns)
+        self.counts.add_setpoint(self._commander.bites)
+        if self._commander.trouble:
+            self._decisions.give_up(self._commander.trouble, now_ns)
+        if self._to.state in STOPS and self._commander.at_rest:
+            if self._to.state is LoopState.RESETTING:
+                # Nothing is commanded between a reset and the start from the measured pose.
+                self.reset()
+                return None
+            self._to.come_to_rest()
+        return setpoint
+
+    def _begin(self, problems: str) -> None:
+        """Start from the measured pose, once the arm is enabled and its state can be trusted."""
+        if not self._to.enabled:
+            return
+        try:
+            if problems:
+                raise ObservationError(problems)
+            if self._supervised:
+                self._supervision.check_start(measured=True)
+            self._commander.start(self._supervision.measured.newest)
+        except RoboMambaError as error:
+            self._to.wait(str(error))
+
+    def _lateness_s(self, gap_s: float) -> float:
+        """Return how late a tick is that comes so long after the last, 0 within two periods."""
+        late_s = gap_s - self._arm.period_ns / NANOSECONDS
+        return late_s if late_s > self._arm.period_ns / NANOSECONDS else 0.0
+
+    def _own(self, clock_ns: int) -> int:
+        """Return the arm's own time; that of streams is the clock's."""
+        return self._time.at(clock_ns) if self._foresight else clock_ns
+
+    def _forget_time(self) -> None:
+        self._supervision.clear()
+        self._commander.forget_times()

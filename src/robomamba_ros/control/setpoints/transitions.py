@@ -1,0 +1,141 @@
+"""The states of a setpoint loop and what leads from one to another; stop, forget and resume.
+
+docs/architecture.md has them as a table. Decides nothing: the loop says what has happened.
+"""
+
+from __future__ import annotations
+
+from robomamba_ros.common.metrics import MotionCounts
+from robomamba_ros.control.motion.pose_motion import Anchor
+from robomamba_ros.control.setpoints.commander import Commander
+from robomamba_ros.control.setpoints.status import STOPS, LoopState, LoopStatus
+from robomamba_ros.types import NANOSECONDS
+
+AGAIN = 'enable to move again'
+NO_CHUNK = 'no action_chunk yet'
+# How long the next chunk may continue by itself: after one ran out, and after one was taken back,
+# as for a new instruction, whose first inference takes a while [s].
+RESUME_S, TAKEN_BACK_S = 1.0, 10.0
+
+
+class Transitions:
+    """State and command of an arm, which change together.
+
+    enabled: whether a chunk may move the arm. returning: whether the command goes back to an arm
+    that did not follow it.
+    """
+
+    def __init__(self, commander: Commander) -> None:
+        self._commander = commander
+        self.counts = MotionCounts()
+        self.status = LoopStatus(LoopState.DISABLED, 'not enabled yet')
+        self.enabled = self.returning = False
+        self._settled = False
+        self._at_rest = LoopState.DISABLED
+        self._resume_ns = 0
+
+    @property
+    def state(self) -> LoopState:
+        """The state alone."""
+        return self.status.state
+
+    def wait(self, reason: str = NO_CHUNK) -> None:
+        """Hold still, or command nothing, until the first chunk."""
+        self.status = LoopStatus(LoopState.WAITING, reason)
+
+    def track(self) -> None:
+        """Follow a chunk."""
+        self.status = LoopStatus(LoopState.TRACKING, '')
+
+    def forget(self) -> None:
+        """Command nothing any more, and stay in the state."""
+        self._commander.forget()
+        self.returning = False
+
+    def let_go(self) -> None:
+        """Command nothing any more; the next command starts from the measured pose."""
+        self.forget()
+        if self.enabled:
+            self.wait()
+        else:
+            self.status = LoopStatus(LoopState.DISABLED, self.status.reason)
+
+    def stop(self, reason: str, at_rest: LoopState = LoopState.HOLDING) -> None:
+        """Brake, and be in the state `at_rest` then; an arm at rest is at once."""
+        self._commander.drop_course()
+        self._stop(reason, at_rest)
+        if self._commander.at_rest and self.state is LoopState.STOPPING:
+            self.come_to_rest()
+
+    def fault(self, reason: str) -> None:
+        """Brake, hold, and wait to be enabled; an arm that is not enabled does so already."""
+        if self.enabled:
+            self.enabled = False
+            self.stop(f'{reason}; {AGAIN}')
+
+    def want_chunk(self, reason: str, now_ns: int, resume_s: float = RESUME_S) -> None:
+        """Come to rest for want of a chunk, which may continue until resume_s from now."""
+        self._resume_ns = now_ns + round(resume_s * NANOSECONDS)
+        self._stop(reason, LoopState.HOLDING)
+
+    def wait_no_longer(self, now_ns: int) -> None:
+        """End the time in which a chunk may continue, where it is over."""
+        if self.state in (LoopState.STOPPING, LoopState.HOLDING) and now_ns > self._resume_ns:
+            self.enabled = False
+            self.status = LoopStatus(self.state, f'{self.status.reason}; {AGAIN}')
+
+    def give_up(self, reason: str) -> None:
+        """Brake at once, as was foreseen, where a chunk is followed; then as after a fault.
+
+        What the joints cannot do they cannot do with the next chunk either: the arm would stop and
+        start again and again.
+        """
+        if self.state is LoopState.TRACKING:
+            self.enabled = False
+            self._stop(f'{reason}; {AGAIN}', LoopState.HOLDING)
+
+    def return_to(self, place: Anchor, problem: str) -> None:
+        """Stop an arm that does not do what it is told, with its command where it is.
+
+        The command goes there within limits, whatever is true of the arm: one that stands still
+        does not jump when it is released, and one that was measured wrongly is not pulled.
+        """
+        if self.state in STOPS:
+            self.status = LoopStatus(self.state, f'{problem}; {AGAIN}')
+        elif self.state is not LoopState.DISABLED:
+            self.stop(f'{problem}; {AGAIN}')
+            self.status = LoopStatus(LoopState.STOPPING, self.status.reason)
+        self.enabled = False
+        self.returning = True
+        self._commander.return_to(place)
+
+    def was_moved(self, problem: str) -> None:
+        """Let go of an arm that something else has moved from where it was held."""
+        self.enabled = False
+        self.forget()
+        reason = f'{problem}, at rest: something else moved it; {AGAIN}'
+        self.counts.add_stop(reason)
+        self.status = LoopStatus(LoopState.HOLDING, reason)
+
+    def settle(self, place: Anchor) -> None:
+        """Take the command to where the arm has come to rest after a fault, once.
+
+        What an emergency stop has left undone is not to be done on its release.
+        """
+        self.returning = False
+        if not (self.enabled or self._settled):
+            self._settled = True
+            self._commander.return_to(place)
+
+    def come_to_rest(self) -> None:
+        """Take note that the arm has stopped."""
+        self.status = LoopStatus(self._at_rest, self.status.reason)
+        if self._at_rest is LoopState.DISABLED:
+            self.forget()
+
+    def _stop(self, reason: str, at_rest: LoopState) -> None:
+        self.counts.add_stop(reason)
+        self._settled = False
+        self._at_rest = at_rest
+        resets = at_rest is LoopState.WAITING
+        self.status = LoopStatus(LoopState.RESETTING if resets else LoopState.STOPPING, reason)

@@ -1,1 +1,0 @@
-"""Demonstrations: how they are recorded, stored and read."""

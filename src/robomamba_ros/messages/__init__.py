@@ -1,0 +1,1 @@
+"""Values from and to the content of ROS messages: for live topics, bags and replay alike."""

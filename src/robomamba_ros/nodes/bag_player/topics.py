@@ -1,0 +1,67 @@
+"""The topics of a bag as topics of ROS: which are meant, their types, what readers are offered.
+
+For nodes that pass messages on as bytes; knows nothing about when.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from robomamba_ros.bags.reader import Bag, Topic
+from robomamba_ros.errors import BackendError
+
+# A late joiner of a latched topic gets so many messages, whoever published them when recorded.
+DEPTH = 100
+
+
+def message_class(type_: str) -> Any:
+    """Return the class of a type such as `std_msgs/msg/String`.
+
+    Raises BackendError where its package is not installed, or where it is no message.
+    """
+    package, _, rest = type_.partition('/')
+    kind, _, name = rest.partition('/')
+    if kind != 'msg' or not name:
+        raise BackendError(f"'{type_}' is no type of messages")
+    try:
+        return getattr(import_module(f'{package}.msg'), name)
+    except ImportError as error:
+        raise BackendError(
+            f"the Python package '{package}' is not installed, or its workspace is not sourced"
+        ) from error
+    except AttributeError:
+        raise BackendError(f"the package '{package}' that is installed has no '{name}'") from None
+
+
+def named_topics(bag: Bag, names: str, node: Node) -> list[Topic]:
+    """Return the topics of names between spaces, in the node's namespace or in any other.
+
+    Raises DataError for one that is missing, or that several topics may be.
+    """
+    found = []
+    for name in names.split():
+        full = node.resolve_topic_name(name, only_expand=True)
+        topic = bag.topics.get(full) or bag.find(name)
+        found.append(topic or bag.require(full, []))
+    return found
+
+
+def means(topic: str, name: str) -> bool:
+    """Return whether a name means a topic; without a leading / it does under any namespace."""
+    return topic == name or (not name.startswith('/') and topic.endswith(f'/{name}'))
+
+
+def offer_to_readers(topic: Topic) -> QoSProfile:
+    """Return an offer that satisfies every reader whom one of the recorded offers did."""
+    offers = topic.offers
+    reliable = not offers or any(offer.reliability == 'reliable' for offer in offers)
+    latched = any(offer.durability == 'transient_local' for offer in offers)
+    return QoSProfile(
+        depth=max(DEPTH, *(offer.depth for offer in offers), 0),
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )

@@ -1,0 +1,1 @@
+"""Programs that use a running graph: episodes, recording, the doctor."""

@@ -1,0 +1,70 @@
+"""Joins an arm's proprioception into its state; knows nothing about its use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import JointState
+
+from robomamba_ros.errors import ObservationError
+from robomamba_ros.messages.state import StateJoiner
+from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common.robot_description import RobotDescription
+from robomamba_ros.robots.arm import ArmContract, input_kind
+from robomamba_ros.types import RobotState
+
+_TYPES = {'joint_states': JointState, 'ee_pose': PoseStamped, 'odometry': Odometry}
+
+
+class StateInput:
+    """Subscribes to the streams that the contract names and calls back with every state.
+
+    realtime: with every pose, or every JointState of the arm where the pose is computed from it,
+    the newest of the others beside it. lockstep: once all of one stamp are there. A message that
+    cannot be used is reported and dropped, so that the stream goes stale instead of wrong.
+
+    description: where the kinematics come from, if the pose is computed or somebody else wants
+    them; without them there is no state.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        arm: ArmContract,
+        mode: str,
+        on_state: Callable[[RobotState], None],
+        on_error: Callable[[ObservationError], None],
+        description: RobotDescription | None = None,
+    ) -> None:
+        self._node = node
+        self._on_state = on_state
+        self._on_error = on_error
+        self.count = 0
+        self._joiner = StateJoiner(arm, same_stamp=mode == 'lockstep')
+        self._description = description
+        self._subscriptions = [
+            node.create_subscription(
+                _TYPES[input_kind(stream)], stream, partial(self._take, stream), qos.state(mode)
+            )
+            for stream in arm.inputs
+        ]
+
+    def _take(self, stream: str, message: Any) -> None:
+        try:
+            if self._description is not None:
+                self._joiner.kinematics = self._description.kinematics
+            state = self._joiner.add(stream, message)
+            if state is not None:
+                self.count += 1
+                self._on_state(state)
+        except ObservationError as error:
+            self._on_error(error)
+
+    def destroy(self) -> None:
+        """Unsubscribe."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)

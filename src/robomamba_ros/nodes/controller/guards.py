@@ -1,0 +1,105 @@
+"""What must hold outside of this process for an arm to be moved, told to the setpoint loop.
+
+Publishers, controllers, interlocks and speed scaling are looked at here; the loop decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from robomamba_ros.control.setpoints.setpoint_loop import SetpointLoop
+from robomamba_ros.nodes.common.duplicates import Publishers
+from robomamba_ros.nodes.controller.controller_watch import ActivityWatch, SettingsWatch
+from robomamba_ros.nodes.controller.interlocks import InterlockInput, SpeedScalingInput
+from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.controller_settings import depends_on_settings
+
+
+class Guards:
+    """Sets the interlocks of a loop.
+
+    now_ns: the time of control. robot: whether a real one is there to say what its contract waits
+    for. dry_run: nothing is commanded, so only inputs count. on_missing: told what is not looked
+    at, in one line each. Raises ConfigError.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        arm: ArmContract,
+        loop: SetpointLoop,
+        now_ns: Callable[[], int],
+        on_missing: Callable[[Exception], None],
+        *,
+        robot: bool,
+        dry_run: bool,
+    ) -> None:
+        self._loop = loop
+        self._now_ns = now_ns
+        self._set: dict[str, str] = {}
+        outputs = () if dry_run else arm.outputs
+        allowed = {stream: arm.publishers.get(stream, 1) for stream in arm.inputs}
+        allowed |= {'action_chunk': 1, 'joint_chunk': 1}
+        allowed |= {output.name: output.publishers for output in outputs}
+        self.publishers = Publishers(node, allowed)
+        self._settings = {
+            output.name: SettingsWatch(node, output, arm)
+            for output in outputs
+            if depends_on_settings(output)
+        }
+        self._activity = ActivityWatch(node, tuple(o.name for o in outputs), on_missing)
+        self._said: dict[str, InterlockInput | SpeedScalingInput] = {}
+        try:
+            if robot and not dry_run:
+                self._listen(node, arm, on_missing)
+        except Exception:
+            self.destroy()
+            raise
+        # From the first moment on: nothing may move before it has been looked at.
+        self.look()
+        self.check(now_ns())
+
+    def _listen(self, node: Any, arm: ArmContract, on_missing: Callable[[Exception], None]) -> None:
+        for each in arm.interlocks:
+            said = InterlockInput(node, each, self._now_ns, on_missing)
+            self._said[f'interlock {each.name}'] = said
+        if arm.speed_scaling is not None:
+            self._said['speed scaling'] = SpeedScalingInput(
+                node, arm.speed_scaling, self._now_ns, self._scale
+            )
+
+    def _scale(self, scale: float) -> None:
+        self._loop.set_speed_scale(scale, self._now_ns())
+
+    def look(self) -> None:
+        """Look at the graph, and ask who has to be asked; a few times a second."""
+        self.publishers.look()
+        self._tell('publishers', self.publishers.problem)
+        for name, settings in self._settings.items():
+            settings.look()
+            self._tell(name, settings.problem())
+        self._activity.look()
+        self._tell('activity', self._activity.problem())
+        for said in self._said.values():
+            said.look()
+
+    def check(self, now_ns: int) -> None:
+        """Hold what was said against the time; in every control period."""
+        for name, said in self._said.items():
+            self._tell(name, said.problem(now_ns))
+
+    @property
+    def problems(self) -> str:
+        """Why the arm may not be moved now, '' where it may."""
+        return '; '.join(filter(None, self._set.values()))
+
+    def _tell(self, name: str, problem: str) -> None:
+        if problem != self._set.get(name, ''):
+            self._set[name] = problem
+            self._loop.set_interlock(name, problem)
+
+    def destroy(self) -> None:
+        """Disconnect."""
+        for each in (*self._settings.values(), self._activity, *self._said.values()):
+            each.destroy()

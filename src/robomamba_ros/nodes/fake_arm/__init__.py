@@ -1,0 +1,1 @@
+"""The stand-in for any arm as a node."""

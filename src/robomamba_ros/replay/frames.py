@@ -1,0 +1,123 @@
+"""Frames of a replay with the predicted path drawn in, where it is known how the camera sees.
+
+Knows nothing about bags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from robomamba_ros.replay.views import CameraViews
+from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.spatial.transforms import rotation_matrix
+from robomamba_ros.types import Float64Array, Observation, Pose, UInt8Array
+
+FRAMES = 8
+# A point this near to the camera, or behind it, is not drawn [m].
+NEAREST_M = 0.01
+PATH_COLOUR, HERE_COLOUR = (255, 176, 0), (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image with its time [ns] and camera; RGB (h, w, 3) uint8."""
+
+    time_ns: int
+    camera: str
+    image: UInt8Array
+
+
+class Film:
+    """A few frames from start to end of a recording.
+
+    views: looked up when a frame is drawn. notes: why a path was not drawn.
+    """
+
+    def __init__(self, arm: ArmContract, views: CameraViews) -> None:
+        self._cameras = {camera.name: camera for camera in arm.cameras}
+        self._views = views
+        self._next = 0.0
+        self.frames: list[Frame] = []
+        self.notes: list[str] = []
+
+    def add(
+        self,
+        observation: Observation,
+        anchor: Pose,
+        joints: Mapping[str, float],
+        path: Float64Array,
+        share: float,
+    ) -> None:
+        """Keep the observation's images if enough of the recording has passed since the last ones.
+
+        path: the poses (n, 7) that are predicted from the pose `anchor` on, n 0 where none are.
+        joints: where they were at the observation. share: of the recording that has passed, 0..1.
+        """
+        if share < self._next:
+            return
+        self._next = share + 1.0 / FRAMES
+        for name, image in observation.images.items():
+            drawn = image
+            if not len(path):
+                self._note(name, 'the policy predicts no poses of the end effector')
+            else:
+                drawn = self._draw(name, image, anchor, joints, path[:, :3])
+            self.frames.append(Frame(observation.stamp_ns, name, drawn))
+
+    def _draw(
+        self,
+        name: str,
+        image: UInt8Array,
+        anchor: Pose,
+        joints: Mapping[str, float],
+        path: Float64Array,
+    ) -> UInt8Array:
+        place = self._views.place(self._cameras[name], anchor, joints)
+        intrinsics = self._views.intrinsics.get(name)
+        if intrinsics is None:
+            self._note(name, 'the bag has no camera_info, or the arm contract no info_topic')
+            return image
+        if place is None:
+            self._note(
+                name,
+                'neither the arm contract nor /tf_static of the bag says where the camera is',
+            )
+            return image
+        pixels = project(np.vstack((anchor.position, path)), place, intrinsics)
+        return draw_path(image, pixels)
+
+    def _note(self, name: str, missing: str) -> None:
+        note = f'{name}: the predicted path is not drawn, {missing}'
+        self.notes += [note] if note not in self.notes else []
+
+
+def project(points: Float64Array, base_T_camera: Pose, intrinsics: Float64Array) -> Float64Array:
+    """Return the pixels (n, 2), column and row, of points (n, 3) [m] in the base frame.
+
+    NaN for those that are not in front of the camera.
+    """
+    rotation = rotation_matrix(base_T_camera.quaternion)
+    local = (points - base_T_camera.position) @ rotation
+    seen = np.where(local[:, 2:] > NEAREST_M, local, np.nan)
+    return np.asarray((seen @ intrinsics.T)[:, :2] / seen[:, 2:])
+
+
+def draw_path(image: UInt8Array, pixels: Float64Array) -> UInt8Array:
+    """Return a copy of an image with a line through pixels (n, 2), and a ring at the first."""
+    canvas = np.ascontiguousarray(image)
+    canvas = canvas.copy()
+    width = max(1, round(max(image.shape[:2]) / 160))
+    # The last bits of a coordinate are fractions of a pixel.
+    bits = 4
+    fixed = np.rint(pixels[np.isfinite(pixels).all(axis=1)] * 2**bits).astype(np.int32)
+    if len(fixed):
+        line = [fixed.reshape(-1, 1, 2)]
+        cv2.polylines(canvas, line, False, PATH_COLOUR, width, cv2.LINE_AA, bits)
+        first = (int(fixed[0, 0]), int(fixed[0, 1]))
+        radius = 3 * width * 2**bits
+        cv2.circle(canvas, first, radius, HERE_COLOUR, width, cv2.LINE_AA, bits)
+    return canvas

@@ -1,0 +1,1 @@
+"""Demonstrations of scripted experts in simulation, written as data sets."""

@@ -1,0 +1,124 @@
+"""Random batches from a demonstration store, the same for the same seed and step."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from robomamba_ros.errors import ConfigError, unknown_name
+from robomamba_ros.language.instructions import Instructions
+from robomamba_ros.language.tokenizer import InstructionTokenizer
+from robomamba_ros.policies.anolevla.network import images_to_tensor
+from robomamba_ros.policies.normalization import Affine, Normalization
+from robomamba_ros.training.anolevla.config import TrainConfig
+from robomamba_ros.training.anolevla.samples import Indices, Samples
+from robomamba_ros.training.anolevla.streams import Ticks
+
+
+class Batch(NamedTuple):
+    """Normalised tensors of b samples; shapes as AnoleVLA.forward and the losses name them."""
+
+    images: Tensor
+    state: Tensor
+    delta_state: Tensor
+    instruction: Tensor
+    actions: Tensor
+    valid: Tensor
+    points: Tensor
+    pixels: Tensor
+
+
+def fit_normalization(samples: Samples) -> Normalization:
+    """Return the scales of a data set: states to deviation 1, actions to the range -1..1."""
+    state, previous = samples.column('state'), samples.column('previous_state')
+    actions = samples.column('actions')[samples.column('valid')]
+    return Normalization(
+        state=Affine.from_mean(state),
+        delta_state=Affine.from_mean(state - previous),
+        action=Affine.from_range(actions),
+    )
+
+
+class BatchReader:
+    """Reads samples from disk as batches on a device; the policy's instructions spell theirs."""
+
+    def __init__(
+        self,
+        samples: Samples,
+        tokenizer: InstructionTokenizer,
+        normalization: Normalization,
+        instructions: Instructions,
+        device: torch.device,
+    ) -> None:
+        self.samples = samples
+        self._normalization, self.device = normalization, device
+        texts = map(instructions.spelled, samples.meta.instructions)
+        self._tokens = np.stack([tokenizer.encode(text) for text in texts])
+
+    def read(self, positions: Indices, there: NDArray[np.bool_]) -> Batch:
+        """Return the samples at `positions` (n, ticks), sequence after sequence.
+
+        there (n, ticks): the actions of the others are not valid.
+        """
+        rows = self.samples.records(positions.reshape(-1))
+        scales = self._normalization
+        delta = rows['state'] - rows['previous_state']
+
+        def tensor(array: NDArray[Any]) -> Tensor:
+            # The fields of a record lie at odd strides, which tensors cannot have.
+            return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+        return Batch(
+            images=images_to_tensor(tensor(rows['images'])),
+            state=tensor(scales.state.normalize(rows['state'])),
+            delta_state=tensor(scales.delta_state.normalize(delta)),
+            instruction=tensor(self._tokens[rows['instruction']]),
+            actions=tensor(scales.action.normalize(rows['actions'])),
+            valid=tensor(rows['valid'] & there.reshape(-1, 1)),
+            points=tensor(rows['points']),
+            pixels=tensor(rows['pixels']),
+        )
+
+
+class BatchSampler:
+    """Draws batches in which an instruction is as likely as its weight says, whatever its samples.
+
+    ticks: which samples follow which, where the state is carried (config.streaming). Raises
+    ConfigError where `emphasis` has instructions that the data has not.
+    """
+
+    def __init__(self, reader: BatchReader, config: TrainConfig, ticks: Ticks | None) -> None:
+        samples, emphasis = reader.samples, config.emphasis
+        instructions = samples.meta.instructions
+        for text in emphasis:
+            if text not in instructions:
+                raise ConfigError(f'emphasis: {unknown_name("instruction", text, instructions)}')
+        self._reader, self._config, self._ticks = reader, config, ticks
+        numbers = np.unique(samples.instruction)
+        self._of_instruction = [np.flatnonzero(samples.instruction == n) for n in numbers]
+        weights = np.array([emphasis.get(instructions[number], 1.0) for number in numbers])
+        self._probabilities = weights / np.sum(weights)
+
+    def batch(self, step: int, mine: slice = slice(None)) -> Batch:
+        """Return the batch of a training step, a function of the seed and the step alone.
+
+        mine: which of its sequences to return.
+        """
+        rng = np.random.default_rng([self._config.seed, step])
+        length = self._config.streaming
+        drawn = []
+        count = len(self._of_instruction)
+        for number in rng.choice(count, self._config.batch_size // length, p=self._probabilities):
+            places = self._of_instruction[number]
+            drawn.append(places[rng.integers(0, len(places))])
+        starts = np.array(drawn)
+        positions, there = starts[:, None], np.ones((len(starts), 1), dtype=np.bool_)
+        if self._ticks is not None:
+            # The sample drawn is any of the ticks, so that the first of an episode come up as well.
+            starts = self._ticks.back(starts, rng.integers(0, length, len(starts)))
+            positions, there = self._ticks.follow(starts, length)
+        return self._reader.read(positions[mine], there[mine])

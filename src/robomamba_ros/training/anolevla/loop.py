@@ -1,0 +1,274 @@
+"""Two-stage training of AnoleVLA (paper section IV-C) from a demonstration store.
+
+Stage 1 minimises the velocity loss, stage 2 adds the acceleration loss. Everything random is a
+function of the seed and the step, and a run saves all that moves, so a resumed run repeats what
+an uninterrupted one does. Knows nothing about simulators or the command line.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from robomamba_ros.errors import ConfigError, RoboMambaError
+from robomamba_ros.language.tokenizer import InstructionTokenizer
+from robomamba_ros.policies.anolevla.checkpoint import save
+from robomamba_ros.policies.checkpoint import torch_device
+from robomamba_ros.policies.normalization import Normalization
+from robomamba_ros.training.anolevla.augmentation import blacken, dropped
+from robomamba_ros.training.anolevla.batches import (
+    Batch,
+    BatchReader,
+    BatchSampler,
+    fit_normalization,
+)
+from robomamba_ros.training.anolevla.config import TrainConfig
+from robomamba_ros.training.anolevla.objective import Objective
+from robomamba_ros.training.anolevla.samples import Samples
+from robomamba_ros.training.anolevla.sources import describe, open_samples, prepare
+from robomamba_ros.training.anolevla.start import make_network, read_template, read_tokenizer
+from robomamba_ros.training.anolevla.streams import Ticks
+from robomamba_ros.training.anolevla.validation import Best, Validation
+from robomamba_ros.training.shared.checkpointing import RunFiles
+from robomamba_ros.training.shared.distributed import Group
+from robomamba_ros.training.shared.optimization import (
+    average,
+    copy_weights,
+    learning_rate,
+    make_optimizer,
+)
+from robomamba_ros.training.shared.precision import resolve_dtype
+from robomamba_ros.training.shared.record import Record
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One training step: losses on the unit scale and the samples seen per second.
+
+    error: velocity loss of the held-out samples, where they were looked at after this step.
+    """
+
+    step: int
+    stage: int
+    losses: dict[str, float]
+    samples_per_second: float
+    error: float | None
+
+
+class Trainer:
+    """One run in one directory; `run` continues where the directory's state stands.
+
+    group: the processes that train together, one of which writes. device: of this process, where
+    it is not the configuration's. notes: what else run.json is to say of this start.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        group: Group | None = None,
+        device: torch.device | None = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._group = group or Group()
+        self._device = device or torch_device(config.device)
+        config = replace(config, dtype=resolve_dtype(config.dtype, self._device))
+        self.config, self._files = config, RunFiles(config)
+        if config.batch_size // config.streaming < self._group.size:
+            raise ConfigError(
+                f'a batch is {config.batch_size // config.streaming} sequences, fewer than the '
+                f'{self._group.size} processes; give a larger batch_size'
+            )
+        torch.manual_seed(config.seed)
+        template = read_template(config)
+        for _ in prepare(config, template):
+            pass
+        samples, held_out = open_samples(config)
+        # A run that goes on keeps its words and scales, even where the data has grown since.
+        if self._files.resumed:
+            length = template.language.length
+            self.tokenizer = InstructionTokenizer.load(self._files.tokenizer, length)
+            self.normalization = Normalization.load(self._files.normalization)
+        else:
+            self.tokenizer = read_tokenizer(config, template, samples.meta)
+            self.normalization = fit_normalization(samples)
+        self.network, self.fresh = make_network(
+            config,
+            template,
+            replace(samples.meta, instructions=samples.instructions),
+            self.tokenizer.vocabulary,
+        )
+        self.network.to(self._device)
+        self._ema = copy_weights(self.network)
+        self._optimizer = make_optimizer(self.network, config)
+        self._best = Best()
+        self.step = 0
+        if self._files.resumed:
+            self._restore()
+        self._objective: nn.Module = Objective(self.network, config, self._group)
+        if self._group.size > 1:
+            # Without the localisation loss some parameters have no gradient.
+            self._objective = DistributedDataParallel(
+                self._objective, find_unused_parameters=not config.localization_weight
+            )
+        self._sampler = BatchSampler(self._reader(samples), config, self._ticks(samples))
+        self._validation = None
+        if held_out is not None:
+            self._validation = Validation(
+                self._reader(held_out), self.network, config, self._group, self._ticks(held_out)
+            )
+        self._record = None
+        if self._group.leads:
+            start = {
+                **(notes or {}),
+                'config': asdict(config),
+                'data': describe(samples, held_out),
+                'parameters': sum(p.numel() for p in self.network.parameters()),
+                'processes': self._group.size,
+            }
+            self._record = Record(self._files.folder, self.step, start)
+
+    @property
+    def stage(self) -> int:
+        """The stage that the next step belongs to."""
+        return 1 if self.step < self.config.stage1_steps else 2
+
+    def run(self, until: int | None = None) -> Iterator[Progress]:
+        """Train to step `until` (default: the end), yielding every step; saves as it goes.
+
+        A stage whose held-out error has stopped falling is cut short: its other steps are skipped.
+        """
+        last = self.config.steps if until is None else min(until, self.config.steps)
+        self.network.train()
+        while self.step < last:
+            start, stage = time.perf_counter(), self.stage
+            losses, norm = self._train_step()
+            self.step += 1
+            done, error = self.step, self._validate(stage)
+            rate = self.config.batch_size / (time.perf_counter() - start)
+            others = {'gradient_norm': norm, 'samples_per_second': rate}
+            self._write(done, stage, losses | others, last)
+            yield Progress(done, stage, losses, rate, error)
+
+    def _train_step(self) -> tuple[dict[str, float], float]:
+        config = self.config
+        rate = learning_rate(config, self.step)
+        for group in self._optimizer.param_groups:
+            group['lr'] = rate
+        found = self._objective(self._batch(), self.stage == 2)
+        self._optimizer.zero_grad(set_to_none=True)
+        found.total.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_norm)
+        if not torch.isfinite(norm):
+            raise RoboMambaError(
+                f'the gradient is {norm.item()} at step {self.step}; lower learning_rate '
+                f'(now {config.learning_rate}) and resume from {config.output}'
+            )
+        self._optimizer.step()
+        average(self._ema, self.network, config, self.step)
+        return {name: float(value) for name, value in found.means.items()}, float(norm)
+
+    def _batch(self) -> Batch:
+        """Return this process's part of the step's batch."""
+        config, mine = self.config, self._group.mine
+        batch = self._sampler.batch(self.step, mine)
+        count, cameras = config.batch_size // config.streaming, batch.images.shape[1]
+        if config.augmentation.does_something:
+            changes = config.augmentation.draw(config.seed, self.step, count, cameras)
+            changes = changes.rows(mine, config.streaming)
+            batch = batch._replace(
+                images=changes.images(batch.images),
+                pixels=changes.pixels(batch.pixels, batch.images.shape[-1]),
+            )
+        if config.camera_dropout:
+            names = [camera.name for camera in self.network.config.spec.cameras]
+            shares = [config.camera_dropout.get(name, 0.0) for name in names]
+            black = dropped(config.seed, self.step, count, shares, mine, config.streaming)
+            batch = batch._replace(images=blacken(batch.images, black))
+        return batch
+
+    def _validate(self, stage: int) -> float | None:
+        """Measure the held-out error where it is due; keep the best weights, and end a stage."""
+        config = self.config
+        end = config.stage1_steps if stage == 1 else config.steps
+        due = self.step % config.validation_every == 0 or self.step == end
+        if self._validation is None or not due:
+            return None
+        losses = self._validation.losses(self._ema)
+        error = losses['velocity']
+        if self._best.better(error):
+            self._export()
+        if self._record is not None:
+            named = {f'held_out_{name}': value for name, value in losses.items()}
+            self._record.line(self.step, stage, named)
+        if self.step == end or 0 < config.patience <= self._best.since:
+            self.step = end
+            if stage == 1:
+                self._begin_stage_2()
+        return error
+
+    def _begin_stage_2(self) -> None:
+        """Go on from the best weights of stage 1, with an optimizer that has seen nothing else."""
+        self._group.wait()
+        weights = self._files.weights()
+        self.network.load_state_dict(weights)
+        self._ema = copy_weights(self.network)
+        self._optimizer = make_optimizer(self.network, self.config)
+        self._best = Best()
+
+    def _write(self, done: int, stage: int, values: dict[str, float], last: int) -> None:
+        config = self.config
+        saves = done % config.save_every == 0 or self.step >= last
+        if self._record is not None:
+            self._record.add(values)
+            if saves or done % config.log_every == 0:
+                self._record.write(done, stage)
+        if saves:
+            self.save()
+
+    def save(self) -> None:
+        """Write the state, and the checkpoint where nothing held out says which weights are best.
+
+        The checkpoint has averaged weights.
+        """
+        if not self._group.leads:
+            return
+        if self._validation is None or not self._files.normalization.is_file():
+            self._export()
+        self._files.save(
+            {
+                'step': self.step,
+                'network': self.network.state_dict(),
+                'ema': self._ema,
+                'optimizer': self._optimizer.state_dict(),
+                'best': asdict(self._best),
+            }
+        )
+
+    def _export(self) -> None:
+        if self._group.leads:
+            folder, network = self._files.checkpoint, self.network.config
+            save(folder, network, self._ema, self.tokenizer, self.normalization)
+
+    def _restore(self) -> None:
+        state = self._files.load()
+        self.network.load_state_dict(state['network'])
+        self._ema = {name: value.to(self._device) for name, value in state['ema'].items()}
+        self._optimizer.load_state_dict(state['optimizer'])
+        self._best = Best(**state.get('best', {}))
+        self.step = state['step']
+
+    def _reader(self, samples: Samples) -> BatchReader:
+        words = self.network.config.spec.instructions
+        return BatchReader(samples, self.tokenizer, self.normalization, words, self._device)
+
+    def _ticks(self, samples: Samples) -> Ticks | None:
+        if self.config.streaming == 1:
+            return None
+        return Ticks(samples, self.network.config.spec.execute_steps)

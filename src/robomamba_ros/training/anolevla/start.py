@@ -1,0 +1,130 @@
+"""The network a run begins with: a policy file's, from scratch, or a checkpoint's.
+
+Knows nothing about losses or steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from robomamba_ros.common.resources import checkpoint_directory, find_file
+from robomamba_ros.common.weights import fit_weights, read_safetensors
+from robomamba_ros.datasets.demonstrations import DatasetMeta
+from robomamba_ros.errors import ConfigError, unknown_name
+from robomamba_ros.language.instructions import Instructions
+from robomamba_ros.language.tokenizer import InstructionTokenizer
+from robomamba_ros.policies.anolevla.checkpoint import check_vocabulary
+from robomamba_ros.policies.anolevla.config import AnoleVLAConfig, read_config
+from robomamba_ros.policies.anolevla.network import AnoleVLA
+from robomamba_ros.policies.base import CameraSpec, PolicySpec
+from robomamba_ros.policies.checkpoint import CONFIG, TOKENIZER, WEIGHTS, require_files
+from robomamba_ros.training.anolevla.config import TrainConfig
+from robomamba_ros.types import ActionSpace
+from robomamba_ros.vision.encoders import KeypointConfig
+
+
+def read_template(config: TrainConfig) -> AnoleVLAConfig:
+    """Return the policy that is to be trained, as its file says; raises ConfigError."""
+    if config.initial:
+        folder = checkpoint_directory(config.initial)
+        require_files(folder, CONFIG, WEIGHTS, TOKENIZER)
+        template = read_config(folder / CONFIG, folder.name)
+    else:
+        template = read_config(find_file('policies', config.policy), config.policy)
+    if config.localization_weight and not isinstance(template.vision, KeypointConfig):
+        raise ConfigError(
+            f"policy '{template.spec.name}' does not say where it sees things, as one that sees by "
+            'keypoints does; set localization_weight: 0'
+        )
+    return template
+
+
+def read_tokenizer(
+    config: TrainConfig, template: AnoleVLAConfig, meta: DatasetMeta
+) -> InstructionTokenizer:
+    """Return the tokenizer of the initial checkpoint, or one fitted to the data's instructions."""
+    words = template.language
+    if not config.initial:
+        return InstructionTokenizer.train(meta.instructions, words.vocabulary, words.length)
+    path = checkpoint_directory(config.initial) / TOKENIZER
+    tokenizer = InstructionTokenizer.load(path, words.length)
+    check_vocabulary(tokenizer, template, path)
+    return tokenizer
+
+
+def make_network(
+    config: TrainConfig, template: AnoleVLAConfig, meta: DatasetMeta, vocabulary: int
+) -> tuple[AnoleVLA, tuple[str, ...]]:
+    """Return the network, and what of the initial checkpoint it could not take over.
+
+    Fresh begins what reads other state channels, or gives other actions, than the checkpoint's did.
+    Raises CheckpointError where the weights are not those of their configuration.
+    """
+    if not config.initial:
+        return AnoleVLA(network_config(config, template, meta, vocabulary)), ()
+    network = AnoleVLA(network_config(config, template, meta, template.language.vocabulary))
+    path = checkpoint_directory(config.initial) / WEIGHTS
+    fresh = _fresh_parts(template.spec, network.config.spec)
+    begun = {name: x for name, x in network.state_dict().items() if name.startswith(fresh)}
+    kept = {
+        name: tensor.to(torch.float32, copy=True)
+        for name, tensor in read_safetensors(path).items()
+        if name not in begun
+    }
+    fit_weights(network, {**kept, **begun}, str(path), CONFIG)
+    return network, fresh
+
+
+def network_config(
+    config: TrainConfig, template: AnoleVLAConfig, meta: DatasetMeta, vocabulary: int
+) -> AnoleVLAConfig:
+    """Return the network of `template` with what a data set sees, measures and does.
+
+    Raises ConfigError where the data set's images have not the size that the network reads, it
+    lacks a camera that is to be dropped, or an instruction says nothing.
+    """
+    for name in config.camera_dropout:
+        if name not in meta.cameras:
+            raise ConfigError(unknown_name('camera in camera_dropout', name, meta.cameras))
+    if meta.crops[0].target != template.vision.image_size:
+        raise ConfigError(
+            f"the data set has images of {meta.crops[0].target} px, policy '{template.spec.name}' "
+            f'reads {template.vision.image_size} px; give another policy or collect other images'
+        )
+    views = zip(meta.cameras, meta.crops, strict=True)
+    return replace(
+        template,
+        spec=replace(
+            template.spec,
+            cameras=tuple(
+                CameraSpec(name, crop.height, crop.width, optional=name in config.camera_dropout)
+                for name, crop in views
+            ),
+            state_names=meta.state_names,
+            action_space=ActionSpace(meta.action_space),
+            action_names=meta.action_names,
+            horizon=meta.horizon,
+            dt_ns=meta.dt_ns,
+            execute_steps=min(template.spec.execute_steps, meta.horizon),
+            instructions=Instructions.of(meta.instructions),
+        ),
+        crops=meta.crops,
+        language=replace(template.language, vocabulary=vocabulary),
+    )
+
+
+def _fresh_parts(old: PolicySpec, new: PolicySpec) -> tuple[str, ...]:
+    fresh: list[str] = []
+    if old.state_names != new.state_names:
+        fresh += ['state.', 'delta_state.']
+    if (old.action_space, old.action_names, old.horizon) != (
+        new.action_space,
+        new.action_names,
+        new.horizon,
+    ):
+        fresh += ['head.']
+    if len(old.cameras) != len(new.cameras):
+        fresh += ['vision.camera', 'vision.localization']
+    return tuple(fresh)

@@ -1,0 +1,142 @@
+"""An arm stops before it touches itself or a box, whatever it is commanded by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from robomamba_ros.control.setpoints.setpoint_loop import LoopState, SetpointLoop
+from robomamba_ros.errors import ActionError
+from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.robots.collisions import Collisions
+from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.robots.parts import KeepOut, SpaceRules
+from robomamba_ros.types import EE_DELTA_NAMES, NANOSECONDS, ActionChunk, ActionSpace, Pose
+from robomamba_ros.types import RobotState as State
+
+ARM = load_arm('ur5e')
+NAMES = tuple(joint.name for joint in ARM.joints)
+REST = np.array([joint.rest for joint in ARM.joints])
+STEP_NS = 5 * ARM.period_ns
+
+
+@pytest.fixture(scope='module')
+def urdf() -> tuple[str, Path]:
+    """The URDF of a UR5, which has the joints and frames of a UR5e, and where its shapes are."""
+    try:
+        found = [p for p in files('example-robot-data') or () if p.name == 'ur5_robot.urdf']
+    except PackageNotFoundError:
+        pytest.skip('example-robot-data is not installed: pip install example-robot-data')
+    path = Path(str(found[0].locate()))
+    share = next(parent for parent in path.parents if parent.name == 'example-robot-data').parent
+    return path.read_text(), share
+
+
+class Driven:
+    """A loop and an arm that is where it was told to be, on a virtual clock."""
+
+    def __init__(self, arm, urdf, monkeypatch, *, watch=True):
+        text, share = urdf
+        monkeypatch.setenv('AMENT_PREFIX_PATH', str(share.parent))
+        self.kinematics = Kinematics(arm, text, watch=watch)
+        self.collisions = Collisions(arm, text)
+        self.loop = SetpointLoop(arm, kinematics=self.kinematics, supervised=False)
+        self.now_ns, self.joints = 7 * NANOSECONDS, REST
+        self.clearances: list[float] = []
+        self.loop.enable(True)
+
+    def drive(self, step, names, space, seconds=4.0):
+        """Send the same action again and again until the arm stops or the time is over."""
+        for tick in range(round(seconds * NANOSECONDS / ARM.period_ns)):
+            joints = dict(zip(NAMES, self.joints, strict=True))
+            pose = self.kinematics.forward(self.joints)
+            self.loop.update_state(State(self.now_ns, pose, 1.0, joints))
+            if tick % 50 == 0 and self.loop.status.state is not LoopState.STOPPING:
+                actions = np.tile(step, (50, 1))
+                chunk = ActionChunk(self.now_ns, STEP_NS, actions, space, names)
+                try:
+                    self.loop.add_chunk(chunk, self.now_ns)
+                except ActionError:
+                    return
+            setpoint = self.loop.tick(self.now_ns)
+            self.joints = np.array([setpoint.joints[name] for name in NAMES])
+            self.now_ns += ARM.period_ns
+            if tick % 5 == 0:
+                self.clearances.append(self.collisions.clearance(self.joints))
+            if self.loop.status.state is LoopState.HOLDING:
+                return
+
+
+# Each would fold the arm onto itself: by its end effector towards the base, and joint by joint.
+FOLDS = {
+    'poses': ([0.003, 0.0, -0.006, 0.0, 0.0, 0.0], EE_DELTA_NAMES, ActionSpace.EE_DELTA),
+    'joints': ([0.0, 0.0, 0.03, 0.02, 0.0, 0.0], NAMES, ActionSpace.JOINT_DELTA),
+    'fast joints': ([0.0, 0.0, 0.14, 0.1, 0.0, 0.0], NAMES, ActionSpace.JOINT_DELTA),
+}
+
+
+@pytest.mark.parametrize('how', FOLDS)
+def test_an_arm_stops_before_it_touches_itself(urdf, monkeypatch, how):
+    driven = Driven(ARM, urdf, monkeypatch)
+    driven.drive(*FOLDS[how], seconds=8.0)
+    assert driven.loop.status.state is LoopState.HOLDING
+    assert 'is nearer than 0.02 m to' in driven.loop.status.reason
+    assert min(driven.clearances) > 0.0
+
+
+def test_without_the_watch_it_touches_itself(urdf, monkeypatch):
+    driven = Driven(ARM, urdf, monkeypatch, watch=False)
+    driven.drive(*FOLDS['fast joints'])
+    assert min(driven.clearances) < 0.0
+
+
+def test_an_arm_that_was_stopped_can_be_moved_away_again(urdf, monkeypatch):
+    driven = Driven(ARM, urdf, monkeypatch)
+    step, names, space = FOLDS['joints']
+    driven.drive(step, names, space)
+    near = driven.clearances[-1]
+    driven.loop.enable(False)
+    driven.loop.enable(True)
+    driven.drive(-np.array(step), names, space, seconds=1.0)
+    assert driven.loop.status.state is LoopState.TRACKING
+    assert driven.clearances[-1] > near + 0.01
+
+
+def test_an_arm_is_kept_out_of_a_box(urdf, monkeypatch):
+    tool = Kinematics(ARM, urdf[0]).forward(REST).position
+    shelf = KeepOut('shelf', tool - np.array([0.2, 0.2, 0.4]), tool + np.array([0.2, 0.2, -0.15]))
+    arm = replace(ARM, space=SpaceRules(keep_out=(shelf,)))
+    driven = Driven(arm, urdf, monkeypatch)
+    down = np.array([0.0, 0.0, -0.01, 0.0, 0.0, 0.0])
+    driven.drive(down, EE_DELTA_NAMES, ActionSpace.EE_DELTA)
+    assert 'keep-out box shelf' in driven.loop.status.reason
+    assert min(driven.clearances) > 0.0
+
+
+def test_an_end_effector_that_is_commanded_by_poses_is_kept_out_of_a_box():
+    arm = load_arm('sawyer_sim')
+    shelf = KeepOut('shelf', np.array([-1.0, 0.0, 0.0]), np.array([1.0, 1.0, 0.1]))
+    arm = replace(arm, space=SpaceRules(keep_out=(shelf,)))
+    loop, pose = SetpointLoop(arm, supervised=False), Pose(np.array([0.0, 0.6, 0.2]), _UP)
+    loop.enable(True)
+    lowest, now_ns = 1.0, 7 * NANOSECONDS
+    for tick in range(200):
+        loop.update_state(State(now_ns, pose, 1.0))
+        if tick == 0:
+            down = np.tile([0.0, 0.0, -0.004], (50, 1))
+            chunk = ActionChunk(
+                now_ns, arm.period_ns, down, ActionSpace.EE_DELTA, EE_DELTA_NAMES[:3]
+            )
+            loop.add_chunk(chunk, now_ns)
+        pose = loop.tick(now_ns).pose
+        lowest = min(lowest, float(pose.position[2]))
+        now_ns += arm.period_ns
+    assert lowest > 0.1
+    assert 'nearer than 0.02 m to a keep-out box' in loop.status.reason
+
+
+_UP = np.array([0.0, 0.0, 0.0, 1.0])

@@ -1,0 +1,66 @@
+"""What is sent keeps limits where ticks are late and ways change; without its protections not.
+
+The controllers are those of the fake arm, looked at every millisecond.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.bench import Bench, commanded_by
+
+from robomamba_ros.control.setpoints.commander import Commander
+from robomamba_ros.control.setpoints.senders import PositionSender
+from robomamba_ros.robots.arm import load_arm
+
+pytest.importorskip('pinocchio', reason='kinematics needs Pinocchio: pip install pin')
+
+HEAD = {'head': 'forward_position'}
+
+
+def stalled(arm, names, speeds):
+    """Return a bench whose loop missed ticks while joints moved, and that then changed its mind."""
+    bench = Bench(arm, late=True)
+    bench.tick(2)
+    way = np.tile(np.array(speeds) * 0.02, (50, 1))
+    for sign in (1.0, -1.0, 1.0, -1.0):
+        bench.add(sign * way, names)
+        bench.run(0.24)
+        for _ in range(7):
+            bench.pass_time()
+        bench.tick(3)
+    return bench
+
+
+def head_beside_an_arm():
+    return stalled(commanded_by('hsr', HEAD), ('head_pan_joint', 'arm_roll_joint'), (0.8, 0.8))
+
+
+def fr3():
+    return stalled(load_arm('franka_fr3'), ('fr3_joint1', 'fr3_joint5'), (1.8, 2.5))
+
+
+def so101():
+    return stalled(load_arm('so101'), ('shoulder_pan', 'wrist_roll'), (2.0, 2.5))
+
+
+@pytest.mark.parametrize('make', [head_beside_an_arm, fr3, so101])
+def test_late_ticks_and_changes_of_course_exceed_no_limit(make):
+    bench = make()
+    assert bench.exceeded == {}
+    assert bench.worst['acceleration'] > 0.9
+
+
+def test_without_the_limiter_of_streamed_positions_they_do(monkeypatch):
+    # As if no other part had controllers of trajectories, with which the loop catches up.
+    monkeypatch.setattr(
+        'robomamba_ros.control.setpoints.senders.sends_trajectories', lambda arm: False
+    )
+    bench = head_beside_an_arm()
+    assert bench.exceeded['head', 'velocity'][0] > 1.5
+    assert isinstance(bench.senders['head'], PositionSender)
+
+
+def test_without_the_catch_up_they_do(monkeypatch):
+    monkeypatch.setattr(Commander, 'catch_up', lambda self, now_ns: (now_ns, ''))
+    assert fr3().exceeded['arm', 'acceleration'][0] > 1.5

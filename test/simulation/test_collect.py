@@ -1,0 +1,127 @@
+"""What is recorded: clean actions, valid as far as they follow from what the image shows."""
+
+import numpy as np
+import pytest
+
+from robomamba_ros.errors import ConfigError, DataError
+
+pytest.importorskip('metaworld', reason='the simulation extra is not installed')
+
+from robomamba_ros.cli.main import main
+from robomamba_ros.datasets.demonstrations import METADATA, open_shards, shard_path
+from robomamba_ros.simulation.collect.demonstrations import (
+    FIRST_SEED,
+    HORIZON,
+    CollectConfig,
+    collect,
+    metadata,
+    record_episode,
+)
+from robomamba_ros.simulation.metaworld import STEP_M, MetaWorldSim
+
+META = metadata(('Open a drawer',))
+
+
+def config(**changes):
+    sizes = {'episodes_per_task': 2, 'episodes_per_shard': 1}
+    return CollectConfig(('drawer-open',), **{**sizes, **changes})
+
+
+@pytest.fixture(scope='module')
+def sim():
+    sim = MetaWorldSim('drawer-open', 0)
+    yield sim
+    sim.close()
+
+
+def test_a_clean_episode_replays_to_success_from_its_first_chunk_on(sim):
+    samples = record_episode(sim, FIRST_SEED, config(clean_share=1.0, image_share=1.0), META, 0)
+    assert samples['valid'][0].all()
+    sim.reset(None, FIRST_SEED)
+    for sample in samples:
+        state = sim.state(0).vector(META.state_names)
+        # Recorded actions are float32: the paths part by rounding only.
+        np.testing.assert_allclose(sample['state'], state, atol=1e-5)
+        move, opening = sample['actions'][0, :3], sample['actions'][0, 3]
+        sim.step_action(np.array([*(move.astype(np.float64) / STEP_M), 1.0 - 2.0 * opening]))
+    assert sim.success
+
+
+def test_chunks_overlap_consistently(sim):
+    samples = record_episode(sim, FIRST_SEED, config(clean_share=1.0, image_share=1.0), META, 0)
+    np.testing.assert_array_equal(samples['actions'][10, 5:20], samples['actions'][15, :15])
+    last = samples[-1]
+    assert last['valid'].sum() == 1
+    assert len(samples[0]['actions']) == HORIZON
+
+
+def test_a_chunk_is_valid_up_to_the_disturbance(sim):
+    samples = record_episode(sim, FIRST_SEED + 1, config(clean_share=0.0, image_share=1.0), META, 0)
+    # While it is pushed the arm does not do what the clean actions say: one step counts.
+    counts = samples['valid'].sum(axis=1)
+    assert counts.min() == 1
+    assert counts.max() == HORIZON
+    for sample in samples:
+        # Valid steps come first, without gaps.
+        assert sample['valid'][: sample['valid'].sum()].all()
+
+
+def test_noise_moves_the_arm_off_the_clean_path(sim):
+    clean = record_episode(sim, FIRST_SEED + 1, config(clean_share=1.0, image_share=1.0), META, 0)
+    noisy = record_episode(sim, FIRST_SEED + 1, config(clean_share=0.0, image_share=1.0), META, 0)
+    steps = min(len(clean), len(noisy))
+    apart = np.linalg.norm(clean['state'][:steps, :3] - noisy['state'][:steps, :3], axis=1)
+    assert apart.max() > 0.02
+
+
+def test_an_interrupted_collection_goes_on_and_the_result_is_the_same(tmp_path):
+    words = {'drawer-open': 'Open a drawer'}
+    assert len(list(collect(tmp_path, config(), words, workers=1))) == 2
+    _, shards = open_shards(tmp_path)
+    kept = [np.array(shard) for shard in shards]
+    removed = shard_path(tmp_path, 'drawer-open-0001')
+    removed.unlink()
+    assert [name for name, _, _ in collect(tmp_path, config(), words, workers=1)] == [removed.stem]
+    _, shards = open_shards(tmp_path)
+    for before, after in zip(kept, shards, strict=True):
+        assert before.tobytes() == after.tobytes()
+
+
+def test_refuses_episodes_that_do_not_fill_the_shards():
+    with pytest.raises(ConfigError, match='must be a multiple'):
+        config(episodes_per_task=3, episodes_per_shard=2)
+    with pytest.raises(ConfigError, match='image_share is 2'):
+        config(image_share=2.0)
+
+
+def test_the_command_can_collect_clean_episodes_whole(tmp_path):
+    command = ['collect', str(tmp_path), '--tasks', 'drawer-open', '--clean', '--image-share', '1']
+    assert main([*command, '--episodes', '2', '--shard', '2', '--workers', '1']) == 0
+    _, (shard,) = open_shards(tmp_path)
+    for number in np.unique(shard['episode']):
+        episode = shard[shard['episode'] == number]
+        np.testing.assert_array_equal(episode['step'], np.arange(len(episode)))
+        # Valid to the last step of the episode: nothing in it was disturbed.
+        left = len(episode) - episode['step']
+        np.testing.assert_array_equal(episode['valid'].sum(axis=1), left.clip(max=HORIZON))
+
+
+def test_names_the_damaged_shard(tmp_path):
+    META.save(tmp_path)
+    shard_path(tmp_path, 'reach-0000').write_bytes(b'\x93NUMPY and then nothing')
+    with pytest.raises(DataError, match=r'reach-0000\.npy is damaged'):
+        open_shards(tmp_path)
+
+
+def test_refuses_a_folder_without_a_description_or_samples(tmp_path):
+    with pytest.raises(DataError, match=METADATA):
+        open_shards(tmp_path)
+    META.save(tmp_path)
+    with pytest.raises(DataError, match='holds no samples'):
+        open_shards(tmp_path)
+
+
+def test_refuses_to_mix_two_data_sets_in_one_folder(tmp_path):
+    META.save(tmp_path)
+    with pytest.raises(DataError, match='give another folder'):
+        metadata(('Close a drawer',)).save(tmp_path)
