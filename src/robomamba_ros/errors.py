@@ -1,6 +1,6 @@
 """One exception tree. A message names the offender, the valid choices and the remedy.
 
-This module imports nothing from the package and knows nothing about ROS or torch.
+This module imports nothing from the package.
 """
 
 from __future__ import annotations

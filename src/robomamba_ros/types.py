@@ -1,7 +1,7 @@
 """The values that travel between sensors, policies and controllers; units and frames stated.
 
-Knows nothing about ROS, torch or any particular arm. Arrays are never written to after
-construction: every value here is a frozen record and checks itself when it is made.
+Arrays are never written to after construction: every value here is a frozen record and checks
+itself when it is made.
 """
 
 from __future__ import annotations

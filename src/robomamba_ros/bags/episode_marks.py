@@ -1,7 +1,4 @@
-"""Which episode a recording is in, by what was said: instructions, start and stop, service calls.
-
-Knows nothing about bags.
-"""
+"""Which episode a recording is in, by what was said: instructions, start, stop, service calls."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""When what a bag holds is due on the wall: rate, pauses, ticks of a clock between messages.
-
-Knows nothing about who takes the messages.
-"""
+"""When what a bag holds is due on the wall: rate, pauses, ticks of a clock between messages."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A bag: one file or a folder of them, read as one stream of messages in the order of time.
 
-Whatever is damaged is said in `warnings`, and everything that can be read is read. Memory does
-not grow with the bag. Knows nothing about robots.
+Whatever is damaged is said in `warnings`, and everything that can be read is read. Memory does not
+grow with the bag.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Writes a rosbag2 folder while messages come in, in a thread of its own.
 
 metadata.yaml is written last: a folder without it is a recording that was not closed, to rosbag2
-and to the reader here alike. What was written until then stays readable. Knows nothing about ROS.
+and to the reader here alike. What was written until then stays readable.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the files of a bag hold, as it is stored. Knows nothing about what the bytes mean."""
+"""What the files of a bag hold, as it is stored."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Streams of a robot on one clock: what was seen, where the arm was and where it was sent.
 
-Every value counts as of its own stamp. Knows nothing about bags or data sets.
+Every value counts as of its own stamp.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Finds where a recorded arm is suddenly elsewhere, as where a scene was reset between two runs.
-
-Knows nothing about bags or episodes.
-"""
+"""Finds where a recorded arm is suddenly elsewhere, as where a scene was reset between two runs."""
 
 from __future__ import annotations
 

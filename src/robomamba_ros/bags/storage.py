@@ -1,7 +1,7 @@
 """One storage file of a bag: its topics, and its messages as bytes.
 
 A sound file is read by its index, in time order. Of one that is damaged, everything that can be
-read is. Knows nothing about bags of several files, or about what the bytes mean.
+read is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Values of one stream by their stamps, and what became of all streams of a recording.
-
-Knows nothing about what the values are.
-"""
+"""Values of one stream by their stamps, and what became of all streams of a recording."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Writes messages that are alike but for their numbers, many times faster than field by field.
-
-Knows nothing about files, and nothing of how a type is laid out in bytes: rosbags does.
-"""
+"""Writes messages that are alike but for their numbers, many times faster than field by field."""
 
 from __future__ import annotations
 

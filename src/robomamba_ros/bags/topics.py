@@ -1,7 +1,4 @@
-"""The topics of a bag that an arm contract names, their types, and the kinematics they lead to.
-
-Knows nothing about what is done with the messages.
-"""
+"""The topics of a bag that an arm contract names, their types, and the kinematics they lead to."""
 
 from __future__ import annotations
 

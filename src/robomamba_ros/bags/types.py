@@ -1,6 +1,6 @@
 """Turns the bytes of a message into its fields, by the definition that was stored with it.
 
-Knows nothing about files. A message is a dataclass with the fields of the ROS message of its type.
+A message is a dataclass with the fields of the ROS message of its type.
 """
 
 from __future__ import annotations

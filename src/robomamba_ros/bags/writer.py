@@ -1,6 +1,6 @@
 """Writes a bag of one .mcap file, which appears under its name only when it is whole.
 
-The same messages give the same bytes. Knows nothing about robots.
+The same messages give the same bytes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How long an arm takes to do what it is told: a change of mind, and a stop.
 
 Prints a row of a table for each arm. What is measured are commands, in virtual time, with the
-contract's limits and lead; the lag of the arm itself comes on top. Knows nothing about ROS.
+contract's limits and lead; the lag of the arm itself comes on top.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What benchmarks measure with: turns, tables, the most memory taken, and the machine's name.
-
-Knows nothing about what is measured.
-"""
+"""What benchmarks measure with: turns, tables, the most memory taken, and the machine's name."""
 
 from __future__ import annotations
 

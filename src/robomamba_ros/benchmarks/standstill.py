@@ -1,8 +1,7 @@
 """How fast an arm comes to rest, and how far it goes meanwhile, after each kind of stop.
 
 Prints a row of a table for each arm. What is measured are commands, in virtual time, with the
-contract's limits, budgets and lead; the lag of the arm itself comes on top. Knows nothing about
-ROS.
+contract's limits, budgets and lead; the lag of the arm itself comes on top.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The node graph as data, for the launch files and for the command line alike.
 
 Which nodes run, with which parameters, and how the topics of an arm contract are mapped to the
-names that the nodes use. Knows nothing about rclpy, launch or torch.
+names that the nodes use.
 """
 
 from __future__ import annotations

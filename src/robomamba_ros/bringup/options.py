@@ -1,7 +1,4 @@
-"""What may be said when a graph is started: one table for `ros2 launch` and for `robomamba up`.
-
-Knows nothing about launch, argparse or rclpy.
-"""
+"""What may be said when a graph is started: one table for `ros2 launch` and for `robomamba up`."""
 
 from __future__ import annotations
 

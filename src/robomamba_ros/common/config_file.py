@@ -1,7 +1,4 @@
-"""Reads a document section by section and collects every error instead of stopping at the first.
-
-Knows nothing about files and what the sections mean.
-"""
+"""Reads a document section by section and collects every error instead of stopping at the first."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Jobs in several processes, each of which keeps what is expensive to make from job to job.
 
-A worker that dies is an error here, not a wait without end. Knows nothing about what a job is.
+A worker that dies is an error here, not a wait without end.
 """
 
 from __future__ import annotations

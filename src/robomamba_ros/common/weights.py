@@ -1,7 +1,6 @@
 """Reads the weights and configuration of published models, and fits weights to a module.
 
-Nothing in a file is executed: safetensors, or pickles read with weights_only=True. Knows nothing
-about particular models.
+Nothing in a file is executed: safetensors, or pickles read with weights_only=True.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Instruction data: conversations about images, in the JSON of LLaVA's data sets.
 
-    [{"id": "7", "image": "images/7.png", "conversations": [
-        {"from": "human", "value": "<image>\\nis the drawer open?"},
-        {"from": "gpt", "value": "no"}, ...]}, ...]
-
-Knows nothing about prompts, tokens or networks.
+[{"id": "7", "image": "images/7.png", "conversations": [
+    {"from": "human", "value": "<image>\\nis the drawer open?"},
+    {"from": "gpt", "value": "no"}, ...]}, ...]
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A sample is what training needs for one forward pass: the preprocessed images, the state and the
 state one step earlier, the chunk of actions that follows and which of them are valid. A folder
-holds shards; a shard is written whole or not at all, so an interrupted collection resumes with
-the shards that are missing. Knows nothing about simulators or policies.
+holds shards; a shard is written whole or not at all, so an interrupted collection resumes with the
+shards that are missing.
 """
 
 from __future__ import annotations

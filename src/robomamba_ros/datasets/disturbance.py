@@ -2,7 +2,7 @@
 
 The expert's clean action is what is recorded; what is executed is, now and then, a burst of noise.
 What follows a burst shows how to recover, which clean episodes never show (DART, Laskey et al.
-2017). Knows nothing about simulators and data sets.
+2017).
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Pose data sets: where to act in an image, and how to turn; one folder, plain files.
 
-    poses/*.jsonl           one sample a line: what `PoseSample` holds
-    images/, depth/         PNG; depth has 16 bits, a step is 0.1 mm, 0 is a hole
-    conversations/*.json    questions and answers about the same images (data/instructions)
-
-Knows nothing about simulators, networks or training.
+poses/*.jsonl           one sample a line: what `PoseSample` holds
+images/, depth/         PNG; depth has 16 bits, a step is 0.1 mm, 0 is a hole
+conversations/*.json    questions and answers about the same images (data/instructions)
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """A LeRobot data set as a demonstration store: images cut and shrunk once, chunks laid out.
 
-Training reads the same frame many times; from a store that costs no decoding. Knows nothing about
-networks.
+Training reads the same frame many times; from a store that costs no decoding.
 """
 
 from __future__ import annotations

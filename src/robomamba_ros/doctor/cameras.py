@@ -1,4 +1,4 @@
-"""Checks of what the cameras send: order of colours, size, frames; knows nothing about topics."""
+"""Checks of what the cameras send: order of colours, size, frames."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What can be seen of a robot without touching it, as plain values.
 
-Messages are kept as they came; only their fields are looked at. Knows nothing about how the facts
-are gathered or judged.
+Messages are kept as they came; only their fields are looked at.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a check has found, and how a list of findings is shown; knows nothing about the checks."""
+"""What a check has found, and how a list of findings is shown."""
 
 from __future__ import annotations
 

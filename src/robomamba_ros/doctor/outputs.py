@@ -1,7 +1,4 @@
-"""Checks of where commands go: whether a controller listens, alone with us, for the same joints.
-
-Knows nothing about what is commanded.
-"""
+"""Checks of where commands go: whether a controller listens, alone with us, for the same joints."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Checks of a policy against an arm: whether it gets what it needs, gives what fits, in time.
-
-Knows nothing about topics or what is inside of the policy.
-"""
+"""Checks of a policy against an arm: whether it gets what it needs, gives what fits, in time."""
 
 from __future__ import annotations
 

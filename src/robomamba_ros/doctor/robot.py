@@ -1,7 +1,4 @@
-"""Checks of what the arm says about itself: joints, poses, and the description of the robot.
-
-Knows nothing about topics, rates or cameras.
-"""
+"""Checks of what the arm says about itself: joints, poses, and the description of the robot."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Checks of what comes in: who publishes it, of which type, how often and how old it is.
-
-Knows nothing about what the messages say.
-"""
+"""Checks of what comes in: who publishes it, of which type, how often and how old it is."""
 
 from __future__ import annotations
 

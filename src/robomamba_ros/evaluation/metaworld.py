@@ -1,7 +1,7 @@
 """Episodes of a policy in Meta-World tasks, on seeds never trained on, on several cores.
 
 Every episode follows from its task and seed alone, whatever ran before it: that makes evaluations
-resumable, and lets an episode be run again to be seen. Knows nothing about tables and files.
+resumable, and lets an episode be run again to be seen.
 """
 
 from __future__ import annotations

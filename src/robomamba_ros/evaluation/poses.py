@@ -1,7 +1,7 @@
 """How well contacts are found: in the image, in space, and by the fingers of the simulated arm.
 
 The data set is one of simulated scenes (data/poses): targets are computed from its images and
-depth, then tried in the scenes they were taken of. Knows nothing about training.
+depth, then tried in the scenes they were taken of.
 """
 
 from __future__ import annotations

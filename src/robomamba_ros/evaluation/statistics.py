@@ -1,4 +1,4 @@
-"""Intervals and percentiles of what was measured. Knows nothing about policies or simulators."""
+"""Intervals and percentiles of what was measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes RGB frames as a video that a browser plays. Knows nothing about where frames come from.
+"""Writes RGB frames as a video that a browser plays.
 
 VP9 in MP4 is what both the wheels of OpenCV can encode (they carry no H.264 encoder) and current
 browsers decode.

@@ -1,7 +1,7 @@
 """Which instructions a policy was trained on, and what it makes of any other.
 
 The one place where case, punctuation and white space are taken out of an instruction: training,
-inference and evaluation all ask here. Knows nothing about tokens or networks.
+inference and evaluation all ask here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Text to token ids and, piece by piece, back to text, by a Hugging Face `tokenizers` file.
 
-For byte-level vocabularies such as GPT-NeoX's. Knows nothing about prompts, models or torch.
+For byte-level vocabularies such as GPT-NeoX's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Instruction text to a fixed number of token ids, by a Hugging Face `tokenizers` file.
 
-A byte-level vocabulary has no unknown words: any instruction gives ids. Knows nothing about torch.
+A byte-level vocabulary has no unknown words: any instruction gives ids.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Byte-level vocabularies: fitted to texts, and read from a Hugging Face `tokenizers` file.
-
-Knows nothing about what the ids are for.
-"""
+"""Byte-level vocabularies: fitted to texts, and read from a Hugging Face `tokenizers` file."""
 
 from __future__ import annotations
 

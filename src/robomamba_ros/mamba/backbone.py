@@ -1,6 +1,6 @@
 """The stack of Mamba layers, from embeddings to normed hidden states, from any state.
 
-Knows nothing about vocabularies, images or actions. Parameter names follow the native checkpoints.
+Parameter names follow the native checkpoints.
 """
 
 from __future__ import annotations

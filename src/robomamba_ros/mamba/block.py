@@ -1,7 +1,4 @@
-"""One Mamba layer: RMSNorm, mixer, residual. Whole sequences, chunks and single steps are one path.
-
-Knows nothing about other layers, tokens or policies.
-"""
+"""One Mamba layer: RMSNorm, mixer, residual; one path for sequences, chunks and single steps."""
 
 from __future__ import annotations
 

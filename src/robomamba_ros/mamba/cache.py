@@ -1,7 +1,4 @@
-"""Two ways not to compute the same tokens twice: a cached prefix, and a stream.
-
-Knows nothing about what the tokens mean; embeddings come in, hidden states go out.
-"""
+"""Two ways not to compute the same tokens twice: a cached prefix, and a stream."""
 
 from __future__ import annotations
 

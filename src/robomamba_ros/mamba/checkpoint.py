@@ -1,7 +1,6 @@
 """Reads Mamba-1 language models as state-spaces (native) and transformers (-hf) publish them.
 
-Knows nothing about policies: their checkpoints have a loader of their own. Nothing in a file is
-executed; pickles are read with weights_only=True.
+Nothing in a file is executed; pickles are read with weights_only=True.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The causal depthwise convolution in front of the scan, with the inputs it must remember.
-
-Knows nothing about blocks or state containers: the carried inputs come in and go out as tensors.
-"""
+"""The causal depthwise convolution in front of the scan, with the inputs it must remember."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Tokens one by one from a Mamba language model; each costs one step, whatever came before it.
-
-Knows nothing about text: tokens come out as numbers.
-"""
+"""Tokens one by one from a Mamba language model; each costs one step, whatever came before it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A Mamba language model: token embeddings, the backbone, and a head over the vocabulary.
-
-Knows nothing about tokenizers or checkpoints; text and files stay outside.
-"""
+"""A Mamba language model: token embeddings, the backbone, and a head over the vocabulary."""
 
 from __future__ import annotations
 

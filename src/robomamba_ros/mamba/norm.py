@@ -1,7 +1,4 @@
-"""RMSNorm of a residual stream that has more precision than the weights.
-
-Knows nothing about what the stream holds.
-"""
+"""RMSNorm of a residual stream that has more precision than the weights."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Linear layers for inference on the CPU, with their weights laid out once as oneDNN wants them.
 
 torch keeps a weight row by row, and every product reorders it anew or runs on a slower library:
-that is most of the time of a single token. Knows nothing about what the layers are part of.
+that is most of the time of a single token.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The recurrent state of a Mamba backbone: made empty, carried, snapshot, restored, reset.
-
-Knows nothing about the modules that read and write it.
-"""
+"""The recurrent state of a Mamba backbone: made empty, carried, snapshot, restored, reset."""
 
 from __future__ import annotations
 

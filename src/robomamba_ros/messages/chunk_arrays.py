@@ -1,7 +1,4 @@
-"""Action chunks as the arrays that their messages carry, live and in bags.
-
-Knows nothing about messages.
-"""
+"""Action chunks as the arrays that their messages carry, live and in bags."""
 
 from __future__ import annotations
 

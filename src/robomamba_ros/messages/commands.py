@@ -1,6 +1,6 @@
 """Where a recorded command sends a part of the robot, for every kind of controller that positions.
 
-Only fields of messages are looked at. Knows nothing about topics or bags.
+Only fields of messages are looked at.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """JPEG and PNG as RGB, in bounded memory, and refused where they are damaged.
 
 What an image is, its own first bytes say: the format that a message names is that of a driver's
-settings. Knows nothing about messages or cameras.
+settings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """RGB, depth and intrinsics from camera messages, live ones of rclpy and those read from a bag.
 
-The one place that knows encodings and the order of colours. Knows nothing about nodes, topics,
-bags or torch.
+The one place that knows encodings and the order of colours.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The arm's state from ROS messages, live ones of rclpy as well as those read from a bag.
 
 Only fields are looked at, so that both come the same way. Needs the base installation only, as a
-robot's own computer has it. Knows nothing about nodes, topics or bags.
+robot's own computer has it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What checkpoint directories of all kinds of policy have in common.
-
-Knows nothing about what is in the files.
-"""
+"""What checkpoint directories of all kinds of policy have in common."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a policy is and what it costs, as values and as the text of `robomamba inspect`.
 
-Knows nothing about networks; whoever knows a kind of policy fills it in. Imports no torch.
+Imports no torch.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The keys that config.yaml of every policy has: what the policy needs and gives.
 
-Reads and writes a PolicySpec; knows nothing about networks. Imports no torch.
+Reads and writes a PolicySpec. Imports no torch.
 """
 
 from __future__ import annotations

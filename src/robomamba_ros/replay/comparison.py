@@ -1,7 +1,4 @@
-"""Compares predicted actions with the motion that was recorded, step by step of the horizon.
-
-Knows nothing about bags or policies: chunks and states come in.
-"""
+"""Compares predicted actions with the motion that was recorded, step by step of the horizon."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Frames of a replay with the predicted path drawn in, where it is known how the camera sees.
-
-Knows nothing about bags.
-"""
+"""Frames of a replay with the predicted path drawn in, where it is known how the camera sees."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The figures of a replay by name, and limits on them.
 
-All but those of `wall_time` are the same whenever the same bag is replayed. Knows nothing about
-how a replay runs or how it is shown.
+All but those of `wall_time` are the same whenever the same bag is replayed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a policy would have sent, as the messages that the nodes would have sent, in a bag.
-
-Knows nothing about how it was predicted.
-"""
+"""What a policy would have sent, as the messages that the nodes would have sent, in a bag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a replay found, as data and as JSON. Knows nothing about how it is shown."""
+"""What a replay found, as data and as JSON."""
 
 from __future__ import annotations
 

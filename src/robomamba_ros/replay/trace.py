@@ -1,4 +1,4 @@
-"""What was seen of a replay, as plain values. Knows nothing about how it was measured."""
+"""What was seen of a replay, as plain values."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""How the cameras of a bag see, by what the bag and the arm contract say of it.
-
-Knows nothing about topics or images.
-"""
+"""How the cameras of a bag see, by what the bag and the arm contract say of it."""
 
 from __future__ import annotations
 

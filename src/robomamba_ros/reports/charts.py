@@ -1,7 +1,4 @@
-"""Charts as inline SVG, coloured by the page's style sheet so that they follow light and dark.
-
-Knows nothing about runs or episodes: arrays in, markup out.
-"""
+"""Charts as inline SVG, coloured by the page's style sheet so that they follow light and dark."""
 
 from __future__ import annotations
 

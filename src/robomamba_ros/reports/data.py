@@ -1,4 +1,4 @@
-"""What a run was and did, as data. Knows nothing about how it is shown or was measured."""
+"""What a run was and did, as data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns a run's report into one HTML page. Knows nothing about files but where videos lie."""
+"""Turns a run's report into one HTML page."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a run did, as one HTML page that needs nothing else, and as JSON for machines.
-
-Knows nothing about policies, ROS or simulators: the caller measures, this writes down.
-"""
+"""What a run did, as one HTML page that needs nothing else, and as JSON for machines."""
 
 from __future__ import annotations
 

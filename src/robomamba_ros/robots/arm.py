@@ -1,7 +1,6 @@
 """The arm contract: everything the stack must know about an arm, read from one YAML file.
 
 Adding an arm needs a file in config/arms/ and no code; docs/adding_an_arm.md explains each key.
-Knows nothing about ROS or policies.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Least squares within bounds, for a handful of unknowns. Knows nothing about robots."""
+"""Least squares within bounds, for a handful of unknowns."""
 
 from __future__ import annotations
 

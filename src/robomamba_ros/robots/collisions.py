@@ -1,6 +1,6 @@
 """Where an arm must not be: in itself, and in the boxes that its contract keeps it out of.
 
-Built from the shapes of the whole URDF, on Pinocchio with coal. Knows nothing about ROS nodes.
+Built from the shapes of the whole URDF, on Pinocchio with coal.
 """
 
 from __future__ import annotations

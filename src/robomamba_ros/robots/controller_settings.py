@@ -1,7 +1,6 @@
 """The settings of a joint_trajectory_controller under which the limits of an arm hold.
 
 The rule is here alone: controller_node refuses to move by it, and the doctor says the same.
-Knows nothing about how settings are read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""How far an arm may be from where it was told to be before that is a fault.
-
-Knows nothing about ROS or how commands are made.
-"""
+"""How far an arm may be from where it was told to be before that is a fault."""
 
 from __future__ import annotations
 

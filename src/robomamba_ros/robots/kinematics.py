@@ -1,7 +1,4 @@
-"""Forward and inverse kinematics of the arm of a contract, on Pinocchio.
-
-Knows nothing about ROS, trajectories or accelerations: a call is one configuration or one step.
-"""
+"""Forward and inverse kinematics of the arm of a contract, on Pinocchio."""
 
 from __future__ import annotations
 

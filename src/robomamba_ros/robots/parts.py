@@ -1,6 +1,6 @@
 """What an arm contract is made of: joints, gripper, cameras, limits, outputs, as plain values.
 
-Knows nothing about YAML, ROS or policies; robots/arm.py reads these from a file.
+robots/arm.py reads these from a file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Finds a URDF and cuts out the chain of joints between the two frames of an arm contract.
 
 What is off the chain (shapes, inertia, other joints) plays no part in kinematics and need not be
-valid. Knows nothing about ROS nodes: the text of a `robot_description` topic is handed in.
+valid.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The links and joints of a URDF: ways through its tree, and which joint moves by which.
-
-Knows nothing about arm contracts.
-"""
+"""The links and joints of a URDF: ways through its tree, and which joint moves by which."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A test picture for cameras that are not there: colour bars, a moving marker, the camera's name.
-
-Knows nothing about ROS or encodings.
-"""
+"""A test picture for cameras that are absent: colour bars, a moving marker, the camera's name."""
 
 from __future__ import annotations
 

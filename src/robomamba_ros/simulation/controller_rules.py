@@ -1,7 +1,7 @@
 """How released versions of joint_trajectory_controller (JTC) replace one trajectory by another.
 
 Read in `update` of joint_trajectory_controller.cpp and `blend_with_active_trajectory` of
-github.com/ros-controls/ros2_controllers. Knows nothing about joints or trajectories.
+github.com/ros-controls/ros2_controllers.
 """
 
 from __future__ import annotations

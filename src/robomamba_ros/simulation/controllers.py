@@ -1,7 +1,7 @@
 """The controllers of a fake arm that follow streams: of positions, of poses, of velocities.
 
 `step` gives a controller's joints one update on. A stream has one command for every control period,
-so commands go into the record one by one. Knows nothing about ROS messages.
+so commands go into the record one by one.
 """
 
 from __future__ import annotations

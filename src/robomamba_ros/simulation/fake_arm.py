@@ -2,8 +2,7 @@
 
 By default it is where it was commanded to be, one control period later; a Disagreement says how it
 is not, and a person may stop it, move it or switch its controllers. What it was commanded and how
-it moved is kept beside the contract's limits. Time comes in as an argument; knows nothing about
-ROS.
+it moved is kept beside the contract's limits. Time comes in as an argument.
 """
 
 from __future__ import annotations

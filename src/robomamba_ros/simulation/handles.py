@@ -1,7 +1,7 @@
 """Where to take hold in Meta-World's scenes: contact points and directions from MuJoCo's geometry.
 
 A scene is a task with its objects placed by a seed, the fixture turned, the arm parked and the
-camera moved a little. Knows nothing about networks, files or instructions other than the task's.
+camera moved a little.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Joint trajectories as values, what a controller rejects of them, and the way between two points.
 
 After validate_trajectory_msg and interpolate_between_points of ros2_controllers'
-joint_trajectory_controller. Knows nothing about ROS messages, limits or time that passes.
+joint_trajectory_controller.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Keeps the largest velocity, acceleration and jerk that a robot was commanded, beside its limits.
 
 The robot measures here, not the controller that has to keep the limits: it only sees commands.
-Derivatives are differences over one control period. Knows nothing about where commands come from.
+Derivatives are differences over one control period.
 """
 
 from __future__ import annotations

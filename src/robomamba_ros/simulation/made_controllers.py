@@ -1,7 +1,4 @@
-"""Makes the controller of a fake arm that an output of its contract names.
-
-Knows nothing about how joints move.
-"""
+"""Makes the controller of a fake arm that an output of its contract names."""
 
 from __future__ import annotations
 

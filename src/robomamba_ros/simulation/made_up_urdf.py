@@ -1,7 +1,7 @@
 """Makes up a URDF for an arm contract, so that an arm can be tried without its maker's.
 
 Names, joints and limits are the contract's; where the joints lie and about what they turn is
-invented. Knows nothing about ROS or Pinocchio.
+invented.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The Meta-World Sawyer: a 7-joint arm over a table in MuJoCo, moved by end-effector targets.
 
-The benchmark's protocol (80 Hz, camera `corner2` at a fixed place, 4 action channels, 500 steps)
-is kept; this module only puts metres, openings in 0..1 and reproducible seeds around it. All
-calls of one simulation come from one thread: the rendering context belongs to it. Knows nothing
-about ROS or policies.
+The benchmark's protocol (80 Hz, camera `corner2` at a fixed place, 4 action channels, 500 steps) is
+kept; this module only puts metres, openings in 0..1 and reproducible seeds around it. All calls of
+one simulation come from one thread: the rendering context belongs to it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """An arm with masses in MuJoCo: joints that position servos move, gravity compensated.
 
-Its joints lie as in a URDF; links without an inertia there are given one. Knows nothing about
-controllers or clocks.
+Its joints lie as in a URDF; links without an inertia there are given one.
 """
 
 from __future__ import annotations

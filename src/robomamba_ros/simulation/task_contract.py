@@ -1,7 +1,4 @@
-"""The contract of the simulated arm for one task of Meta-World, as a file that nodes read.
-
-Knows nothing about ROS or policies.
-"""
+"""The contract of the simulated arm for one task of Meta-World, as a file that nodes read."""
 
 from __future__ import annotations
 

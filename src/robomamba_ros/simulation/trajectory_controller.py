@@ -23,8 +23,6 @@ ros2_controllers), with its defaults:
 Versions differ in how one trajectory follows another: see controller_rules. It differs from all of
 them in two points: JTC does not look for numbers that are not finite, nor for accelerations without
 velocities, which it cannot follow. Here both are rejected.
-
-Knows nothing about ROS messages, limits or the rest of the robot.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """From a contact pixel with depth to an end-effector target.
 
 Points are in the camera's optical frame as in ROS: x to the right, y down, z into the scene,
-metres. A pixel is (column, row) of the rectified image, centres at integers. Knows nothing about
-networks.
+metres. A pixel is (column, row) of the rectified image, centres at integers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Rotations and rigid poses, quaternions as (x, y, z, w) in ROS order.
 
 Products and exponentials are spelled out on plain numbers: control multiplies thousands a second,
-and each call of NumPy costs more than the product. Knows nothing about ROS messages.
+and each call of NumPy costs more than the product.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """CLIP's image tower (Radford et al. 2021, arXiv 2103.00020): patch tokens of a camera image.
 
-The one place that imports `transformers` for it. Knows nothing about robots or language models.
+The one place that imports `transformers` for it.
 """
 
 from __future__ import annotations

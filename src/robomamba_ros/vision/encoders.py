@@ -1,7 +1,4 @@
-"""The small vision part, for CPUs: images in, keypoint tokens out.
-
-Knows nothing about robots or language models; what conditions it is just vectors.
-"""
+"""The small vision part, for CPUs: images in, keypoint tokens out."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Crop and resize of camera images, the same in data collection, training and on the robot.
 
-Needs NumPy and OpenCV only; knows nothing about torch.
+Needs NumPy and OpenCV only.
 """
 
 from __future__ import annotations

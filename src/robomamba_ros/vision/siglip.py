@@ -1,6 +1,6 @@
 """The SigLIP 2 vision part (Tschannen et al. 2025, arXiv 2502.14786): patch tokens of an image.
 
-The one place that imports `transformers` for it. Knows nothing about robots or language models.
+The one place that imports `transformers` for it.
 """
 
 from __future__ import annotations

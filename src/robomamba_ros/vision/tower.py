@@ -1,7 +1,4 @@
-"""Sizes of a vision transformer, under the names of transformers.
-
-Knows nothing about a particular one.
-"""
+"""Sizes of a vision transformer, under the names of transformers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A pose target as a chunk of poses: go there open, straight on to contact, close, and retreat.
 
-The arm follows it like any other chunk. Knows nothing about where the target came from.
+The arm follows it like any other chunk.
 """
 
 from __future__ import annotations

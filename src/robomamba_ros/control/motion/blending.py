@@ -1,7 +1,4 @@
-"""How a new chunk takes over from the paths before it: at once, by a crossfade, by an ensemble.
-
-Knows nothing about chunks beyond when each path begins and ends.
-"""
+"""How a new chunk takes over from the paths before it: at once, by a crossfade, by an ensemble."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What an arm is to do from now on: follow a path until it ends, then brake; and when it changes.
 
-The setpoint loop runs it period by period, a forecast all at once: the same function, so that
-both give the same commands. Knows nothing about chunks, or why an arm stops earlier.
+The setpoint loop runs it period by period, a forecast all at once: the same function, so that both
+give the same commands.
 """
 
 from __future__ import annotations

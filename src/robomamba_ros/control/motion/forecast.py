@@ -1,8 +1,7 @@
 """Computes commands ahead of time, for controllers that are sent whole trajectories.
 
-A copy of the arm's motion runs ahead through the code that the setpoint loop runs, so a forecast
-is what the loop will command, to the bit, as long as nothing intervenes. Knows nothing about
-messages.
+A copy of the arm's motion runs ahead through the code that the setpoint loop runs, so a forecast is
+what the loop will command, to the bit, as long as nothing intervenes.
 """
 
 from __future__ import annotations

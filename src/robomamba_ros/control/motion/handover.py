@@ -1,7 +1,6 @@
 """How a joint_trajectory_controller comes from one trajectory onto the next within limits.
 
 Between two points it goes by a quintic, and from its desired state on receipt to the first point.
-Knows nothing about messages, or about where trajectories come from.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Keeps commanded joints within their positions, velocities, accelerations and jerks.
 
-The two stages of limits.py, each joint with limits of its own. Knows nothing about chunks or time
-stamps: one call is one control period.
+The two stages of limits.py, each joint with limits of its own. One call is one control
+period.
 """
 
 from __future__ import annotations

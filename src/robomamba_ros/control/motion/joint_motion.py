@@ -1,7 +1,4 @@
-"""An arm that is commanded by its joints, with inverse kinematics for end-effector actions.
-
-Knows nothing about time stamps, or about when to stop.
-"""
+"""An arm that is commanded by its joints, with inverse kinematics for end-effector actions."""
 
 from __future__ import annotations
 

@@ -8,9 +8,7 @@ absent where jerk has no limit. Both hold for any input.
 Planning a time-optimal motion to the newest target in every period (as the library Ruckig does)
 was tried instead. It takes a moving target for the end of a motion and never catches up with it,
 runs at the jerk limit meanwhile, and knows limits per axis but none on a norm. An average delays
-by a known time, which whoever has a chunk looks ahead by.
-
-Knows nothing about chunks or time stamps: one call is one control period.
+by a known time, which whoever has a chunk looks ahead by. One call is one control period.
 """
 
 from __future__ import annotations

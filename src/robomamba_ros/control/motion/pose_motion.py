@@ -1,7 +1,4 @@
-"""An arm in motion: points in, commands within limits out. Here one that is commanded by poses.
-
-Knows nothing about time stamps, or about when to stop.
-"""
+"""An arm in motion: points in, commands within limits out. Here one that is commanded by poses."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The velocity that brings a point onto a moving target, and the speeds that can still be braked.
 
-Knows nothing about arms: the point is a position or a turn, and one call is one period.
+The point is a position or a turn. One call is one control period.
 """
 
 from __future__ import annotations

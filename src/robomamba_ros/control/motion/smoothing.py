@@ -4,8 +4,8 @@ The mean of the last n commands has n times less jerk than a change of accelerat
 period: at most 2 * acceleration / (n * period). Everything convex that holds for the commands (a
 box of positions, the norms of velocity and acceleration) holds for their mean, whatever they are,
 and a command that stands still is met exactly n periods later. Its delay is (n - 1) / 2 periods.
-Knows nothing about arms. The method: Biagiotti and Melchiorri, "FIR filters for online trajectory
-planning with time- and frequency-domain specifications", Control Engineering Practice 20 (2012).
+The method: Biagiotti and Melchiorri, "FIR filters for online trajectory planning with time- and
+frequency-domain specifications", Control Engineering Practice 20 (2012).
 """
 
 from __future__ import annotations

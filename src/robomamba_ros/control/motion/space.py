@@ -1,6 +1,6 @@
 """Where an arm that is commanded by its joints may be: what a motion asks before it steps.
 
-The one place for checks of whole configurations. Knows nothing about motion.
+The one place for checks of whole configurations.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Lays a chunk out in time: which action is due when, and where it takes the arm.
-
-Knows nothing about where the chunk came from or whether the arm can follow it.
-"""
+"""Lays a chunk out in time: which action is due when, and where it takes the arm."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 The velocity of the command, plus a share of the distance between where the arm was told to be and
 where it was measured at the same time; all of it within the contract's velocities, accelerations
-and jerks, whatever is measured. Knows nothing about messages or when to stop.
+and jerks, whatever is measured.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The recent images of each camera with the depth image of their time, and sets of one time.
-
-Knows nothing about ROS, nor about how pixels are decoded.
-"""
+"""The recent images of each camera with the depth image of their time, and sets of one time."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Whether an arm gives a policy what it needs, as far as the arm contract can tell.
 
-Knows nothing about ROS; what is not on the topics in spite of the contract shows at run time.
+What is not on the topics in spite of the contract shows at run time.
 """
 
 from __future__ import annotations

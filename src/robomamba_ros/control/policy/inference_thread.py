@@ -1,7 +1,4 @@
-"""The thread in which a policy runs: what is due there takes turns, and no callback waits for it.
-
-Knows nothing about policies; the time comes from outside.
-"""
+"""The thread in which a policy runs: jobs take turns there, and no callback waits for it."""
 
 from __future__ import annotations
 

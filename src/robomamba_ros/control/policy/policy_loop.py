@@ -1,6 +1,6 @@
 """Decides when a policy infers its next chunk, and infers it.
 
-Knows nothing about ROS, torch or how chunks are executed. The time comes from outside.
+The time comes from outside.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Runs a policy of any kind: asks it when that is due, and says what it does and why not.
-
-Knows nothing about ROS or torch; what comes out is handed to callbacks.
-"""
+"""Runs a policy of any kind: asks it when that is due, and says what it does and why not."""
 
 from __future__ import annotations
 

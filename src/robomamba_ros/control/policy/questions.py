@@ -1,6 +1,6 @@
 """Questions to a policy that can reason: the newest one waits for its turn.
 
-Knows nothing about ROS. Any thread may ask; one answers.
+Any thread may ask; one answers.
 """
 
 from __future__ import annotations

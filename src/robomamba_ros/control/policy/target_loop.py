@@ -1,7 +1,4 @@
-"""Runs a policy that says where to act: once whenever somebody asks.
-
-Knows nothing about ROS, threads or how targets are followed.
-"""
+"""Runs a policy that says where to act: once whenever somebody asks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Moves the command of an arm: from rest, along a course, to rest; remembers where it went.
 
-Decides nothing: the setpoint loop says what to follow and when to stop. Knows nothing about
-freshness or states of the loop.
+Decides nothing: the setpoint loop says what to follow and when to stop.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""When an arm stops, and why: inputs, chunk and motion are looked at in every control period.
-
-Knows nothing about how it stops.
-"""
+"""When an arm stops, and why: inputs, chunk and motion are looked at in every control period."""
 
 from __future__ import annotations
 

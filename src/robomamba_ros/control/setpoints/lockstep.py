@@ -1,7 +1,7 @@
 """Orders the messages of a simulation that waits for each command.
 
-A middleware may deliver the state and the chunk of one instant in either order. The gate makes
-the controller do what one loop in one process would do. Knows nothing about ROS.
+A middleware may deliver the state and the chunk of one instant in either order. The gate makes the
+controller do what one loop in one process would do.
 """
 
 from __future__ import annotations

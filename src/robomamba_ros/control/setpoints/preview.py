@@ -1,7 +1,4 @@
-"""Where the end effector went, goes and does not go any more, for people to look at.
-
-Knows nothing about limits: pending poses are what a chunk asks for.
-"""
+"""Where the end effector went, goes and does not go any more, for people to look at."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What each controller of an arm is sent in a control period, as numbers.
 
-The nodes put it into messages; tests give it to controllers of their own. So what is tested is
-what is sent. Knows nothing about ROS.
+The nodes put it into messages; tests give it to controllers of their own. So what is tested is what
+is sent.
 """
 
 from __future__ import annotations

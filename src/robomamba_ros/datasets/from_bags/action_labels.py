@@ -1,7 +1,4 @@
-"""The action that recorded motion or recorded commands amount to, in any action space.
-
-Knows nothing about messages or data sets.
-"""
+"""The action that recorded motion or recorded commands amount to, in any action space."""
 
 from __future__ import annotations
 

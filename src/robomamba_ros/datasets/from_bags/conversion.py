@@ -1,7 +1,4 @@
-"""Bags become episodes of a LeRobot data set, with states and actions as a policy has them.
-
-Knows nothing about how streams are brought to one clock.
-"""
+"""Bags become episodes of a LeRobot data set, with states and actions as a policy has them."""
 
 from __future__ import annotations
 

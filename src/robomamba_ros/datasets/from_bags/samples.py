@@ -1,7 +1,6 @@
 """The samples of a bag: what an arm contract names, read from its topics, on one clock.
 
-Everything counts as of its stamp; what has none, as of the newest stamp before it. Knows nothing
-about data sets.
+Everything counts as of its stamp; what has none, as of the newest stamp before it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One episode in the making: its frames go to files of their own as they come.
 
-Memory does not grow with the episode, but for its numbers. Knows nothing about the data set.
+Memory does not grow with the episode, but for its numbers.
 """
 
 from __future__ import annotations

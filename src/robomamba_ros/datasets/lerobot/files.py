@@ -1,7 +1,4 @@
-"""What the files of a data set hold when it is written: the columns and notes that lerobot reads.
-
-Knows nothing about where files go and in which order they are written.
-"""
+"""What the files of a data set hold when it is written: columns and notes that lerobot reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images as PNG bytes, as LeRobot's tables hold them. Knows nothing about tables."""
+"""Images as PNG bytes, as LeRobot's tables hold them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What meta/info.json of a LeRobot data set says: features, frame rate, where its files lie.
 
 The layout is that of lerobot's `datasets` package (huggingface/lerobot, codebase v3.0) and, for
-reading, of the versions 2.0 and 2.1 before it. Knows nothing about what is in the files.
+reading, of the versions 2.0 and 2.1 before it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Where the files of a data set go: one writer at a time, each file whole or not at all.
 
-Files are made in a folder of their own and moved to their place. Knows nothing about episodes.
+Files are made in a folder of their own and moved to their place.
 """
 
 from __future__ import annotations

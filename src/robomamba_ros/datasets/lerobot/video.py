@@ -1,6 +1,6 @@
 """Episodes in MP4 files: frames in and out by number, several episodes joined in one file.
 
-The one place that knows PyAV. Knows nothing about features or metadata.
+The one place that knows PyAV.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Writes a LeRobot data set of version 3.0, one whole episode after another.
 
 An episode is made beside the data set and then moved into it, file by file; the table of episodes
-comes last and makes it count. An interrupted writer, or a full disk, leaves every episode before
-as it was. Knows nothing about where frames come from.
+comes last and makes it count. An interrupted writer, or a full disk, leaves every episode before as
+it was.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Elementary functions for the compiled CPU kernels, inlined into loops that LLVM vectorises.
 
 In float32 they are branch-free polynomials with a relative error below 1e-6; in float64 they are
-the C library's. bfloat16 numbers come as uint16 and are computed with in float32. Knows nothing
-about scans, convolutions or torch.
+the C library's. bfloat16 numbers come as uint16 and are computed with in float32.
 """
 
 from __future__ import annotations

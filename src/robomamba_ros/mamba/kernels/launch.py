@@ -1,7 +1,6 @@
 """Runs a compiled kernel on torch's own OpenMP threads.
 
 A second pool would compete with torch's, whose threads spin for a while after every product.
-Knows nothing about what a kernel computes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The loops of the selective scan for one block of channels, compiled and vectorised (numba).
 
 Softplus, discretisation, recurrence, skip and gate happen while the block is in the first-level
-cache. Knows nothing about torch. Layouts: u, delta, z, y (b, l, d); A (n, d); B, C
-(b, l, n); D, bias (d,); states (b, n, d); checkpoints (b, ceil(l / STRETCH), n, d): the states
-before every STRETCH-th step. Rows of u, delta, z, B, C and grad_y lie at any distance.
+cache. Layouts: u, delta, z, y (b, l, d); A (n, d); B, C (b, l, n); D, bias (d,); states (b, n, d);
+checkpoints (b, ceil(l / STRETCH), n, d): the states before every STRETCH-th step. Rows of u, delta,
+z, B, C and grad_y lie at any distance.
 """
 
 from __future__ import annotations

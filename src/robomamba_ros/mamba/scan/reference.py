@@ -1,7 +1,7 @@
 """The selective scan as the paper writes it: one step of the recurrence per token, plain torch.
 
 Differentiable by autograd, on any device, in float32 or float64. It is the ground truth for the
-compiled backends and knows nothing about them.
+compiled backends.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What the Triton kernels share: elementary functions that neither overflow nor lose small numbers.
-
-Knows nothing about scans or convolutions.
-"""
+"""What the Triton kernels share: functions that neither overflow nor lose small numbers."""
 
 from __future__ import annotations
 

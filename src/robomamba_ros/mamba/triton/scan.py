@@ -1,9 +1,9 @@
 """The loops of the selective scan as two Triton kernels: one forward, one for all gradients.
 
 One program per batch entry and block of channels walks through time with its states in registers.
-Knows nothing about autograd. Layouts: u, delta, z, y (b, l, d); A (n, d); B, C (b, l, n); D, bias
-(d,); states (b, n, d); checkpoints (b, ceil(l / STRETCH), n, d): the states before every
-STRETCH-th step. What is None is left out when the kernel is compiled.
+Layouts: u, delta, z, y (b, l, d); A (n, d); B, C (b, l, n); D, bias (d,); states (b, n, d);
+checkpoints (b, ceil(l / STRETCH), n, d): the states before every STRETCH-th step. What is None is
+left out when the kernel is compiled.
 """
 
 from __future__ import annotations

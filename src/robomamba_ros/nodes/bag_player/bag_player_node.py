@@ -1,7 +1,6 @@
 """Publishes a recording as it was recorded: the same bytes, topics, intervals and offers.
 
-The thread that plays reads the bag as it goes, so that memory does not grow with it. Knows nothing
-about what the messages mean.
+The thread that plays reads the bag as it goes, so that memory does not grow with it.
 """
 
 from __future__ import annotations

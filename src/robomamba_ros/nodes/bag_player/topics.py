@@ -1,6 +1,6 @@
 """The topics of a bag as topics of ROS: which are meant, their types, what readers are offered.
 
-For nodes that pass messages on as bytes; knows nothing about when.
+For nodes that pass messages on as bytes.
 """
 
 from __future__ import annotations

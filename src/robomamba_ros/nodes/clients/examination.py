@@ -1,7 +1,7 @@
 """Gathers the facts that the doctor judges, from the live graph and from a policy.
 
 Publishes nothing, and calls nothing but the parameter services of controllers: the arm cannot move
-by it. Knows nothing about what is right or wrong.
+by it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Facts about the graph: who publishes, who reads, with which quality of service, who serves.
-
-Knows nothing about messages, nor about what is right or wrong.
-"""
+"""Facts about the graph: who publishes, who reads, with which quality of service, who serves."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Watches a running graph from outside and keeps what a report shows of an episode.
 
-A subscriber like any other; knows nothing about how the nodes work.
+A subscriber like any other.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Action chunks as trajectory messages: SE(3) targets and joint channels, joined by their stamp.
 
-Deltas travel as displacements since the stamp, summed in float64, so that a reader needs no
-history and the receiver's differences round to the sender's float32. Knows nothing about nodes.
+Deltas travel as displacements since the stamp, summed in float64, so that a reader needs no history
+and the receiver's differences round to the sender's float32.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """This package's values as ROS messages; data/ has the way back, which bags share.
 
-Needs the base installation only, as a robot's own computer has it. Knows nothing about nodes or
-topics.
+Needs the base installation only, as a robot's own computer has it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Publishes what a node measures on /diagnostics once a second, and logs what it says of itself.
-
-Knows nothing of what that means.
-"""
+"""Publishes what a node measures on /diagnostics once a second, and logs what it says of itself."""
 
 from __future__ import annotations
 

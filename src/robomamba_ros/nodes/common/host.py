@@ -1,7 +1,4 @@
-"""Hosts nodes in one process: a thread and an executor for each, one way down for all.
-
-Knows nothing about what the nodes do.
-"""
+"""Hosts nodes in one process: a thread and an executor for each, one way down for all."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What both managed nodes share: autostart, services, diagnostics, one-line errors, one teardown.
-
-Knows nothing about policies or arms.
-"""
+"""What both managed nodes share: autostart, services, diagnostics, errors, teardown."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Declares the parameters of a node with ROS descriptors, and checks them.
 
-The tables are in parameter_tables.py. Knows nothing about what parameters are used for.
+The tables are in parameter_tables.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Gives a node the kinematics of its arm, from a file or from the topic `robot_description`.
-
-Knows nothing about what they are used for.
-"""
+"""Gives a node the kinematics of its arm, from a file or from the topic `robot_description`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joins an arm's proprioception into its state; knows nothing about its use."""
+"""Joins an arm's proprioception into its state."""
 
 from __future__ import annotations
 

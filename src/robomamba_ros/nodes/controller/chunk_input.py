@@ -1,7 +1,4 @@
-"""Subscribes to `action_chunk` and `joint_chunk` and hands on whole chunks.
-
-Knows nothing about what follows them.
-"""
+"""Subscribes to `action_chunk` and `joint_chunk` and hands on whole chunks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Draws where the end effector went, goes and does not go any more, for RViz.
-
-Knows nothing about chunks or limits.
-"""
+"""Draws where the end effector went, goes and does not go any more, for RViz."""
 
 from __future__ import annotations
 

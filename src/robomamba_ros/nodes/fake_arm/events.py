@@ -1,7 +1,4 @@
-"""Services by which somebody stops a fake arm, moves it, blocks it and switches its controllers.
-
-Knows nothing about what becomes of it.
-"""
+"""Services by which somebody stops a fake arm, moves it, blocks it and switches its controllers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Any arm of a contract as a ROS 2 robot, without hardware or simulator: it goes where it is told.
 
-Parameters, topics and timers around FakeArm. Knows nothing about policies.
+Parameters, topics and timers around FakeArm.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Subscribes to the commands of every output of an arm contract and hands them to the fake arm.
 
-The other side of what controller_node publishes: topics have the same names. Knows nothing about
-how commands are followed.
+The other side of what controller_node publishes: topics have the same names.
 """
 
 from __future__ import annotations

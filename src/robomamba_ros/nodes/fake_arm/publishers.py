@@ -1,7 +1,4 @@
-"""What the fake arm publishes: joint states, pose, odometry, and a test picture as each camera.
-
-Knows nothing about when to publish.
-"""
+"""What the fake arm publishes: joint states, pose, odometry, and a test picture as each camera."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Subscribes to one camera of the arm contract and hands on images that decode when used.
-
-Knows nothing about policies.
-"""
+"""Subscribes to one camera of the arm contract and hands on images that decode when used."""
 
 from __future__ import annotations
 

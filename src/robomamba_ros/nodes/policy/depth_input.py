@@ -1,7 +1,4 @@
-"""Subscribes to depth and intrinsics of one camera and fills an ObservationBuffer with them.
-
-Knows nothing about policies.
-"""
+"""Subscribes to depth and intrinsics of one camera and fills an ObservationBuffer with them."""
 
 from __future__ import annotations
 

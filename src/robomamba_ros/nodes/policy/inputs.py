@@ -1,7 +1,4 @@
-"""Everything a policy reads from ROS, gathered in an ObservationBuffer.
-
-Knows nothing about when to infer.
-"""
+"""Everything a policy reads from ROS, gathered in an ObservationBuffer."""
 
 from __future__ import annotations
 

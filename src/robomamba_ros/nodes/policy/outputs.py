@@ -1,7 +1,4 @@
-"""Publishes what a policy gives: chunks, pose targets and the approach to them, answers.
-
-Knows nothing about when a policy infers.
-"""
+"""Publishes what a policy gives: chunks, pose targets and the approach to them, answers."""
 
 from __future__ import annotations
 

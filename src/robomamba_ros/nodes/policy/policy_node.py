@@ -1,7 +1,6 @@
 """The policy side: observations in; action chunks, pose targets and answers out.
 
-PolicyRunner decides when to infer; this node carries messages to and from it. Knows nothing about
-how chunks are executed.
+PolicyRunner decides when to infer; this node carries messages to and from it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a simulation asks of policy and controller between two episodes, as a user would.
-
-Knows nothing about the simulation itself.
-"""
+"""What a simulation asks of policy and controller between two episodes, as a user would."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What the simulated robot publishes: clock, proprioception, camera, status of the episode.
-
-Knows nothing about when to publish.
-"""
+"""What the simulated robot publishes: clock, proprioception, camera, status of the episode."""
 
 from __future__ import annotations
 

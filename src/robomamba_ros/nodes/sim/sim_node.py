@@ -1,6 +1,6 @@
 """The Meta-World Sawyer as a ROS 2 robot: cameras and joint states out, pose commands in.
 
-Parameters, topics and timers around SimulatedRobot. Knows nothing about policies.
+Parameters, topics and timers around SimulatedRobot.
 """
 
 from __future__ import annotations

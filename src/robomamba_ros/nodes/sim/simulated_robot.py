@@ -2,7 +2,6 @@
 
 realtime: `tick` lets time pass; the arm stands still until somebody moves it, then every tick is a
 step with the newest command. lockstep: a step waits for the two commands stamped with it.
-Knows nothing about rclpy or topics.
 """
 
 from __future__ import annotations

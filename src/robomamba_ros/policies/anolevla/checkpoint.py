@@ -1,7 +1,4 @@
-"""AnoleVLA checkpoints: a directory becomes a policy or its description, a network a directory.
-
-Knows nothing about training or the command line.
-"""
+"""AnoleVLA checkpoints: a directory becomes a policy or its description, a network a directory."""
 
 from __future__ import annotations
 

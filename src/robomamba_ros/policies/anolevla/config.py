@@ -1,6 +1,6 @@
 """What an AnoleVLA is made of: config.yaml of a checkpoint, and the files of config/policies.
 
-Every choice of parts is named here once; knows nothing about how they compute.
+Every choice of parts is named here once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The AnoleVLA network (arXiv 2603.15046, section IV-B) on normalised tensors.
-
-Knows nothing about files, tokenizers, training or physical units.
-"""
+"""The AnoleVLA network (arXiv 2603.15046, section IV-B) on normalised tensors."""
 
 from __future__ import annotations
 

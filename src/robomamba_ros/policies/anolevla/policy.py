@@ -1,7 +1,4 @@
-"""AnoleVLA behind the Policy contract: physical units in, physical units out.
-
-Knows nothing about files or training.
-"""
+"""AnoleVLA behind the Policy contract: physical units in, physical units out."""
 
 from __future__ import annotations
 

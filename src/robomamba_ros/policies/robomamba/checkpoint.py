@@ -1,7 +1,4 @@
-"""RoboMamba checkpoints: a directory becomes a policy, a network becomes a directory.
-
-Knows nothing about public layouts or the command line.
-"""
+"""RoboMamba checkpoints: a directory becomes a policy, a network becomes a directory."""
 
 from __future__ import annotations
 

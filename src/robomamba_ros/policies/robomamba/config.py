@@ -1,7 +1,4 @@
-"""What a RoboMamba is made of: config.yaml of a checkpoint.
-
-Knows nothing about how the parts compute.
-"""
+"""What a RoboMamba is made of: config.yaml of a checkpoint."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Turns published files into a RoboMamba checkpoint: RoboMamba's own, or a Mamba language model.
 
-Everything that does not fit is named at once, before anything is written. Knows nothing about the
-command line.
+Everything that does not fit is named at once, before anything is written.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The RoboMamba network: CLIP, connector, Mamba language model, pose head (sections 3.2 and 3.4).
-
-Knows nothing about files, tokenizers, training or cameras.
-"""
+"""The RoboMamba network: CLIP, connector, Mamba language model, pose head (sections 3.2, 3.4)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""RoboMamba as a policy: an image and a text in, an end-effector target or an answer out.
-
-Knows nothing about files, training or ROS.
-"""
+"""RoboMamba as a policy: an image and a text in, an end-effector target or an answer out."""
 
 from __future__ import annotations
 

@@ -1,10 +1,8 @@
 """The texts RoboMamba was trained with, as token ids.
 
-    question   <|user|> {question}\\n<|assistant|>
-    answer     {answer}\\n<|endoftext|>, with a blank before it
-    task       <|user|> {instruction}\\n
-
-Knows nothing about images or networks.
+question   <|user|> {question}\\n<|assistant|>
+answer     {answer}\\n<|endoftext|>, with a blank before it
+task       <|user|> {instruction}\\n
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 One flat mapping of 944 tensors: 295 of timm's ViT-L/14, 6 of the connector, 643 of a Mamba language
 model with transformers' names. A model fine-tuned for poses by the public code has ten more, of its
-two MLPs. Knows nothing about files.
+two MLPs.
 """
 
 from __future__ import annotations

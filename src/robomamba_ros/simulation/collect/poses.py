@@ -1,7 +1,7 @@
 """Pose data from simulated scenes: images, contacts, directions, and questions with true answers.
 
 A shard is some scenes of one task. It counts when its poses are written, which is done last, so an
-interrupted collection goes on with the shards that are missing. Knows nothing about networks.
+interrupted collection goes on with the shards that are missing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""How a fake arm differs from what it is told: one value with a field for each way, and its text.
-
-Knows nothing about how each is done.
-"""
+"""How a fake arm differs from what it is told: a value with a field for each way, and its text."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Drives of joints: how joints move that are commanded to positions or velocities.
-
-Knows nothing about controllers, contracts or clocks.
-"""
+"""Drives of joints: how joints move that are commanded to positions or velocities."""
 
 from __future__ import annotations
 

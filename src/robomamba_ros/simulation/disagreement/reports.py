@@ -1,7 +1,4 @@
-"""What an arm says about its joints: how often, how late, and stamped with which time.
-
-Knows nothing about messages.
-"""
+"""What an arm says about its joints: how often, how late, and stamped with which time."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Random changes to images, so that a policy does not depend on light and on where exactly a
-camera stands. A function of the seed and the step; knows nothing about what is in the images.
+camera stands. A function of the seed and the step.
 """
 
 from __future__ import annotations

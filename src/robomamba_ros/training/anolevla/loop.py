@@ -1,8 +1,8 @@
 """Two-stage training of AnoleVLA (paper section IV-C) from a demonstration store.
 
 Stage 1 minimises the velocity loss, stage 2 adds the acceleration loss. Everything random is a
-function of the seed and the step, and a run saves all that moves, so a resumed run repeats what
-an uninterrupted one does. Knows nothing about simulators or the command line.
+function of the seed and the step, and a run saves all that moves, so a resumed run repeats what an
+uninterrupted one does.
 """
 
 from __future__ import annotations

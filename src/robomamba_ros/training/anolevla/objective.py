@@ -1,7 +1,4 @@
-"""What training minimises: a policy's losses on one batch, as means over all processes.
-
-Knows nothing about where batches come from or how weights are changed.
-"""
+"""What training minimises: a policy's losses on one batch, as means over all processes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The samples of a demonstration store that a run may use: which, of which episode, and where.
 
-Images stay on disk until they are asked for. Knows nothing about networks or scales.
+Images stay on disk until they are asked for.
 """
 
 from __future__ import annotations

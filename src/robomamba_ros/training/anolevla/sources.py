@@ -1,7 +1,4 @@
-"""The data of a run: which samples it learns from, and which it is measured on.
-
-Knows nothing about networks.
-"""
+"""The data of a run: which samples it learns from, and which it is measured on."""
 
 from __future__ import annotations
 

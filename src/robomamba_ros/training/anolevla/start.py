@@ -1,7 +1,4 @@
-"""The network a run begins with: a policy file's, from scratch, or a checkpoint's.
-
-Knows nothing about losses or steps.
-"""
+"""The network a run begins with: a policy file's, from scratch, or a checkpoint's."""
 
 from __future__ import annotations
 

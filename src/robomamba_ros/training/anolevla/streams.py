@@ -1,6 +1,6 @@
 """Sequences of consecutive ticks of an episode, as a policy that carries its state sees them.
 
-A tick is an inference: ticks lie `spacing` steps apart. Knows nothing about what samples hold.
+A tick is an inference: ticks lie `spacing` steps apart.
 """
 
 from __future__ import annotations

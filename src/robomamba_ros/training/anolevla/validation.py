@@ -1,7 +1,4 @@
-"""The error on episodes that are held out, and when a stage has had enough of them.
-
-Knows nothing about how weights are trained or stored.
-"""
+"""The error on episodes that are held out, and when a stage has had enough of them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Batches for RoboMamba's stages: images with tasks and their poses, images with conversations.
 
-What is drawn is a function of the seed and the step. Knows nothing about losses or weights.
+What is drawn is a function of the seed and the step.
 """
 
 from __future__ import annotations

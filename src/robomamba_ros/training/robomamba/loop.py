@@ -2,7 +2,7 @@
 
 Each stage has a directory: its checkpoint, what it needs to go on, and its record. Everything
 random is a function of the seed and the step, so a resumed run repeats what an uninterrupted one
-does. Knows nothing about simulators or the command line.
+does.
 """
 
 from __future__ import annotations

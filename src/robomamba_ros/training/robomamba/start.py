@@ -1,7 +1,7 @@
 """The network and the tokenizer a RoboMamba run begins with.
 
 A checkpoint's, or, where a file of config/policies is named, random weights and words fitted to the
-data. Knows nothing about losses or steps.
+data.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The files by which a run goes on: all that moves, and the checkpoint that came of it so far.
-
-Knows nothing about how weights are trained.
-"""
+"""The files by which a run goes on: all that moves, and the checkpoint that came of it so far."""
 
 from __future__ import annotations
 

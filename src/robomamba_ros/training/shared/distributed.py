@@ -1,6 +1,6 @@
 """Several processes that train one network: who this one is, and sums over all of them.
 
-torchrun starts the processes and says so in their environment. Knows nothing about policies.
+torchrun starts the processes and says so in their environment.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What a run directory says of itself: how it was made, and how its losses went.
 
 run.json has an entry for each start of the run, metrics.jsonl a line for every few steps, and
-tensorboard/ the same as events where the package `tensorboard` is installed. Knows nothing about
-how losses come to be.
+tensorboard/ the same as events where the package `tensorboard` is installed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Publishes commands in the form that the arm's controllers take, one small class per kind.
 
-Knows nothing about how a command is decided. Topics have the node's own names (Output.name) and
-are remapped from the arm contract.
+Topics have the node's own names (Output.name) and are remapped from the arm contract.
 """
 
 from __future__ import annotations
