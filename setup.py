@@ -37,8 +37,8 @@ ROS = [
     'ros-jazzy-common-interfaces==5.3.6',
     'ros-jazzy-lifecycle-msgs==2.0.3',
 ]
-# A policy on a simulated arm over ROS 2, and on stand-ins of others.
-DEMO = [*POLICY, *SIM, *KINEMATICS, *ROS]
+# A policy on the simulated arm over ROS 2, and nothing beside it.
+DEMO = [*POLICY, *SIM, *ROS]
 DEV = [
     *TRAIN,
     *KINEMATICS,

@@ -434,6 +434,42 @@ def test_what_is_written_is_read_and_its_bytes_are_the_same_each_time(tmp_path: 
     assert [path.name for path in (tmp_path / 'one').iterdir()] == ['predictions.mcap']
 
 
+@pytest.mark.parametrize(
+    ('chosen', 'running', 'distro', 'version', 'keys'),
+    [
+        ('humble', 'jazzy', None, 5, set()),
+        ('', 'iron', None, 7, {'custom_data'}),
+        ('', 'kilted', 'kilted', 9, {'custom_data', 'ros_distro'}),
+        ('', '', 'jazzy', 9, {'custom_data', 'ros_distro'}),
+    ],
+)
+def test_a_lone_file_carries_the_metadata_of_the_distribution(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: str,
+    running: str,
+    distro: str | None,
+    version: int,
+    keys: set[str],
+) -> None:
+    monkeypatch.setenv('ROS_DISTRO', running)
+    with BagWriter(tmp_path / 'a.mcap', chosen) as writer:
+        writer.add_topic('/text', STRING)
+        writer.write('/text', 1, message(STRING, data='open'))
+    # What rosbag2's McapStorage::get_metadata reads where there is no metadata.yaml.
+    _, mark, rest = (tmp_path / 'a.mcap').read_bytes().partition(b'serialized_metadata')
+    assert mark
+    info = yaml.safe_load(rest[4 : 4 + int.from_bytes(rest[:4], 'little')])
+    assert (info['version'], info.get('ros_distro')) == (version, distro)
+    assert {'custom_data', 'ros_distro'} & set(info) == keys
+    (topic,) = info['topics_with_message_count']
+    assert topic['topic_metadata']['offered_qos_profiles'] == ('' if version < 9 else [])
+    with Bag(tmp_path / 'a.mcap') as bag:
+        assert [each.content.data for each in bag.messages(['/text'])] == ['open']
+    with pytest.raises(DataError, match=r"'jazy'.*Did you mean 'jazzy'"):
+        BagWriter(tmp_path / 'b.mcap', 'jazy')
+
+
 @pytest.mark.parametrize(('count', 'size'), [(3, 10_000), (400, 3_000_000)])
 @pytest.mark.parametrize('before', [False, True])
 def test_a_full_disk_leaves_no_partial_file(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message, serialize_message
 from rosgraph_msgs.msg import Clock
@@ -16,14 +17,18 @@ from std_msgs.msg import Int64, String
 from std_srvs.srv import SetBool, Trigger
 
 from robomamba_ros.bags.definitions import Definition, find_definition
+from robomamba_ros.bags.reader import Bag
 from robomamba_ros.bags.recording import Recording
 from robomamba_ros.bags.records import Offer, Record
+from robomamba_ros.bringup.graph import BagOptions, PolicyOptions, replay_graph
 from robomamba_ros.nodes.bag_player.bag_player_node import BagPlayerNode
+from robomamba_ros.nodes.bag_player.topics import played_topics
 from robomamba_ros.nodes.common.conversions import time_message
 from robomamba_ros.types import NANOSECONDS
 
 MS = 1_000_000
 INT = 'std_msgs/msg/Int64'
+STRING = 'std_msgs/msg/String'
 RELIABLE = Offer('reliable', 'volatile')
 EVERYTHING = QoSProfile(depth=1000)
 ANY_OFFER = QoSProfile(depth=1000, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -142,6 +147,38 @@ def test_topics_are_chosen_and_remapped(host, peer, tmp_path) -> None:
     )
     peer.wait_for(lambda: found['/a'] and found['/b'], 'the remapped topics')
     assert [[m.data for m in each] for each in found.values()] == [[1], [], [3]]
+
+
+@pytest.mark.parametrize('namespace', ['', '/left'])
+@pytest.mark.parametrize(
+    ('recorded', 'played'),
+    [
+        ({'instruction': 1, 'active_instruction': 2}, 'instruction'),
+        ({'active_instruction': 2}, 'active_instruction'),
+        ({'instruction': 0, 'active_instruction': 1}, 'active_instruction'),
+        ({'instruction': 1}, 'instruction'),
+    ],
+)
+def test_an_instruction_is_played_once_whether_said_or_given_at_the_start(
+    ros, tmp_path, namespace, recorded, played
+) -> None:
+    recording = Recording(tmp_path / 'bag', 'mcap')
+    for topic, count in {'number': 1, **recorded}.items():
+        recording.add_topic(f'{namespace}/{topic}', STRING, find_definition(STRING), [RELIABLE])
+        for i in range(count):
+            recording.write(Record(f'{namespace}/{topic}', STRING, i, serialize_message(String())))
+    recording.close()
+    player, _, _ = replay_graph(PolicyOptions('hold', namespace=namespace), BagOptions('bag'))
+    rules = [part for rule in player.remappings.items() for part in ('-r', ':='.join(rule))]
+    with Bag(tmp_path / 'bag') as bag:
+        node = Node('player', namespace=namespace, cli_args=['--ros-args', *rules])
+        topics = played_topics(bag, '', player.parameters['exclude'].split(), node)
+        becomes = {each.name: node.resolve_topic_name(each.name) for each in topics if each.count}
+        node.destroy_node()
+    assert becomes == {
+        f'{namespace}/number': f'{namespace}/number',
+        f'{namespace}/{played}': f'{namespace}/instruction',
+    }
 
 
 class CountingPlayer(BagPlayerNode):

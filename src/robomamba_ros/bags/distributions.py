@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from io import StringIO
+from pathlib import Path
 from typing import Any, Literal
 
 from ruamel.yaml import YAML
@@ -56,6 +57,26 @@ def dressed(text: str, distro: str) -> str:
     stream = StringIO()
     yaml.dump(document, stream)
     return stream.getvalue().strip()
+
+
+class DressedStorage:
+    """A storage of a rosbags Writer that is closed with the metadata of a distribution.
+
+    The storage keeps the metadata too: `ros2 bag reindex` and readers of a lone file use it.
+    """
+
+    def __init__(self, storage: Any, distro: str) -> None:
+        self._storage = storage
+        self._distro = distro
+        self.path: Path = storage.path
+
+    def close(self, _: int, metadata: str) -> None:
+        """Close the storage; the version and the metadata are those that rosbags has made."""
+        self._storage.close(VERSIONS[self._distro], dressed(metadata, self._distro))
+
+    def abort(self) -> None:
+        """Close the file as it is."""
+        self._storage.abort()
 
 
 def _drop(values: dict[str, Any], since: Mapping[str, int], version: int) -> None:

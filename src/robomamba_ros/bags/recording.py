@@ -28,7 +28,7 @@ from rosbags.rosbag2.storage_mcap import McapWriter
 from rosbags.rosbag2.storage_sqlite3 import Sqlite3Writer
 
 from robomamba_ros.bags.definitions import Definition
-from robomamba_ros.bags.distributions import VERSIONS, dressed, layout, ros_distro
+from robomamba_ros.bags.distributions import DressedStorage, dressed, layout, ros_distro
 from robomamba_ros.bags.records import Offer, Record
 from robomamba_ros.errors import DataError, unknown_name
 from robomamba_ros.types import NANOSECONDS
@@ -107,8 +107,7 @@ class Recording:
         storage = self._writer.storage
         assert storage is not None
         try:
-            # The storage has the metadata too, for `ros2 bag reindex`.
-            dress: Any = _Dressed(storage, self._distro)
+            dress: Any = DressedStorage(storage, self._distro)
             self._writer.storage = dress
             self._writer.close()
             path = self._writer.metapath
@@ -211,18 +210,6 @@ class RecordingThread:
             else:
                 recording.add_topic(*each)
             self.written, self.bytes = recording.written, recording.bytes
-
-
-class _Dressed:
-    """A storage that is closed with the metadata of a distribution."""
-
-    def __init__(self, storage: Any, distro: str) -> None:
-        self._storage = storage
-        self._distro = distro
-        self.path: Path = storage.path
-
-    def close(self, _: int, metadata: str) -> None:
-        self._storage.close(VERSIONS[self._distro], dressed(metadata, self._distro))
 
 
 class _Announced(NamedTuple):

@@ -17,6 +17,7 @@ from typing import Any
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from robomamba_ros.bags.distributions import DressedStorage, layout, ros_distro
 from robomamba_ros.bags.types import standard_types
 from robomamba_ros.errors import DataError
 
@@ -38,13 +39,16 @@ class BagWriter:
     """A .mcap file to be; use it with `with`.
 
     It is written beside its place and moved there at the end. An error leaves what was there
-    before, and nothing else. Raises DataError where the disk does not take it.
+    before, and nothing else. distro: whose rosbag2 is to read it; '' takes that of the
+    environment, see ros_distro. Raises DataError for an unknown one, and where the disk does not
+    take it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, distro: str = '') -> None:
         if path.suffix != SUFFIX:
             raise DataError(f"a bag is written as {SUFFIX}, not '{path.name}'")
         self.path = path
+        self._distro = ros_distro(distro)
         self._connections: dict[str, Connection] = {}
 
     def __enter__(self) -> BagWriter:
@@ -54,7 +58,9 @@ class BagWriter:
             self._folder = Path(mkdtemp(prefix=f'.{self.path.stem}_', dir=self.path.parent))
             # The name of the file within it is in its bytes.
             self._writer = Writer(
-                self._folder / self.path.stem, version=9, storage_plugin=StoragePlugin.MCAP
+                self._folder / self.path.stem,
+                version=layout(self._distro),
+                storage_plugin=StoragePlugin.MCAP,
             )
             self._writer.open()
         except OSError as error:
@@ -87,6 +93,8 @@ class BagWriter:
     ) -> None:
         try:
             if kind is None:
+                dress: Any = DressedStorage(self._writer.storage, self._distro)
+                self._writer.storage = dress
                 self._writer.close()
                 written = self._folder / self.path.stem / f'{self.path.stem}{SUFFIX}'
                 with written.open('rb') as file:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from robomamba_ros.cli.ros_distro import add_ros_distro
 from robomamba_ros.errors import DataError
 
 SHOW_S = 0.5
@@ -39,13 +40,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         '--storage', choices=('mcap', 'sqlite3'), default='mcap', help='(%(default)s)'
     )
-    parser.add_argument(
-        '--ros-distro',
-        default='',
-        metavar='NAME',
-        help='whose rosbag2 is to read the bag: humble, iron, jazzy, kilted, .. (that of the '
-        'environment, else jazzy)',
-    )
+    add_ros_distro(parser)
     parser.add_argument(
         '--buffer',
         type=int,

@@ -9,6 +9,7 @@ from typing import Any
 
 from robomamba_ros.cli.load_options import add_load_options, load_options
 from robomamba_ros.cli.offsets import add_offset
+from robomamba_ros.cli.ros_distro import add_ros_distro
 
 
 def add_parser(subparsers: Any) -> None:
@@ -48,6 +49,7 @@ def add_parser(subparsers: Any) -> None:
         help="a figure of the report and a limit, such as 'action_l1>0.02'; may be repeated",
     )
     add_offset(parser)
+    add_ros_distro(parser)
     add_load_options(parser)
     parser.add_argument('--output', type=Path, default=Path('out/replay'), metavar='DIR')
     parser.set_defaults(run=run)
@@ -62,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
+    from robomamba_ros.bags.distributions import ros_distro
     from robomamba_ros.bags.reader import Bag
     from robomamba_ros.bags.writer import BagWriter
     from robomamba_ros.policies.base import fake_observation
@@ -76,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
     from robomamba_ros.robots.arm import load_arm
 
     thresholds = tuple(parse_threshold(text) for text in args.fail_if)
+    distro = ros_distro(args.ros_distro)
     latency = read_latency(args.latency_from) if args.latency_from else None
     latency = latency or fixed_latency(args.latency_ms)
     arm = load_arm(args.arm)
@@ -87,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
             policy.infer(fake_observation(policy.spec))
             single = len(args.policy) == 1
             name = 'predictions.mcap' if single else f'predictions-{label}.mcap'
-            with BagWriter(args.output / name) as writer:
+            with BagWriter(args.output / name, distro) as writer:
                 replay = Replay(
                     bag,
                     arm,

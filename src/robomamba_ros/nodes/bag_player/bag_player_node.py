@@ -22,10 +22,10 @@ from robomamba_ros.bags.playback import PlaybackClock, with_ticks
 from robomamba_ros.bags.reader import Bag, Topic
 from robomamba_ros.errors import DataError, RoboMambaError
 from robomamba_ros.nodes.bag_player.topics import (
-    means,
     message_class,
     named_topics,
     offer_to_readers,
+    played_topics,
 )
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.conversions import time_message
@@ -82,9 +82,8 @@ class BagPlayerNode(Node):
         awaited = named_topics(bag, options['wait_for'], self)
         left_out = options['exclude'].split()
         left_out += [] if options['publish_clock'] else [CLOCK]
-        for topic in named_topics(bag, options['topics'], self) or bag.topics.values():
-            if not any(means(topic.name, name) for name in left_out):
-                self._announce(topic)
+        for topic in played_topics(bag, options['topics'], left_out, self):
+            self._announce(topic)
         if not self._outputs:
             raise DataError(f'{bag.path} has no topic that can be played here')
         self._awaited = {topic.name for topic in awaited} & set(self._outputs)

@@ -5,6 +5,7 @@ For nodes that pass messages on as bytes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -53,6 +54,23 @@ def named_topics(bag: Bag, names: str, node: Node) -> list[Topic]:
 def means(topic: str, name: str) -> bool:
     """Return whether a name means a topic; without a leading / it does under any namespace."""
     return topic == name or (not name.startswith('/') and topic.endswith(f'/{name}'))
+
+
+def played_topics(bag: Bag, names: str, left_out: Sequence[str], node: Node) -> list[Topic]:
+    """Return the topics of a bag that a node is to play: those of names, all where there are none.
+
+    left_out: names of those that it is not. A topic that a remapping gives the name of another one
+    stands in for it where that has no messages, as the instruction of a launch argument does; both
+    would reach its readers twice. Raises DataError as named_topics does.
+    """
+    chosen = named_topics(bag, names, node) or bag.topics.values()
+    topics = [each for each in chosen if not any(means(each.name, name) for name in left_out)]
+    becomes = {each.name: node.resolve_topic_name(each.name) for each in topics}
+    own = {each.name for each in topics if each.count and becomes[each.name] == each.name}
+    doubled = {name: new for name, new in becomes.items() if name != new and new in own}
+    for name, new in doubled.items():
+        node.get_logger().info(f'{name} is left out: the bag has {new} itself')
+    return [each for each in topics if each.name not in doubled]
 
 
 def offer_to_readers(topic: Topic) -> QoSProfile:
