@@ -214,6 +214,9 @@ def upward(imports: Imports) -> list[str]:
         importer, target = part_of(each.importer), part_of(each.target)
         if not is_internal(each.target) or not target or importer == target:
             continue
+        # The names that programs begin with: for type checkers here, imported on first use.
+        if each.importer == ROOT and each.typing_only:
+            continue
         if FLOOR[target] >= FLOOR.get(importer, -1):
             bad.append(str(each))
     return bad

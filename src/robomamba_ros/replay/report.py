@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from robomamba_ros.bags.reader import Bag
+from robomamba_ros.bags.writer import BagWriter
+from robomamba_ros.policies.base import ChunkPolicy
 from robomamba_ros.replay.metrics import Threshold, metrics, wall_time
+from robomamba_ros.replay.predictions import Predictions
 from robomamba_ros.replay.run import Replay
 from robomamba_ros.reports.data import Machine
+from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import NANOSECONDS
 
 
@@ -33,6 +38,21 @@ class PolicyReport:
     def figures(self) -> dict[str, float]:
         """Every figure that a threshold may name."""
         return {**self.metrics, **wall_time(self.replay.trace)}
+
+
+def replay_bag(
+    bag: str | Path, policy: ChunkPolicy, arm: ArmContract, predictions: str | Path
+) -> PolicyReport:
+    """Run a policy on a recording and return what it would have done, beside what was done.
+
+    predictions: the .mcap file that its chunks are written to. Raises DataError where the bag
+    lacks what the policy needs, and where the disk does not take the predictions.
+    """
+    with Bag(bag) as recording, BagWriter(Path(predictions)) as writer:
+        chunks = Predictions(writer, arm.base_frame)
+        replay = Replay(recording, arm, policy, chunks, stopwatch=time.perf_counter)
+        replay.run()
+    return PolicyReport(policy.spec.name, policy.spec.action_names, replay)
 
 
 @dataclass(frozen=True)
