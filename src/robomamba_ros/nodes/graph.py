@@ -9,7 +9,7 @@ from typing import Any
 from rclpy.parameter import Parameter
 
 from robomamba_ros.bringup.graph import NodeSpec
-from robomamba_ros.nodes.common.host import NodeFactory
+from robomamba_ros.nodes.common.hosted_node import NodeFactory
 from robomamba_ros.nodes.controller.controller_node import ControllerNode
 from robomamba_ros.nodes.fake_arm.fake_arm_node import FakeArmNode
 from robomamba_ros.nodes.policy.policy_node import PolicyNode

@@ -29,7 +29,8 @@ from robomamba_ros.nodes.bag_player.topics import (
 )
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.conversions import time_message
-from robomamba_ros.nodes.common.host import Finished, end_process, run
+from robomamba_ros.nodes.common.host import end_process, run
+from robomamba_ros.nodes.common.hosted_node import Finished
 from robomamba_ros.nodes.common.parameter_tables import BAG_PLAYER
 from robomamba_ros.nodes.common.parameters import Parameters
 from robomamba_ros.types import NANOSECONDS

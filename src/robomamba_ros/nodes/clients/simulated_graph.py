@@ -15,7 +15,8 @@ from rclpy.signals import SignalHandlerOptions
 from robomamba_ros.bringup.graph import NodeSpec
 from robomamba_ros.errors import RoboMambaError
 from robomamba_ros.nodes.clients.episode_runner import EpisodeRunner
-from robomamba_ros.nodes.common.host import Host, NodeFactory
+from robomamba_ros.nodes.common.host import Host
+from robomamba_ros.nodes.common.hosted_node import NodeFactory
 from robomamba_ros.nodes.graph import make_node
 from robomamba_ros.nodes.policy.policy_node import LoadPolicy, load_checkpoint
 

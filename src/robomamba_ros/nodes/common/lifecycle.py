@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rclpy.clock import Clock
@@ -13,28 +11,17 @@ from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
-from robomamba_ros.errors import NotReadyError, RoboMambaError, without_numbers
+from robomamba_ros.errors import NotReadyError, RoboMambaError
 from robomamba_ros.nodes.common.diagnostics import ERROR, OK, WARN, Diagnostics, Report
 from robomamba_ros.nodes.common.duplicates import Publishers
 from robomamba_ros.nodes.common.parameters import Parameters, ParameterSpec
+from robomamba_ros.nodes.common.warning_counts import WarningCounts
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.robots.budgets import with_budgets
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 # How often a node looks around; what it sees twice in a row counts.
 LOOK_S = 0.25
-# When a warning that does not come again is over [s]; new kinds of them that are logged a second.
-QUIET_S, WARN_KINDS = 10.0, 5
-
-
-@dataclass
-class _Warned:
-    """A kind of warning: when it came [s], how often, and at which count it is logged next."""
-
-    first_s: float
-    last_s: float = 0.0
-    count: int = 0
-    next: int = 1
 
 
 class ManagedNode(LifecycleNode):
@@ -55,7 +42,7 @@ class ManagedNode(LifecycleNode):
         super().__init__(name, automatically_declare_parameters_from_overrides=True, **node_options)
         self.fatal = ''
         self._failure = ''
-        self._warned: dict[str, _Warned] = {}
+        self._warnings = WarningCounts(lambda text: self.get_logger().warning(text))
         self._configured = self._active = self.loading = False
         # Whether the arm is to be moved as soon as it may be, as the parameter `enabled` says.
         self._enable_once = False
@@ -136,23 +123,8 @@ class ManagedNode(LifecycleNode):
             self.enable(False)
 
     def warn(self, error: Exception) -> None:
-        """Log what went wrong when it begins, and then each time its count has grown tenfold.
-
-        What has not come for QUIET_S is over, and begins anew. A few new kinds a second are logged.
-        """
-        now_s, kind = time.monotonic(), without_numbers(str(error))
-        for ended in [k for k, w in self._warned.items() if now_s > w.last_s + QUIET_S]:
-            del self._warned[ended]
-        if kind not in self._warned:
-            if sum(now_s < w.first_s + 1.0 for w in self._warned.values()) >= WARN_KINDS:
-                return
-            self._warned[kind] = _Warned(now_s)
-        warned = self._warned[kind]
-        warned.last_s, warned.count = now_s, warned.count + 1
-        if warned.count == warned.next:
-            warned.next *= 10
-            again = f' ({warned.count} times by now)' if warned.count > 1 else ''
-            self.get_logger().warning(f'{error}{again}')
+        """Log what went wrong when it begins, and then each time its count has grown tenfold."""
+        self._warnings.note(error)
 
     def _autostart(self) -> None:
         self.destroy_timer(self._autostart_timer)
