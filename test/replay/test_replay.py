@@ -276,7 +276,7 @@ def test_a_topic_may_lack_its_namespace_unless_two_match(episode: Any, tmp_path:
         ({'leave_out': ('/instruction',)}, r'no topic instruction; give one with --instruction'),
         ({'encoding': 'bgr8'}, r"no chunk could be predicted: camera 'corner2' sends bgr8.*times"),
         ({'keep': lambda topic, _: topic != '/ee_pose'}, 'ee_pose: nothing received yet'),
-        ({'keep': lambda topic, _: False}, 'nothing to replay'),
+        ({'keep': lambda topic, _: False}, 'nothing to read'),
     ],
 )
 def test_what_a_bag_lacks_is_named(

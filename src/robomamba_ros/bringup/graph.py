@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from robomamba_ros.common.documents import read_yaml
-from robomamba_ros.common.resources import checkpoint_directory, share_directory
-from robomamba_ros.errors import CheckpointError, ConfigError, unknown_name
+from robomamba_ros.common.resources import share_directory
+from robomamba_ros.errors import ConfigError, unknown_name
 from robomamba_ros.policies.base import LoadOptions
+from robomamba_ros.policies.outline import read_outline
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.types import MODES
 
@@ -122,8 +122,8 @@ def fake_graph(options: PolicyOptions, disagree: str = '') -> tuple[NodeSpec, ..
     # The one place where they are dropped: nobody is there to say what a real robot says.
     controller = replace(controller, parameters={**controller.parameters, 'interlocks': False})
     parameters: dict[str, Any] = {'arm': options.arm, 'use_sim_time': options.use_sim_time}
-    for camera in _cameras(options)[:1]:
-        parameters |= {'camera_width': camera['width'], 'camera_height': camera['height']}
+    for camera in read_outline(options.checkpoint).cameras[:1]:
+        parameters |= {'camera_width': camera.width, 'camera_height': camera.height}
     if disagree:
         parameters['disagree'] = disagree
     robot = NodeSpec(
@@ -156,8 +156,8 @@ def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
         'camera_steps': policy.parameters['execute_steps'],
         'announce_instruction': not options.instruction,
     }
-    for camera in _cameras(options)[:1]:
-        parameters['camera_size'] = camera['height']
+    for camera in read_outline(options.checkpoint).cameras[:1]:
+        parameters['camera_size'] = camera.height
     robot = NodeSpec('sim_node', 'sim_node', options.namespace, parameters, controller.remappings)
     # Simulations side by side have a time each.
     clock = {'/clock': 'clock'} if options.namespace else {}
@@ -180,7 +180,7 @@ def replay_graph(options: PolicyOptions, bag: BagOptions) -> tuple[NodeSpec, ...
     left_out = [*PUBLISHED, *(output.topic for output in arm.outputs)]
     if options.instruction:
         left_out += ['instruction', 'active_instruction']
-    seen = {camera['name'] for camera in _cameras(options)}
+    seen = {camera.name for camera in read_outline(options.checkpoint).cameras}
     cameras = [camera.topic for camera in arm.cameras if camera.name in seen]
     parameters = {
         'bag': bag.bag,
@@ -229,18 +229,16 @@ def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
     if options.mode not in MODES:
         raise ConfigError(unknown_name('mode', options.mode, MODES))
     arm = load_arm(options.arm)
-    directory = checkpoint_directory(options.checkpoint)
-    # RoboMamba's has none: it gives one target and no steps.
-    steps = options.execute_steps or _policy_file(options).get('execute_steps', 0)
+    outline = read_outline(options.checkpoint)
     common = {
         'arm': options.arm,
         'mode': options.mode,
-        'execute_steps': steps,
+        'execute_steps': options.execute_steps or outline.execute_steps,
         'use_sim_time': options.use_sim_time,
         'budget_factor': options.budget_factor,
     }
     policy = {
-        'checkpoint': str(directory),
+        'checkpoint': str(outline.directory),
         **asdict(options.load),
         'instruction': options.instruction,
         'follow_targets': options.follow_targets,
@@ -261,27 +259,6 @@ def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
             arm_remappings(arm),
         ),
     )
-
-
-def _policy_file(options: PolicyOptions) -> dict[str, Any]:
-    """Return a checkpoint's config.yaml; what is wrong in it, the policy says when it is loaded."""
-    path = checkpoint_directory(options.checkpoint) / 'config.yaml'
-    if not path.is_file():
-        raise CheckpointError(
-            f"'{path.parent}' lacks {path.name}; give the directory of a checkpoint"
-        )
-    document, _ = read_yaml(path)
-    return document if isinstance(document, dict) else {}
-
-
-def _cameras(options: PolicyOptions) -> list[dict[str, Any]]:
-    """Return the cameras that a policy sees by, as its config.yaml has them."""
-    document = _policy_file(options)
-    cameras, vision = document.get('cameras'), document.get('vision')
-    if not cameras and isinstance(vision, dict):
-        cameras = [vision.get('camera')]
-    found = cameras if isinstance(cameras, list) else []
-    return [each for each in found if isinstance(each, dict) and 'name' in each]
 
 
 def _input_topics(arm: ArmContract) -> dict[str, str]:

@@ -10,22 +10,18 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Protocol
 
+from robomamba_ros.bags.arm_streams import ArmStreams, instruction_topic
 from robomamba_ros.bags.reader import Bag, Message
-from robomamba_ros.bags.stream_clocks import StreamClocks
 from robomamba_ros.bags.topics import (
-    IMAGES,
     INSTRUCTIONS,
-    STATES,
     TEXT,
-    kinematics_of,
     require_topic,
 )
 from robomamba_ros.errors import ConfigError, DataError, ObservationError, unknown_name
-from robomamba_ros.messages.images import camera_to_rgb
-from robomamba_ros.messages.state import StateJoiner, nanoseconds
+from robomamba_ros.messages.state import nanoseconds
 from robomamba_ros.policies.base import PolicySpec
 from robomamba_ros.replay.views import CameraViews
-from robomamba_ros.robots.arm import ArmContract, Camera, input_kind
+from robomamba_ros.robots.arm import ArmContract, Camera
 from robomamba_ros.types import RobotState, UInt8Array
 
 CLOCK = '/clock'
@@ -77,26 +73,16 @@ class BagInputs:
     ) -> None:
         self._bag = bag
         self._instruction = instruction
-        if not bag.count:
-            raise DataError(f'{bag.path} holds no messages: there is nothing to replay')
-        self._arm = arm
-        self.kinematics = kinematics_of(bag, arm)
+        cameras = _needed_cameras(arm, spec)
+        self._streams = ArmStreams(bag, arm, cameras, offsets_s)
+        self.kinematics = self._streams.kinematics
         self.views = CameraViews(arm.base_frame, self.kinematics)
-        self._joiner = StateJoiner(arm, self.kinematics, same_stamp=False)
-        topics = {
-            stream: self._topic(name, STATES[input_kind(stream)])
-            for stream, name in arm.inputs.items()
-        }
         self._takers: dict[str, Callable[[Message, Inputs], None]] = {
-            topic: partial(self._state, stream) for stream, topic in topics.items()
+            topic: partial(self._state, stream)
+            for stream, topic in self._streams.state_topics.items()
         }
-        cameras = {camera.name: camera for camera in arm.cameras}
-        for name in (camera.name for camera in spec.cameras):
-            if name not in cameras:
-                kind = f"camera of policy '{spec.name}' in the arm contract '{arm.name}':"
-                raise ConfigError(unknown_name(kind, name, cameras))
-            topics[name] = self._add_camera(cameras[name])
-        self._clocks = StreamClocks(bag, topics, offsets_s)
+        for camera in cameras:
+            self._add_camera(camera)
         self._now_ns: int | None = None
         self._add_instruction()
         frames = bag.topics.get(TF_STATIC)
@@ -106,26 +92,21 @@ class BagInputs:
         read = (*self._takers, *([self._clock] if self._clock else []))
         self._count, self._done = sum(bag.topics[topic].count for topic in read), 0
 
-    def _add_camera(self, camera: Camera) -> str:
-        topic = self._topic(camera.topic, IMAGES[camera.transport])
-        self._takers[topic] = partial(self._image, camera)
+    def _add_camera(self, camera: Camera) -> None:
+        self._takers[self._streams.image_topics[camera.name]] = partial(self._image, camera)
         info = self._bag.find(camera.info_topic) if camera.info_topic else None
         if info:
             self._takers[info.name] = partial(self._info, camera.name)
-        return topic
 
     def _add_instruction(self) -> None:
         if self._instruction is not None:
             return
-        for name in INSTRUCTIONS:
-            topic = self._bag.find(name)
-            if topic and topic.count:
-                self._takers[self._topic(name, TEXT)] = self._text
-                return
-        raise DataError(f'{self._bag.path} has no topic instruction; give one with --instruction')
-
-    def _topic(self, name: str, type_: str) -> str:
-        return require_topic(self._bag, name, type_)
+        name = instruction_topic(self._bag)
+        if name is None:
+            raise DataError(
+                f'{self._bag.path} has no topic instruction; give one with --instruction'
+            )
+        self._takers[require_topic(self._bag, name, TEXT)] = self._text
 
     @property
     def share(self) -> float:
@@ -157,7 +138,7 @@ class BagInputs:
         self._now_ns = now_ns
         if now_ns is not None:
             yield now_ns, group
-        self._clocks.finish()
+        self._streams.clocks.finish()
 
     def deliver(self, message: Message, inputs: Inputs) -> None:
         """Hand what a message says to `inputs`."""
@@ -167,13 +148,11 @@ class BagInputs:
             inputs.on_problem(error)
 
     def _state(self, stream: str, message: Message, inputs: Inputs) -> None:
-        stamp_ns = self._clocks.stamp(stream, message, self._now_ns)
-        if state := self._joiner.add(stream, message.content, stamp_ns):
+        if state := self._streams.state(stream, message, self._now_ns):
             inputs.on_state(state)
 
     def _image(self, camera: Camera, message: Message, inputs: Inputs) -> None:
-        decode = partial(camera_to_rgb, message.content, camera)
-        stamp_ns = camera.taken_ns(self._clocks.stamp(camera.name, message, self._now_ns))
+        stamp_ns, decode = self._streams.image(camera, message, self._now_ns)
         inputs.on_image(camera.name, stamp_ns, decode)
 
     def _info(self, camera: str, message: Message, inputs: Inputs) -> None:
@@ -181,3 +160,12 @@ class BagInputs:
 
     def _text(self, message: Message, inputs: Inputs) -> None:
         inputs.on_instruction(message.content.data)
+
+
+def _needed_cameras(arm: ArmContract, spec: PolicySpec) -> list[Camera]:
+    known = {camera.name: camera for camera in arm.cameras}
+    for camera in spec.cameras:
+        if camera.name not in known:
+            kind = f"camera of policy '{spec.name}' in the arm contract '{arm.name}':"
+            raise ConfigError(unknown_name(kind, camera.name, known))
+    return [known[camera.name] for camera in spec.cameras]

@@ -11,25 +11,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from robomamba_ros.bags.arm_streams import ArmStreams, instruction_topic
 from robomamba_ros.bags.episode_marks import MARK_TYPES, EpisodeMarks
 from robomamba_ros.bags.reader import Bag, Message
 from robomamba_ros.bags.resampling import Break, Resampler, Sample
 from robomamba_ros.bags.services import SUFFIX
 from robomamba_ros.bags.state_jumps import StateJumps
-from robomamba_ros.bags.stream_clocks import StreamClocks
 from robomamba_ros.bags.topics import (
-    IMAGES,
     INSTRUCTIONS,
-    STATES,
     TEXT,
-    kinematics_of,
     require_topic,
 )
 from robomamba_ros.errors import ConfigError, DataError, ObservationError, unknown_name
 from robomamba_ros.messages.commands import TYPES, read_command
-from robomamba_ros.messages.images import camera_to_rgb
-from robomamba_ros.messages.state import StateJoiner
-from robomamba_ros.robots.arm import ArmContract, Camera, input_kind
+from robomamba_ros.robots.arm import ArmContract, Camera
 from robomamba_ros.types import NANOSECONDS
 
 GAP = 'gap'
@@ -68,19 +63,18 @@ class BagSamples:
     def __init__(self, bag: Bag, arm: ArmContract, options: SampleOptions) -> None:
         self._bag, self._arm, self._options = bag, arm, options
         self.path = bag.path
-        if not bag.count:
-            raise DataError(f'{bag.path} holds no messages: there is nothing to convert')
         self.problems: Counter[str] = Counter()
-        self.kinematics = kinematics_of(bag, arm)
-        self._joiner = StateJoiner(arm, self.kinematics, same_stamp=False)
+        cameras = self._wanted_cameras()
+        self._streams = ArmStreams(bag, arm, cameras, options.offsets_s)
+        self.kinematics, self.clocks = self._streams.kinematics, self._streams.clocks
+        self.image_topics = self._streams.image_topics
         self._jumps = StateJumps(arm)
         self._takers: dict[str, list[Callable[[Message], None]]] = {}
-        states = {
-            stream: self._subscribe(topic, STATES[input_kind(stream)], partial(self._state, stream))
-            for stream, topic in arm.inputs.items()
-        }
-        cameras, self.image_topics = self._add_cameras()
-        self.clocks = StreamClocks(bag, states | self.image_topics, options.offsets_s)
+        for stream, topic in self._streams.state_topics.items():
+            self._takers.setdefault(topic, []).append(partial(self._state, stream))
+        for camera in cameras:
+            take = partial(self._image, camera)
+            self._takers.setdefault(self.image_topics[camera.name], []).append(take)
         self.cameras = tuple(camera.name for camera in cameras)
         self.commanded = self._add_commands()
         self._marks = EpisodeMarks(options.task, marked=options.episodes_by != GAP)
@@ -129,23 +123,20 @@ class BagSamples:
             f'--episodes-by{found}'
         )
 
-    def _add_cameras(self) -> tuple[list[Camera], dict[str, str]]:
+    def _wanted_cameras(self) -> list[Camera]:
         known = {camera.name: camera for camera in self._arm.cameras}
         wanted = self._options.cameras
         for name in wanted or ():
             if name not in known:
                 kind = f"camera of the arm contract '{self._arm.name}':"
                 raise ConfigError(unknown_name(kind, name, known))
-        cameras = [known[name] for name in wanted] if wanted is not None else list(known.values())
-        found: list[Camera] = []
-        topics: dict[str, str] = {}
-        for camera in cameras:
-            if wanted is None and not camera.required and self._bag.find(camera.topic) is None:
-                continue
-            take = partial(self._image, camera)
-            topics[camera.name] = self._subscribe(camera.topic, IMAGES[camera.transport], take)
-            found.append(camera)
-        return found, topics
+        if wanted is not None:
+            return [known[name] for name in wanted]
+        return [
+            camera
+            for camera in known.values()
+            if camera.required or self._bag.find(camera.topic) is not None
+        ]
 
     def _add_commands(self) -> dict[str, str]:
         """Subscribe to the commands of every part, where those to the arm are there and wanted."""
@@ -176,16 +167,13 @@ class BagSamples:
         options = self._options
         if options.task is not None:
             return
-        names = (options.task_topic,) if options.task_topic else INSTRUCTIONS
-        for name in names:
-            topic = self._bag.find(name)
-            if options.task_topic or (topic is not None and topic.count):
-                self._subscribe(name, TEXT, partial(self._mark, self._marks.take_task))
-                return
-        raise DataError(
-            f'{self._bag.path} has no topic {" or ".join(INSTRUCTIONS)}: give the task with '
-            '--task, or the topic that tells it with --task-topic'
-        )
+        name = options.task_topic or instruction_topic(self._bag)
+        if name is None:
+            raise DataError(
+                f'{self._bag.path} has no topic {" or ".join(INSTRUCTIONS)}: give the task with '
+                '--task, or the topic that tells it with --task-topic'
+            )
+        self._subscribe(name, TEXT, partial(self._mark, self._marks.take_task))
 
     def _add_marks(self) -> None:
         name = self._options.episodes_by
@@ -210,8 +198,7 @@ class BagSamples:
         self._resampler.set_label(self._marks.label)
 
     def _state(self, stream: str, message: Message) -> None:
-        stamp_ns = self.clocks.stamp(stream, message)
-        state = self._joiner.add(stream, message.content, stamp_ns)
+        state = self._streams.state(stream, message)
         if state is None:
             return
         for name, stamp_ns in state.stamps.items():
@@ -221,8 +208,7 @@ class BagSamples:
         self._resampler.add_state(state, self._jumps.check(state))
 
     def _image(self, camera: Camera, message: Message) -> None:
-        decode = partial(camera_to_rgb, message.content, camera)
-        stamp_ns = camera.taken_ns(self.clocks.stamp(camera.name, message))
+        stamp_ns, decode = self._streams.image(camera, message)
         self._resampler.add_image(camera.name, stamp_ns, decode)
 
     def _command(self, part: str, message: Message) -> None:
