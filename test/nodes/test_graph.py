@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +16,17 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 from support.scripted_policies import CAMERA_SIZE, GoTo
 
-from robomamba_ros.errors import SimulationError
+from robomamba_ros.bringup.graph import PolicyOptions, SimOptions, sim_graph
+from robomamba_ros.errors import CheckpointError, RoboMambaError, SimulationError
 from robomamba_ros.evaluation.rollout import run_episode
 from robomamba_ros.messages.state import nanoseconds
 from robomamba_ros.nodes.clients.episode_runner import EpisodeRunner
+from robomamba_ros.nodes.clients.simulated_graph import simulated_graph
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.controller.controller_node import ControllerNode
 from robomamba_ros.nodes.policy.policy_node import PolicyNode
 from robomamba_ros.nodes.sim.sim_node import SimNode
+from robomamba_ros.policies.base import Policy
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.simulation.metaworld import MetaWorldSim
 
@@ -134,6 +138,18 @@ def test_the_runner_names_what_does_not_answer(host, ros) -> None:
     with (
         EpisodeRunner(timeout_s=0.5) as runner,
         pytest.raises(SimulationError, match='no answer from the service controller_node/enable'),
+    ):
+        runner.run('reach', 0)
+
+
+def test_a_node_that_cannot_load_its_policy_is_not_waited_for(ros_environment) -> None:
+    def load(*_: Any) -> Policy:
+        raise CheckpointError('the weights are truncated')
+
+    specs = sim_graph(PolicyOptions('hold', mode='lockstep'), SimOptions('reach'))
+    with (
+        pytest.raises(RoboMambaError, match='the weights are truncated; no answer from'),
+        simulated_graph(specs, load=load) as runner,
     ):
         runner.run('reach', 0)
 

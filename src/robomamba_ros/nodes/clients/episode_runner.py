@@ -5,6 +5,7 @@ A client like any other: it uses the services and topics that a user has. Works 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,10 @@ from robomamba_ros.simulation.metaworld import DT_NS, load_tasks
 
 # A service can be announced before it takes requests, and the middleware drops what comes then.
 RESEND_S = 3.0
+# Whoever waits longer is told for what.
+NOTICE_S = 15.0
 MANAGED = ('controller_node', 'policy_node')
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,20 @@ class EpisodeResult:
 class EpisodeRunner:
     """Runs one episode after the other; a context manager.
 
-    timeout_s: wall time that one answer, or one sign of progress of the simulation, may take.
+    timeout_s: wall time that one answer, or one sign of progress of the simulation, may take; on a
+    busy machine a policy loads for minutes. failed: whether a node is known to have failed, which
+    is not waited for.
     """
 
-    def __init__(self, *, namespace: str = '', timeout_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        *,
+        namespace: str = '',
+        timeout_s: float = 600.0,
+        failed: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._timeout_s = timeout_s
+        self._failed = failed
         self._node = Node('episode_runner', namespace=namespace)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
@@ -147,7 +160,7 @@ class EpisodeRunner:
             response = self._call(SetBool, f'{name}/enable', SetBool.Request(data=enabled))
             if response.success:
                 return
-            if time.monotonic() > deadline:
+            if self._failed() or time.monotonic() > deadline:
                 raise SimulationError(f'{name}/enable: {response.message}')
             self._executor.spin_once(timeout_sec=0.1)  # it is still loading its policy
 
@@ -185,9 +198,16 @@ class EpisodeRunner:
         return next(future.result() for future in futures if future.done())
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + self._timeout_s
+        begin_s = time.monotonic()
+        said = False
         while not condition():
-            if time.monotonic() > deadline:
+            waited_s = time.monotonic() - begin_s
+            if self._failed():
+                raise SimulationError(f'no answer from {what}')
+            if waited_s > NOTICE_S and not said:
+                said = True
+                _log.info('waiting for %s: its node still starts, or the machine is busy', what)
+            if waited_s > self._timeout_s:
                 raise SimulationError(
                     f'no answer from {what} within {self._timeout_s:g} s; is its node running, in '
                     'this ROS domain, and active?'

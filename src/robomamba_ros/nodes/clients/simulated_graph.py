@@ -43,7 +43,9 @@ def simulated_graph(
     try:
         with Host([*(factory(spec) for spec in specs), *extra]) as host:
             try:
-                with EpisodeRunner(namespace=specs[0].namespace) as runner:
+                with EpisodeRunner(
+                    namespace=specs[0].namespace, failed=lambda: bool(host.failures)
+                ) as runner:
                     yield runner
             except RoboMambaError as error:
                 # A node that failed is the cause; that it did not answer is what was seen of it.
