@@ -1,6 +1,7 @@
 """The verb `convert`, from the command line to a policy that answers."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -41,6 +42,9 @@ def test_a_published_model_becomes_a_policy(language_model, tmp_path, capsys):
 
 def test_mistakes_are_one_line_with_the_remedy(language_model, tmp_path, capsys):
     assert main(['convert', str(tmp_path / 'nothing.pth'), str(tmp_path / 'out')]) == 2
+    assert re.search(r"there is no '.*nothing\.pth'; give a public Robo", capsys.readouterr().err)
+    (tmp_path / 'some.pth').write_bytes(b'weights')
+    assert main(['convert', str(tmp_path / 'some.pth'), str(tmp_path / 'out')]) == 2
     assert 'no tokenizer' in capsys.readouterr().err
     assert main(['convert', str(language_model), str(language_model)]) == 2
     assert 'exists and is not an empty directory' in capsys.readouterr().err

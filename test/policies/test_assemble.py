@@ -169,8 +169,13 @@ def test_directories_that_cannot_be_used_are_refused(make, published, tmp_path):
         make('swapped', vision='mamba')
     with pytest.raises(CheckpointError, match=r'no tokenizer .*siglip.*--tokenizer'):
         make('swapped', mamba='siglip')
+    (published / 'empty').mkdir()
     with pytest.raises(CheckpointError, match=r'config\.json is missing; give the directory of'):
-        make('none', vision='nowhere')
+        make('none', vision='empty')
+    for part, model in (('vision', 'SigLIP'), ('mamba', 'Mamba language')):
+        missing = rf"no directory '.*nowhere'; give that of a {model} model"
+        with pytest.raises(CheckpointError, match=missing):
+            make('none', **{part: 'nowhere'})
     (tmp_path / 'full').mkdir()
     (tmp_path / 'full/notes.txt').write_text('mine')
     with pytest.raises(CheckpointError, match=r'full. is not an empty directory'):

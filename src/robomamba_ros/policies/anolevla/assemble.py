@@ -48,6 +48,12 @@ def assemble(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CheckpointError(f"'{out}' is not an empty directory; give another one")
+    for folder, model in ((sources.vision, 'SigLIP'), (sources.mamba, 'Mamba language')):
+        if not folder.is_dir():
+            raise CheckpointError(
+                f"there is no directory '{folder}'; give that of a {model} model, as it is "
+                'published and downloaded'
+            )
     path = sources.tokenizer or sources.mamba / TOKENIZER
     if not path.is_file():
         raise CheckpointError(

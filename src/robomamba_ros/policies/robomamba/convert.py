@@ -51,17 +51,17 @@ def convert(source: Path, out: Path, options: ConvertOptions) -> RoboMambaConfig
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise ConfigError(f"'{out}' exists and is not an empty directory; give another one")
-    beside = (source if source.is_dir() else source.parent) / TOKENIZER
-    tokenizer = _tokenizer(options.tokenizer or beside)
-    if source.is_dir():
-        config, weights = _language_model(source, out.name, tokenizer, options)
-    elif source.is_file():
-        config, weights = _robomamba(source, out.name, tokenizer, options)
-    else:
+    if not (source.is_dir() or source.is_file()):
         raise CheckpointError(
             f"there is no '{source}'; give a public RoboMamba file, or the directory of a Mamba "
             'language model'
         )
+    beside = (source if source.is_dir() else source.parent) / TOKENIZER
+    tokenizer = _tokenizer(options.tokenizer or beside)
+    if source.is_dir():
+        config, weights = _language_model(source, out.name, tokenizer, options)
+    else:
+        config, weights = _robomamba(source, out.name, tokenizer, options)
     save(out, config, in_type(weights, options.dtype), tokenizer)
     return config
 
