@@ -114,13 +114,13 @@ def _train(config: TrainConfig, group: Any, device: Any) -> None:
     from robomamba_ros.training.anolevla.sources import prepare
     from robomamba_ros.training.anolevla.start import read_template
 
-    shown = group.leads
+    shown = group.is_main
     if shown:
         with tqdm(unit='episode', desc='reading', delay=1.0) as bar:
             for done, total in prepare(config, read_template(config), tqdm.write):
                 bar.total = total
                 bar.update(done - bar.n)
-    group.wait()
+    group.barrier()
     notes = {'started': datetime.now(timezone.utc).isoformat(), 'command': ' '.join(sys.argv)}
     trainer = Trainer(config, group=group, device=device, notes=notes)
     if shown and trainer.step:

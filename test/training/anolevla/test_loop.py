@@ -11,9 +11,8 @@ from support.made_demonstrations import small_run, write_store
 
 from robomamba_ros.errors import CheckpointError, ConfigError
 from robomamba_ros.policies.registry import load_policy
-from robomamba_ros.training.anolevla.loop import Trainer
+from robomamba_ros.training.anolevla.loop import Trainer, learning_rate
 from robomamba_ros.training.anolevla.settings import load_train_config, parse_settings
-from robomamba_ros.training.shared.optimization import learning_rate
 from robomamba_ros.types import Observation
 
 

@@ -43,9 +43,9 @@ def test_ticks_are_one_spacing_apart_or_more_and_end_with_the_episode():
     samples = made_of([0, 1, 2, 3, 4, 5, 6, 7], [0, 3, 4, 9])
     ticks = Ticks(samples, 3)
     starts = np.concatenate([at(samples, 0, 0), at(samples, 0, 1), at(samples, 1, 0)])
-    positions, there = ticks.follow(starts, 4)
+    positions, present = ticks.follow(starts, 4)
     assert samples.step[positions].tolist() == [[0, 3, 6, 6], [1, 4, 7, 7], [0, 3, 9, 9]]
-    assert there.tolist() == [[True] * 3 + [False]] * 3
+    assert present.tolist() == [[True] * 3 + [False]] * 3
     assert (samples.episode[positions] == samples.episode[starts][:, None]).all()
 
 
@@ -93,9 +93,9 @@ def test_a_streamed_forward_pass_is_the_policys_own_stream(data, tmp_path, first
     words = network.config.spec.instructions
     reader = BatchReader(samples, tokenizer, scales, words, torch.device('cpu'))
     starts = np.concatenate([at(samples, 1, 0), at(samples, 2, 1)])
-    positions, there = Ticks(samples, 2).follow(starts, 3)
+    positions, present = Ticks(samples, 2).follow(starts, 3)
     with torch.no_grad():
-        at_once = predict(network, reader.read(positions, there), 3).actions.numpy()
+        at_once = predict(network, reader.read(positions, present), 3).actions.numpy()
     policy = AnoleVLAPolicy(network, tokenizer, scales, cache='stream')
     chunks = []
     for sequence in positions:

@@ -22,7 +22,12 @@ from robomamba_ros.errors import CheckpointError, ConfigError
 from robomamba_ros.language.text import TextTokenizer
 from robomamba_ros.policies.registry import load_policy
 from robomamba_ros.policies.robomamba.prompts import Prompts
-from robomamba_ros.training.robomamba.batches import Draw, Images, PoseBatches, conversation_tokens
+from robomamba_ros.training.robomamba.batches import (
+    BatchOrder,
+    Images,
+    PoseBatches,
+    conversation_tokens,
+)
 from robomamba_ros.training.robomamba.config import (
     DEFAULTS,
     STAGES,
@@ -219,23 +224,23 @@ def test_refuses_to_resume_with_other_settings_and_to_begin_blind(data, tmp_path
 def test_only_answers_are_to_be_said():
     prompts = Prompts(TextTokenizer.train(['<|user|> a b\n<|assistant|> c\n'], 270))
     talk = Conversation(None, (Turn('a', 'b'), Turn('c', 'd')))
-    tokens, said = conversation_tokens(prompts, talk)
+    tokens, is_answer = conversation_tokens(prompts, talk)
     answers = [prompts.answer(answer) for answer in 'bd']
-    assert [t for t, own in zip(tokens, said, strict=True) if own] == answers[0] + answers[1]
+    assert [t for t, own in zip(tokens, is_answer, strict=True) if own] == answers[0] + answers[1]
     first = prompts.opening + prompts.question('a') + answers[0]
     assert tokens == first + prompts.opening + prompts.question('c') + answers[1]
 
 
 def test_an_epoch_draws_everything_once_and_mixes_no_kinds():
     kinds = [0, 1, 0, 0, 1, 0, 0]
-    draw = Draw(kinds, 2, seed=3)
-    assert draw.per_epoch == 4
-    first, second = ([draw(step) for step in range(n, n + 4)] for n in (0, 4))
+    order = BatchOrder(kinds, 2, seed=3)
+    assert order.per_epoch == 4
+    first, second = ([order(step) for step in range(n, n + 4)] for n in (0, 4))
     for epoch in (first, second):
         assert sorted(index for batch in epoch for index in batch) == list(range(7))
         assert all(len({kinds[index] for index in batch}) == 1 for batch in epoch)
     assert first != second
-    assert Draw(kinds, 2, seed=3)(6) == second[2]
+    assert BatchOrder(kinds, 2, seed=3)(6) == second[2]
 
 
 def test_what_lies_outside_the_square_is_left_out(tmp_path):

@@ -82,9 +82,9 @@ def _lines(folder):
 
 def test_parts_make_the_whole():
     whole = list(range(7))
-    parts = [whole[Group(rank, 3).mine] for rank in range(3)]
+    parts = [whole[Group(rank, 3).rank_slice] for rank in range(3)]
     assert sorted(chain.from_iterable(parts)) == whole
-    assert [Group(rank, 3).leads for rank in range(3)] == [True, False, False]
+    assert [Group(rank, 3).is_main for rank in range(3)] == [True, False, False]
     assert Group().sum(torch.tensor([2.0], requires_grad=True)).requires_grad is False
 
 

@@ -18,20 +18,20 @@ _STREAM, _DROPOUT_STREAM = 1, 2
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far images are changed, each by a number drawn evenly within.
+    """How far images are changed; every change is drawn evenly from -limit .. limit."""
 
-    shift: pixels along each axis, the border repeated; brightness: of the whole range that is
-    added; contrast: about the mean of the image, relative; color: of each channel, relative.
-    """
-
+    # Along each axis [px]; the border is repeated.
     shift: int = 0
+    # Added to all channels; 1 is the whole range of an image.
     brightness: float = 0.0
+    # Relative change of the distance from the image's mean.
     contrast: float = 0.0
+    # Relative change of each colour channel.
     color: float = 0.0
 
     @property
-    def does_something(self) -> bool:
-        """Whether images come out other than they went in."""
+    def changes_images(self) -> bool:
+        """Whether any change is not zero."""
         return any((self.shift, self.brightness, self.contrast, self.color))
 
     def draw(self, seed: int, step: int, count: int, cameras: int) -> Changes:
@@ -62,13 +62,13 @@ class Changes:
     contrast: NDArray[np.float32]
     color: NDArray[np.float32]
 
-    def rows(self, mine: slice, times: int) -> Changes:
+    def rows(self, own: slice, times: int) -> Changes:
         """Return those of some rows, each `times` times in a row."""
         return Changes(
-            shift=np.repeat(self.shift[mine], times, axis=0),
-            brightness=np.repeat(self.brightness[mine], times, axis=0),
-            contrast=np.repeat(self.contrast[mine], times, axis=0),
-            color=np.repeat(self.color[mine], times, axis=0),
+            shift=np.repeat(self.shift[own], times, axis=0),
+            brightness=np.repeat(self.brightness[own], times, axis=0),
+            contrast=np.repeat(self.contrast[own], times, axis=0),
+            color=np.repeat(self.color[own], times, axis=0),
         )
 
     def images(self, images: Tensor) -> Tensor:
@@ -95,16 +95,16 @@ class Changes:
 
 
 def dropped(
-    seed: int, step: int, count: int, shares: Sequence[float], mine: slice, times: int
+    seed: int, step: int, count: int, shares: Sequence[float], own: slice, times: int
 ) -> Tensor:
     """Return which cameras (n, cameras) show black in one training step, as booleans.
 
-    shares: of the `count` sequences, by camera. The rows are those of `mine`, each `times` times in
+    shares: of the `count` sequences, by camera. The rows are those of `own`, each `times` times in
     a row: a camera that is gone is gone for the whole sequence.
     """
     rng = np.random.default_rng([seed, step, _DROPOUT_STREAM])
     black = rng.random((count, len(shares))) < np.array(shares)
-    return torch.from_numpy(np.repeat(black[mine], times, axis=0))
+    return torch.from_numpy(np.repeat(black[own], times, axis=0))
 
 
 def blacken(images: Tensor, black: Tensor) -> Tensor:

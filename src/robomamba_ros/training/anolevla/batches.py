@@ -59,10 +59,10 @@ class BatchReader:
         texts = map(instructions.spelled, samples.meta.instructions)
         self._tokens = np.stack([tokenizer.encode(text) for text in texts])
 
-    def read(self, positions: Indices, there: NDArray[np.bool_]) -> Batch:
+    def read(self, positions: Indices, present: NDArray[np.bool_]) -> Batch:
         """Return the samples at `positions` (n, ticks), sequence after sequence.
 
-        there (n, ticks): the actions of the others are not valid.
+        present (n, ticks): which of them exist; the actions of the others are not valid.
         """
         rows = self.samples.records(positions.reshape(-1))
         scales = self._normalization
@@ -78,7 +78,7 @@ class BatchReader:
             delta_state=tensor(scales.delta_state.normalize(delta)),
             instruction=tensor(self._tokens[rows['instruction']]),
             actions=tensor(scales.action.normalize(rows['actions'])),
-            valid=tensor(rows['valid'] & there.reshape(-1, 1)),
+            valid=tensor(rows['valid'] & present.reshape(-1, 1)),
             points=tensor(rows['points']),
             pixels=tensor(rows['pixels']),
         )
@@ -103,10 +103,10 @@ class BatchSampler:
         weights = np.array([emphasis.get(instructions[number], 1.0) for number in numbers])
         self._probabilities = weights / np.sum(weights)
 
-    def batch(self, step: int, mine: slice = slice(None)) -> Batch:
+    def batch(self, step: int, own: slice = slice(None)) -> Batch:
         """Return the batch of a training step, a function of the seed and the step alone.
 
-        mine: which of its sequences to return.
+        own: which of its sequences to return.
         """
         rng = np.random.default_rng([self._config.seed, step])
         length = self._config.streaming
@@ -116,9 +116,9 @@ class BatchSampler:
             places = self._of_instruction[number]
             drawn.append(places[rng.integers(0, len(places))])
         starts = np.array(drawn)
-        positions, there = starts[:, None], np.ones((len(starts), 1), dtype=np.bool_)
+        positions, present = starts[:, None], np.ones((len(starts), 1), dtype=np.bool_)
         if self._ticks is not None:
             # The sample drawn is any of the ticks, so that the first of an episode come up as well.
             starts = self._ticks.back(starts, rng.integers(0, length, len(starts)))
-            positions, there = self._ticks.follow(starts, length)
-        return self._reader.read(positions[mine], there[mine])
+            positions, present = self._ticks.follow(starts, length)
+        return self._reader.read(positions[own], present[own])

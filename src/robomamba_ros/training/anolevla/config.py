@@ -12,61 +12,82 @@ from robomamba_ros.types import ActionSpace
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What a run does; config/training/*.yaml holds one of these, docs/training.md explains it.
+    """What a run does; config/training/*.yaml hold one of these each.
 
-    data: a demonstration store or a LeRobot data set; of the latter every data_every-th frame is
-    taken, and action_space says what its actions are where their names do not. episodes: of each
-    instruction, the first of these; 0 for all. policy: a file of config/policies by name, or a
-    path; its cameras, state and actions give way to those of the data. initial: a checkpoint to
-    start from, in the place of `policy`. emphasis: how much more often than others an instruction
-    is drawn. camera_dropout: in which share of the sequences a camera shows black; the policy can
-    do without such a camera then.
-
-    acceleration_weight is the paper's lambda_acc (not stated there); localization_weight 0 turns
-    the localisation loss off. streaming: ticks over which the state is carried, execute_steps of
-    the policy apart; 1 for none. augment_*: see Augmentation.
-
-    validation_share: of the episodes, or validation_data: another store; both empty for none.
-    validation_samples: at most. patience: validations without a better error that end a stage, 0
-    for no such end. device: cpu, cuda or cuda:N; threads: CPU threads to use, of each process.
-    dtype: of the products, float32 or bfloat16; auto: bfloat16 where the device is fast in it.
+    docs/training.md explains the settings with examples.
     """
 
+    # Demonstration store or LeRobot data set to train on.
     data: str
+    # Folder of the run.
     output: str
+    # n: every n-th frame of a LeRobot data set is taken.
     data_every: int = 1
+    # What a LeRobot data set's actions are, where their names do not say it.
     action_space: str = ''
+    # n: the first n episodes of each instruction; 0: all.
     episodes: int = 0
+    # Steps that minimise the velocity loss alone, and steps with the acceleration loss added.
     stage1_steps: int = 12_000
     stage2_steps: int = 3_000
+    # Samples of one step, over all processes.
     batch_size: int = 64
+    # AdamW's largest rate, reached after `warmup_steps`; a cosine over both stages leads to the
+    # final one.
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-5
     warmup_steps: int = 300
+    # AdamW's decay of matrices; vectors and Mamba's A and D do not decay.
     weight_decay: float = 1e-2
+    # Norm to which the gradient is clipped.
     gradient_norm: float = 1.0
+    # Share of the averaged weights that each step keeps, 0 .. 1; the checkpoint holds the averaged
+    # ones. 0: no average.
     ema_decay: float = 0.999
+    # The paper's lambda_acc, whose value it does not state.
     acceleration_weight: float = 0.5
+    # Weight of the loss on where object, goal and hand are in the image; 0 turns it off, as data
+    # from a real robot needs it, which does not say where they are.
     localization_weight: float = 0.2
+    # Type of the matrix products: float32 or bfloat16; auto: bfloat16 where the device is fast in
+    # it. Weights and optimizer stay float32.
     dtype: str = 'auto'
+    # Of everything random: the same seed repeats a run.
     seed: int = 0
+    # CPU threads of each process.
     threads: int = 2
+    # Steps between two writings of the state.
     save_every: int = 500
+    # Steps that one line of metrics.jsonl is a mean over.
     log_every: int = 10
+    # A file of config/policies by name, or a path. Its cameras, state, actions and dt are replaced
+    # by those of the data.
     policy: str = 'anolevla-small'
+    # A checkpoint to start from, in the place of `policy`.
     initial: str = ''
+    # cpu, cuda or cuda:N.
     device: str = 'cpu'
+    # Inferences over which the recurrent state is carried, execute_steps of the policy apart;
+    # 1: it is not carried. Must divide batch_size.
     streaming: int = 1
+    # Random changes of the images; Augmentation has their units. 0: none.
     augment_shift: int = 0
     augment_brightness: float = 0.0
     augment_contrast: float = 0.0
     augment_color: float = 0.0
+    # Share of each instruction's episodes that is held out for validation, 0 .. 1; 0: none.
     validation_share: float = 0.0
+    # Or another data set of the same kind to validate on; empty: none.
     validation_data: str = ''
+    # Steps between two validations, and at most how many samples each reads.
     validation_every: int = 1000
     validation_samples: int = 2048
+    # n: a stage ends after n validations without a smaller error; 0: at its last step.
     patience: int = 0
+    # By instruction, how much more often than others it is drawn; 1 where it is not named.
     emphasis: dict[str, float] = field(default_factory=dict)
+    # By camera, the share of the sequences in which it shows black, 0 .. 1. The policy can then
+    # run without that camera.
     camera_dropout: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

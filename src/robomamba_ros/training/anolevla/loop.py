@@ -30,18 +30,19 @@ from robomamba_ros.training.anolevla.batches import (
 )
 from robomamba_ros.training.anolevla.config import TrainConfig
 from robomamba_ros.training.anolevla.objective import Objective
+from robomamba_ros.training.anolevla.run_files import RunFiles
 from robomamba_ros.training.anolevla.samples import Samples
 from robomamba_ros.training.anolevla.sources import describe, open_samples, prepare
 from robomamba_ros.training.anolevla.start import make_network, read_template, read_tokenizer
 from robomamba_ros.training.anolevla.streams import Ticks
 from robomamba_ros.training.anolevla.validation import Best, Validation
-from robomamba_ros.training.shared.checkpointing import RunFiles
 from robomamba_ros.training.shared.distributed import Group
 from robomamba_ros.training.shared.optimization import (
     average,
     copy_weights,
-    learning_rate,
+    cosine,
     make_optimizer,
+    set_learning_rate,
 )
 from robomamba_ros.training.shared.precision import resolve_dtype
 from robomamba_ros.training.shared.record import Record
@@ -106,7 +107,7 @@ class Trainer:
         )
         self.network.to(self._device)
         self._ema = copy_weights(self.network)
-        self._optimizer = make_optimizer(self.network, config)
+        self._optimizer = self._make_optimizer()
         self._best = Best()
         self.step = 0
         if self._files.resumed:
@@ -124,7 +125,7 @@ class Trainer:
                 self._reader(held_out), self.network, config, self._group, self._ticks(held_out)
             )
         self._record = None
-        if self._group.leads:
+        if self._group.is_main:
             start = {
                 **(notes or {}),
                 'config': asdict(config),
@@ -158,9 +159,7 @@ class Trainer:
 
     def _train_step(self) -> tuple[dict[str, float], float]:
         config = self.config
-        rate = learning_rate(config, self.step)
-        for group in self._optimizer.param_groups:
-            group['lr'] = rate
+        set_learning_rate(self._optimizer, learning_rate(config, self.step))
         found = self._objective(self._batch(), self.stage == 2)
         self._optimizer.zero_grad(set_to_none=True)
         found.total.backward()
@@ -171,17 +170,17 @@ class Trainer:
                 f'(now {config.learning_rate}) and resume from {config.output}'
             )
         self._optimizer.step()
-        average(self._ema, self.network, config, self.step)
+        average(self._ema, self.network, config.ema_decay, self.step)
         return {name: float(value) for name, value in found.means.items()}, float(norm)
 
     def _batch(self) -> Batch:
         """Return this process's part of the step's batch."""
-        config, mine = self.config, self._group.mine
-        batch = self._sampler.batch(self.step, mine)
+        config, own = self.config, self._group.rank_slice
+        batch = self._sampler.batch(self.step, own)
         count, cameras = config.batch_size // config.streaming, batch.images.shape[1]
-        if config.augmentation.does_something:
+        if config.augmentation.changes_images:
             changes = config.augmentation.draw(config.seed, self.step, count, cameras)
-            changes = changes.rows(mine, config.streaming)
+            changes = changes.rows(own, config.streaming)
             batch = batch._replace(
                 images=changes.images(batch.images),
                 pixels=changes.pixels(batch.pixels, batch.images.shape[-1]),
@@ -189,7 +188,7 @@ class Trainer:
         if config.camera_dropout:
             names = [camera.name for camera in self.network.config.spec.cameras]
             shares = [config.camera_dropout.get(name, 0.0) for name in names]
-            black = dropped(config.seed, self.step, count, shares, mine, config.streaming)
+            black = dropped(config.seed, self.step, count, shares, own, config.streaming)
             batch = batch._replace(images=blacken(batch.images, black))
         return batch
 
@@ -215,11 +214,11 @@ class Trainer:
 
     def _begin_stage_2(self) -> None:
         """Go on from the best weights of stage 1, with an optimizer that has seen nothing else."""
-        self._group.wait()
+        self._group.barrier()
         weights = self._files.weights()
         self.network.load_state_dict(weights)
         self._ema = copy_weights(self.network)
-        self._optimizer = make_optimizer(self.network, self.config)
+        self._optimizer = self._make_optimizer()
         self._best = Best()
 
     def _write(self, done: int, stage: int, values: dict[str, float], last: int) -> None:
@@ -237,7 +236,7 @@ class Trainer:
 
         The checkpoint has averaged weights.
         """
-        if not self._group.leads:
+        if not self._group.is_main:
             return
         if self._validation is None or not self._files.normalization.is_file():
             self._export()
@@ -251,8 +250,14 @@ class Trainer:
             }
         )
 
+    def _make_optimizer(self) -> torch.optim.AdamW:
+        config = self.config
+        return make_optimizer(
+            self.network.named_parameters(), config.learning_rate, config.weight_decay
+        )
+
     def _export(self) -> None:
-        if self._group.leads:
+        if self._group.is_main:
             folder, network = self._files.checkpoint, self.network.config
             save(folder, network, self._ema, self.tokenizer, self.normalization)
 
@@ -272,3 +277,11 @@ class Trainer:
         if self.config.streaming == 1:
             return None
         return Ticks(samples, self.network.config.spec.execute_steps)
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Return the rate at a step: linear warm-up, then a cosine down to the final rate."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    peak, final = config.learning_rate, config.final_learning_rate
+    return cosine(step, config.warmup_steps, config.steps, peak=peak, final=final)

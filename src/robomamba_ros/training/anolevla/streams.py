@@ -36,22 +36,22 @@ class Ticks:
         return positions
 
     def follow(self, starts: Indices, count: int) -> tuple[Indices, NDArray[np.bool_]]:
-        """Return `count` ticks from each of (n,) samples on, (n, count), and which there are.
+        """Return `count` ticks from each of (n,) samples on, (n, count), and which of them exist.
 
         Past the end of an episode its last tick is repeated, and there is none.
         """
-        positions, there = [starts], [np.ones(len(starts), dtype=np.bool_)]
+        positions, present = [starts], [np.ones(len(starts), dtype=np.bool_)]
         for _ in range(count - 1):
             following = self._next[positions[-1]]
-            there.append(there[-1] & (following >= 0))
-            positions.append(np.where(there[-1], following, positions[-1]))
-        return np.stack(positions, axis=1), np.stack(there, axis=1)
+            present.append(present[-1] & (following >= 0))
+            positions.append(np.where(present[-1], following, positions[-1]))
+        return np.stack(positions, axis=1), np.stack(present, axis=1)
 
     def windows(self, count: int) -> Indices:
         """Return the starts of windows of `count` ticks that cover each episode from its start."""
         starts, current = [], self._first
         while len(current):
             starts.append(current)
-            positions, there = self.follow(current, count + 1)
-            current = positions[there[:, -1], -1]
+            positions, present = self.follow(current, count + 1)
+            current = positions[present[:, -1], -1]
         return np.concatenate(starts)

@@ -40,19 +40,22 @@ class Validation:
         count = min(len(starts), max(1, config.validation_samples // config.streaming))
         chosen = starts[np.linspace(0, len(starts) - 1, count).astype(np.int64)]
         self._positions = chosen[:, None]
-        self._there = np.ones_like(self._positions, dtype=np.bool_)
+        self._present = np.ones_like(self._positions, dtype=np.bool_)
         if ticks is not None:
-            self._positions, self._there = ticks.follow(chosen, config.streaming)
+            self._positions, self._present = ticks.follow(chosen, config.streaming)
 
     @torch.no_grad()
     def losses(self, weights: Mapping[str, Tensor]) -> dict[str, float]:
         """Return the losses of the network with `weights`, means over all held-out samples."""
         named = {f'network.{name}': value for name, value in weights.items()}
-        positions, there = self._positions[self._group.mine], self._there[self._group.mine]
+        positions, present = (
+            self._positions[self._group.rank_slice],
+            self._present[self._group.rank_slice],
+        )
         sums = torch.zeros(len(MEASURED), 2, dtype=torch.float64, device=self._reader.device)
         for first in range(0, len(positions), self._each):
             part = slice(first, first + self._each)
-            batch = self._reader.read(positions[part], there[part])
+            batch = self._reader.read(positions[part], present[part])
             found = functional_call(self._objective, named, (batch, False))
             for row, name in zip(sums, MEASURED, strict=True):
                 row += torch.stack((found.means[name] * found.counts[name], found.counts[name]))

@@ -34,13 +34,13 @@ class PoseBatch(NamedTuple):
     directions: Tensor
 
 
-class TalkBatch(NamedTuple):
+class ConversationBatch(NamedTuple):
     """images (b, 3, s, s), None for conversations about none; text (b, l) padded on the right;
-    said (b, l): true where the model is to say the token itself."""
+    answers (b, l): true for the tokens of answers, which the model learns to say."""
 
     images: Tensor | None
     text: Tensor
-    said: Tensor
+    answers: Tensor
 
 
 class Images:
@@ -63,7 +63,7 @@ class Images:
         return clip_pixels(image, self._size), Square.of(*image.shape[:2])
 
 
-class Draw:
+class BatchOrder:
     """Batches of indices, epoch by epoch in random order; no batch mixes two kinds of things.
 
     kinds: one number per thing. The last batch of a kind in an epoch may be smaller.
@@ -106,15 +106,15 @@ class PoseBatches:
         self._contacts = [at for at, kept in zip(contacts, seen, strict=True) if kept]
         self.instructions = Instructions.of(sample.instruction for sample in self._samples)
         self._images, self._prompts = images, prompts
-        self.draw = Draw([0] * len(self._samples), size, seed)
+        self.order = BatchOrder([0] * len(self._samples), size, seed)
 
     def batch(self, step: int) -> PoseBatch:
         """Return the batch of a step."""
-        indices = self.draw(step)
+        indices = self.order(step)
         chosen = [self._samples[index] for index in indices]
         opening = self._prompts.opening
-        said = [self.instructions.spelled(sample.instruction) for sample in chosen]
-        text, lengths = padded([opening + self._prompts.task(each) for each in said])
+        spelled = [self.instructions.spelled(sample.instruction) for sample in chosen]
+        text, lengths = padded([opening + self._prompts.task(each) for each in spelled])
         return PoseBatch(
             images=self._images.batch([sample.image for sample in chosen]),
             text=text,
@@ -124,35 +124,42 @@ class PoseBatches:
         )
 
 
-class TalkBatches:
+class ConversationBatches:
     """Batches of conversations, each about images or about none."""
 
     def __init__(
-        self, talks: Sequence[Conversation], images: Images, prompts: Prompts, size: int, seed: int
+        self,
+        conversations: Sequence[Conversation],
+        images: Images,
+        prompts: Prompts,
+        size: int,
+        seed: int,
     ) -> None:
-        self._talks, self._images, self._prompts = talks, images, prompts
-        self.draw = Draw([int(talk.image is not None) for talk in talks], size, seed)
+        self._conversations, self._images, self._prompts = conversations, images, prompts
+        self.order = BatchOrder([int(each.image is not None) for each in conversations], size, seed)
 
-    def batch(self, step: int) -> TalkBatch:
+    def batch(self, step: int) -> ConversationBatch:
         """Return the batch of a step."""
-        chosen = [self._talks[index] for index in self.draw(step)]
-        spoken = [conversation_tokens(self._prompts, talk) for talk in chosen]
+        chosen = [self._conversations[index] for index in self.order(step)]
+        spoken = [conversation_tokens(self._prompts, each) for each in chosen]
         text, _ = padded([tokens for tokens, _ in spoken])
-        said, _ = padded([[int(own) for own in owns] for _, owns in spoken])
-        paths = [talk.image for talk in chosen if talk.image is not None]
-        return TalkBatch(self._images.batch(paths) if paths else None, text, said.bool())
+        answers, _ = padded([[int(flag) for flag in flags] for _, flags in spoken])
+        paths = [each.image for each in chosen if each.image is not None]
+        return ConversationBatch(self._images.batch(paths) if paths else None, text, answers.bool())
 
 
-def conversation_tokens(prompts: Prompts, talk: Conversation) -> tuple[list[int], list[bool]]:
-    """Return the tokens of a conversation, and which of them the model is to say itself."""
+def conversation_tokens(
+    prompts: Prompts, conversation: Conversation
+) -> tuple[list[int], list[bool]]:
+    """Return the tokens of a conversation, and which of them belong to an answer."""
     tokens: list[int] = []
-    said: list[bool] = []
-    for turn in talk.turns:
+    answers: list[bool] = []
+    for turn in conversation.turns:
         question = prompts.opening + prompts.question(turn.question)
         answer = prompts.answer(turn.answer)
         tokens += question + answer
-        said += [False] * len(question) + [True] * len(answer)
-    return tokens, said
+        answers += [False] * len(question) + [True] * len(answer)
+    return tokens, answers
 
 
 def padded(texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

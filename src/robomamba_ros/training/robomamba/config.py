@@ -18,43 +18,51 @@ from robomamba_ros.policies.base import DTYPES
 
 
 @dataclass(frozen=True)
-class Schooling:
-    """What a stage trains, by the beginning of the parameters' names, and on what."""
+class StageSpec:
+    """Which weights a stage trains, and on which data."""
 
+    # Beginnings of parameter names; every other parameter is frozen.
     trains: tuple[str, ...]
+    # Whether it learns from the pose data set.
     poses: bool
+    # Whether it learns from the conversations.
     conversations: bool
 
 
-STAGES: Mapping[str, Schooling] = {
-    '0': Schooling(('vision.', 'language.', 'head.'), poses=True, conversations=True),
-    '1.1': Schooling(('vision.connector.',), poses=False, conversations=True),
-    '1.2': Schooling(('vision.connector.', 'language.'), poses=False, conversations=True),
-    '2': Schooling(('head.',), poses=True, conversations=False),
+STAGES: Mapping[str, StageSpec] = {
+    '0': StageSpec(('vision.', 'language.', 'head.'), poses=True, conversations=True),
+    '1.1': StageSpec(('vision.connector.',), poses=False, conversations=True),
+    '1.2': StageSpec(('vision.connector.', 'language.'), poses=False, conversations=True),
+    '2': StageSpec(('head.',), poses=True, conversations=False),
 }
 
 
 @dataclass(frozen=True)
 class StageConfig:
-    """How a stage trains.
+    """How a stage trains. DEFAULTS has the values of each stage."""
 
-    epochs: over the poses where it learns them, else over the conversations. talk_batch:
-    conversations beside a batch of poses, where it learns both. warmup: share of the steps in which
-    the rate rises; it falls along a cosine to 0. contact_weight, direction_weight, answer_weight:
-    of the losses; localization_weight: of one that asks each image patch whether the contact is in
-    it, in stage 0 only. gradient_norm: clipped to this.
-    """
-
+    # Passes over the poses, where the stage learns them, else over the conversations.
     epochs: int
+    # Largest rate of AdamW. It rises over `warmup` and falls along a cosine to 0.
     learning_rate: float
+    # AdamW's decay of matrices; vectors and Mamba's A and D do not decay.
     weight_decay: float = 0.0
+    # Samples of one step.
     batch_size: int = 32
+    # Conversations beside a batch of poses, where the stage learns both.
     talk_batch: int = 8
+    # Share of the steps in which the rate rises, 0 .. 1.
     warmup: float = 0.03
+    # Norm to which the gradient is clipped.
     gradient_norm: float = 1.0
+    # Weight of the L1 distance of the contact point (of one image side).
     contact_weight: float = 1.0
+    # Weight of the angle between rotations [rad].
     direction_weight: float = 1.0
+    # Weight of the cross entropy of the answers' tokens.
     answer_weight: float = 1.0
+    # Weight of a loss that asks each image patch whether the contact is in it; not the paper's.
+    # It helps vision that starts at random, so only stage 0 of the shipped run uses it. 0: off.
     localization_weight: float = 0.0
 
     def __post_init__(self) -> None:
@@ -75,25 +83,33 @@ DEFAULTS: Mapping[str, StageConfig] = {
 
 @dataclass(frozen=True)
 class RoboMambaTraining:
-    """What a run does; config/training/robomamba*.yaml hold one of these each.
+    """What a run does; config/training/robomamba*.yaml hold one of these each."""
 
-    start: a checkpoint directory or the name of one in models/, or a file of config/policies, by
-    name or path, for a network of random weights. output: a directory for each stage is made in it.
-    poses: a pose data set. conversations: a JSON file or a folder of them; images: the folder their
-    image paths begin in, by default the one that holds them. stages: in their order.
-    """
-
+    # A checkpoint directory, the name of one in models/, or a file of config/policies by name or
+    # path: then the network starts with random weights.
     start: str
+    # Folder of the run; each stage gets a directory in it.
     output: str
+    # Stages by name, in their order.
     stages: Mapping[str, StageConfig]
+    # Pose data set: a folder. Empty where no stage learns poses.
     poses: str = ''
+    # A JSON file of conversations, or a folder of them. Empty where no stage learns them.
     conversations: str = ''
+    # Folder that image paths of conversations are relative to; empty: the one with the JSON file.
     images: str = ''
+    # Type of the matrix products: float32 or bfloat16; auto: bfloat16 where the device is fast in
+    # it. Weights and optimizer stay float32.
     dtype: str = 'auto'
+    # Of everything random: the same seed repeats a run.
     seed: int = 0
+    # CPU threads to use.
     threads: int = 2
+    # cpu, cuda or cuda:N.
     device: str = 'cpu'
+    # Steps between two writings of state and checkpoint.
     save_every: int = 500
+    # Steps that one line of metrics.jsonl is a mean over.
     log_every: int = 10
 
     def __post_init__(self) -> None:

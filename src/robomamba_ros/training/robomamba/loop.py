@@ -7,7 +7,6 @@ does.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -19,17 +18,17 @@ from torch import Tensor, nn
 
 from robomamba_ros.datasets.conversations import Conversation, read_conversations
 from robomamba_ros.datasets.poses import PoseSample, read_poses
-from robomamba_ros.errors import CheckpointError, RoboMambaError
+from robomamba_ros.errors import RoboMambaError
 from robomamba_ros.policies.checkpoint import torch_device, writing
 from robomamba_ros.policies.robomamba.checkpoint import save
 from robomamba_ros.policies.robomamba.network import last_token
 from robomamba_ros.policies.robomamba.prompts import ASSISTANT, USER, Prompts
 from robomamba_ros.training.robomamba.batches import (
+    ConversationBatch,
+    ConversationBatches,
     Images,
     PoseBatch,
     PoseBatches,
-    TalkBatch,
-    TalkBatches,
 )
 from robomamba_ros.training.robomamba.config import STAGES, RoboMambaTraining, StageConfig
 from robomamba_ros.training.robomamba.losses import (
@@ -39,10 +38,14 @@ from robomamba_ros.training.robomamba.losses import (
     patch_loss,
 )
 from robomamba_ros.training.robomamba.start import begin
+from robomamba_ros.training.shared.checkpointing import (
+    CHECKPOINT,
+    STATE_FILE,
+    refuse_other_settings,
+)
+from robomamba_ros.training.shared.optimization import cosine, make_optimizer, set_learning_rate
 from robomamba_ros.training.shared.precision import autocast, resolve_dtype
 from robomamba_ros.training.shared.record import Record
-
-STATE_FILE, CHECKPOINT = 'training_state.pt', 'checkpoint'
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,10 @@ class RoboMambaTrainer:
             config, dtype=resolve_dtype(config.dtype, torch_device(config.device))
         )
         self._poses: list[PoseSample] = read_poses(Path(config.poses)) if config.poses else []
-        self._talks: list[Conversation] = []
+        self._conversations: list[Conversation] = []
         if config.conversations:
             images = Path(config.images) if config.images else None
-            self._talks = read_conversations(Path(config.conversations), images)
+            self._conversations = read_conversations(Path(config.conversations), images)
 
     @property
     def checkpoint(self) -> Path:
@@ -86,7 +89,7 @@ class RoboMambaTrainer:
 
     def stage(self, name: str, start: str) -> Stage:
         """Return one stage that starts from a checkpoint or policy file, or goes on."""
-        return Stage(name, self.config, start, self._folder(name), self._poses, self._talks)
+        return Stage(name, self.config, start, self._folder(name), self._poses, self._conversations)
 
     def _folder(self, stage: str) -> Path:
         return Path(self.config.output) / f'stage-{stage}'
@@ -102,28 +105,30 @@ class Stage:
         start: str,
         folder: Path,
         poses: list[PoseSample],
-        talks: list[Conversation],
+        conversations: list[Conversation],
     ) -> None:
         self.name, self.folder = name, folder
-        self._run, self._config, self._schooling = config, config.stages[name], STAGES[name]
+        self._run, self._config, self._spec = config, config.stages[name], STAGES[name]
         self._device = torch_device(config.device)
-        began = begin(start, _corpus(poses, talks), config.seed, head=self._schooling.poses)
+        began = begin(start, _corpus(poses, conversations), config.seed, head=self._spec.poses)
         self.network, self.tokenizer = began.network.to(self._device), began.tokenizer
         vision = self.network.config.vision
         assert vision is not None
         prompts, images = Prompts(self.tokenizer), Images(vision.clip.image_size)
         size = self._config.batch_size
-        self._poses = self._talks = None
-        if self._schooling.poses:
+        self._poses = self._conversations = None
+        if self._spec.poses:
             self._poses = PoseBatches(poses, images, prompts, size, config.seed)
             texts = self._poses.instructions
             self.network.config = replace(self.network.config, instructions=texts)
-        if self._schooling.conversations:
-            beside = self._config.talk_batch if self._schooling.poses else size
-            if 'language.' not in self._schooling.trains:
-                # The connector learns nothing from words without an image.
-                talks = [talk for talk in talks if talk.image is not None]
-            self._talks = TalkBatches(talks, images, prompts, beside, config.seed)
+        if self._spec.conversations:
+            beside = self._config.talk_batch if self._spec.poses else size
+            if 'language.' not in self._spec.trains:
+                # The connector learns nothing from a conversation without an image.
+                conversations = [each for each in conversations if each.image is not None]
+            self._conversations = ConversationBatches(
+                conversations, images, prompts, beside, config.seed
+            )
         self._probe = nn.Linear(vision.clip.hidden_size, 3).to(self._device)
         self._optimizer = self._make_optimizer()
         self.step = 0
@@ -133,9 +138,9 @@ class Stage:
     @property
     def steps(self) -> int:
         """Steps of the stage."""
-        batches = self._poses or self._talks
+        batches = self._poses or self._conversations
         assert batches is not None
-        return self._config.epochs * batches.draw.per_epoch
+        return self._config.epochs * batches.order.per_epoch
 
     def run(self, until: int | None = None) -> Iterator[StageProgress]:
         """Train to step `until` (default: the end), yielding every step; saves as it goes."""
@@ -159,9 +164,7 @@ class Stage:
             yield StageProgress(self.name, self.step, self.steps, losses)
 
     def _train_step(self) -> dict[str, float]:
-        rate = learning_rate(self._config, self.step, self.steps)
-        for group in self._optimizer.param_groups:
-            group['lr'] = rate
+        set_learning_rate(self._optimizer, learning_rate(self._config, self.step, self.steps))
         losses = self.losses(self.step)
         total = sum(self._weight(name) * loss for name, loss in losses.items())
         assert isinstance(total, Tensor)
@@ -185,8 +188,8 @@ class Stage:
         losses: dict[str, Tensor] = {}
         if self._poses is not None:
             losses |= self._pose_losses(self._poses.batch(step))
-        if self._talks is not None:
-            losses['answer'] = self._answer_loss(self._talks.batch(step))
+        if self._conversations is not None:
+            losses['answer'] = self._answer_loss(self._conversations.batch(step))
         return losses
 
     def _pose_losses(self, batch: PoseBatch) -> dict[str, Tensor]:
@@ -204,12 +207,12 @@ class Stage:
             losses['localization'] = patch_loss(marks.float(), contact)
         return losses
 
-    def _answer_loss(self, batch: TalkBatch) -> Tensor:
+    def _answer_loss(self, batch: ConversationBatch) -> Tensor:
         with self._autocast():
             _, hidden = self._read(batch.images, batch.text)
             logits = self.network.language.logits(hidden)
-        text, said = batch.text.to(self._device), batch.said.to(self._device)
-        return answer_loss(logits.float(), text, said)
+        text = batch.text.to(self._device)
+        return answer_loss(logits.float(), text, batch.answers.to(self._device))
 
     def _read(self, images: Tensor | None, text: Tensor) -> tuple[Tensor, Tensor]:
         """Return CLIP's tokens (b, n, hidden_size) and the hidden states of the text (b, l, d)."""
@@ -227,23 +230,14 @@ class Stage:
         return autocast(self._device, self._run.dtype)
 
     def _make_optimizer(self) -> torch.optim.AdamW:
-        """Return AdamW over what the stage trains; all else is frozen.
-
-        It decays matrices only: vectors, and Mamba's A and D, which set time constants, stay free.
-        """
-        trained: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+        """Return AdamW over what the stage trains; all else is frozen."""
+        trained: list[tuple[str, nn.Parameter]] = []
         for name, parameter in self.network.named_parameters():
-            parameter.requires_grad_(name.startswith(self._schooling.trains))
+            parameter.requires_grad_(name.startswith(self._spec.trains))
             if parameter.requires_grad:
-                decays = parameter.ndim >= 2 and not name.endswith('A_log')
-                trained[decays].append(parameter)
-        if self._config.localization_weight:
-            trained[True] += self._probe.parameters()
-        groups = [
-            {'params': trained[True], 'weight_decay': self._config.weight_decay},
-            {'params': trained[False], 'weight_decay': 0.0},
-        ]
-        return torch.optim.AdamW(groups, lr=self._config.learning_rate, betas=(0.9, 0.999))
+                trained.append((name, parameter))
+        probe = self._probe.parameters() if self._config.localization_weight else ()
+        return make_optimizer(trained, self._config.learning_rate, self._config.weight_decay, probe)
 
     def save(self) -> None:
         """Write the checkpoint, then the state by which the stage goes on."""
@@ -262,13 +256,7 @@ class Stage:
     def _restore(self) -> None:
         path = self.folder / STATE_FILE
         state = torch.load(path, map_location=self._device, weights_only=True)
-        now = self._settings()
-        changed = [name for name in now if state['settings'].get(name) != now[name]]
-        if changed:
-            raise CheckpointError(
-                f'{path} was made with other settings of {", ".join(changed)}; give another '
-                'output folder or the same settings'
-            )
+        refuse_other_settings(path, state['settings'], self._settings())
         self.network.load_state_dict(state['network'])
         self._probe.load_state_dict(state['probe'])
         self._optimizer.load_state_dict(state['optimizer'])
@@ -283,14 +271,13 @@ def learning_rate(config: StageConfig, step: int, steps: int) -> float:
     warmup = config.warmup * steps
     if step < warmup:
         return config.learning_rate * (step + 1) / (warmup + 1)
-    share = (step - warmup) / max(1.0, steps - warmup)
-    return 0.5 * config.learning_rate * (1.0 + math.cos(math.pi * share))
+    return cosine(step, warmup, steps, peak=config.learning_rate, final=0.0)
 
 
-def _corpus(poses: list[PoseSample], talks: list[Conversation]) -> Iterator[str]:
+def _corpus(poses: list[PoseSample], conversations: list[Conversation]) -> Iterator[str]:
     """Yield the texts of the data with the marks of who speaks, for a tokenizer."""
     for sample in poses:
         yield f'{USER} {sample.instruction}\n'
-    for talk in talks:
-        for turn in talk.turns:
+    for conversation in conversations:
+        for turn in conversation.turns:
             yield f'{USER} {turn.question}\n{ASSISTANT} {turn.answer}\n'

@@ -15,13 +15,13 @@ from robomamba_ros.policies.robomamba.network import rotation_from_directions
 MARGIN = 1e-6
 
 
-def answer_loss(logits: Tensor, tokens: Tensor, said: Tensor) -> Tensor:
-    """Cross entropy of the tokens that the model is to say itself, a mean over them.
+def answer_loss(logits: Tensor, tokens: Tensor, answers: Tensor) -> Tensor:
+    """Cross entropy of the tokens of the answers, a mean over them.
 
-    logits (b, l, v): of what follows each token; tokens (b, l); said (b, l): true for the tokens
+    logits (b, l, v): of what follows each token; tokens (b, l); answers (b, l): true for the tokens
     of answers, false for questions and padding.
     """
-    following = said[:, 1:]
+    following = answers[:, 1:]
     return functional.cross_entropy(logits[:, :-1][following], tokens[:, 1:][following])
 
 

@@ -1,72 +1,23 @@
-"""The files by which a run goes on: all that moves, and the checkpoint that came of it so far."""
+"""What the state files of both trainers have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, fields
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from robomamba_ros.common.weights import read_safetensors
 from robomamba_ros.errors import CheckpointError
-from robomamba_ros.policies.checkpoint import NORMALIZATION, TOKENIZER, WEIGHTS, writing
-from robomamba_ros.training.anolevla.config import TrainConfig
 
 STATE_FILE, CHECKPOINT = 'training_state.pt', 'checkpoint'
-# Where a run ends, where its data lies, what it dwells on and how it runs may change on resuming.
-FREE = {'stage1_steps', 'stage2_steps', 'patience', 'emphasis', 'data', 'validation_data'}
-FREE |= {'initial', 'output', 'save_every', 'log_every', 'threads', 'device', 'dtype'}
 
 
-class RunFiles:
-    """The state and the checkpoint in the directory of a run."""
-
-    def __init__(self, config: TrainConfig) -> None:
-        self._config = config
-        self.folder = Path(config.output)
-        self.state = self.folder / STATE_FILE
-        self.checkpoint = self.folder / CHECKPOINT
-
-    @property
-    def resumed(self) -> bool:
-        """Whether the run has begun already."""
-        return self.state.is_file()
-
-    @property
-    def tokenizer(self) -> Path:
-        """Where the checkpoint has its words."""
-        return self.checkpoint / TOKENIZER
-
-    @property
-    def normalization(self) -> Path:
-        """Where the checkpoint has its scales."""
-        return self.checkpoint / NORMALIZATION
-
-    def weights(self) -> dict[str, Tensor]:
-        """Return the weights of the checkpoint."""
-        return read_safetensors(self.checkpoint / WEIGHTS)
-
-    def save(self, moving: Mapping[str, Any]) -> None:
-        """Write the state; a file that is there already is replaced when the new one is whole."""
-        with writing(self.folder, STATE_FILE) as (path,):
-            torch.save({'config': asdict(self._config), **moving}, path)
-
-    def load(self) -> dict[str, Any]:
-        """Return what `save` was given, in main memory.
-
-        Raises CheckpointError where the settings were others.
-        """
-        state: dict[str, Any] = torch.load(self.state, map_location='cpu', weights_only=True)
-        # What is newer than the state was then as it is by default.
-        defaults = {f.name: f.default for f in fields(TrainConfig) if f.default is not MISSING}
-        saved, now = {**defaults, **state['config']}, asdict(self._config)
-        changed = [name for name in now if name not in FREE and saved.get(name) != now[name]]
-        if changed:
-            raise CheckpointError(
-                f'{self.state} was made with other settings of {", ".join(changed)}; give another '
-                'output folder or the same settings'
-            )
-        return state
+def refuse_other_settings(
+    path: Path, saved: Mapping[str, Any], now: Mapping[str, Any], may_change: Container[str] = ()
+) -> None:
+    """Raise CheckpointError with the settings in which a run differs from its state file."""
+    changed = [name for name in now if name not in may_change and saved.get(name) != now[name]]
+    if changed:
+        raise CheckpointError(
+            f'{path} was made with other settings of {", ".join(changed)}; give another output '
+            'folder or the same settings'
+        )

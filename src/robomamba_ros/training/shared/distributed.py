@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-# One process may prepare data for all: they wait.
+# How long the others wait at a barrier: one process may prepare data for all.
 PATIENCE = timedelta(hours=6)
 
 
@@ -29,13 +29,13 @@ class Group:
     size: int = 1
 
     @property
-    def mine(self) -> slice:
-        """What of anything that is split belongs to this process."""
+    def rank_slice(self) -> slice:
+        """The elements of a split sequence that belong to this process."""
         return slice(self.rank, None, self.size)
 
     @property
-    def leads(self) -> bool:
-        """Whether this process is the one that writes."""
+    def is_main(self) -> bool:
+        """Whether this is the process that writes files and shows progress."""
         return self.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:
@@ -46,8 +46,8 @@ class Group:
         dist.all_reduce(total)
         return total
 
-    def wait(self) -> None:
-        """Wait until all processes are here."""
+    def barrier(self) -> None:
+        """Wait until every process has called this."""
         if self.size > 1:
             dist.barrier()
 

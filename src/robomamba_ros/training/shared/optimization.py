@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
-from robomamba_ros.training.anolevla.config import TrainConfig
 
+def make_optimizer(
+    named: Iterable[tuple[str, nn.Parameter]],
+    learning_rate: float,
+    weight_decay: float,
+    also_decayed: Iterable[nn.Parameter] = (),
+) -> torch.optim.AdamW:
+    """Return AdamW over the parameters of a network, of which only the matrices decay.
 
-def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """Return AdamW that decays matrices only.
-
-    Vectors, and Mamba's A and D, which set time constants, stay free.
+    Vectors, and Mamba's A and D, which set time constants, do not decay. also_decayed: parameters
+    beside the network's, which decay whatever their shape.
     """
-    named = list(network.named_parameters())
-    free = [p for n, p in named if p.ndim < 2 or n.endswith(('A_log', '.D'))]
-    decayed = [p for n, p in named if p.ndim >= 2 and not n.endswith('A_log')]
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for name, parameter in named:
+        decays = parameter.ndim >= 2 and not name.endswith('A_log')
+        (decayed if decays else free).append(parameter)
     groups: list[dict[str, object]] = [
-        {'params': decayed, 'weight_decay': config.weight_decay},
+        {'params': [*decayed, *also_decayed], 'weight_decay': weight_decay},
         {'params': free, 'weight_decay': 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.999))
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Return the rate at a step: linear warm-up, then a cosine down to the final rate."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    span = max(1, config.steps - config.warmup_steps)
-    cosine = 0.5 * (1.0 + math.cos(math.pi * (step - config.warmup_steps) / span))
-    return config.final_learning_rate + cosine * (config.learning_rate - config.final_learning_rate)
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group of parameters this rate from the next step on."""
+    for group in optimizer.param_groups:
+        group['lr'] = rate
+
+
+def cosine(step: float, begin: float, end: float, *, peak: float, final: float) -> float:
+    """Return the rate on a half cosine that falls from `peak` at step `begin` to `final` at `end`.
+
+    Loshchilov and Hutter (2017), equation 5, without restarts.
+    """
+    share = (step - begin) / max(1.0, end - begin)
+    return final + 0.5 * (1.0 + math.cos(math.pi * share)) * (peak - final)
 
 
 def copy_weights(network: nn.Module) -> dict[str, Tensor]:
@@ -40,9 +53,12 @@ def copy_weights(network: nn.Module) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def average(ema: dict[str, Tensor], network: nn.Module, config: TrainConfig, step: int) -> None:
-    """Move an average of weights towards those of the network after step number `step`."""
+def average(ema: dict[str, Tensor], network: nn.Module, decay: float, step: int) -> None:
+    """Move an exponential average of weights towards those of the network after step `step`.
+
+    decay: 0 .. 1, the share of the average that stays; 0 copies the network's weights.
+    """
     # A short average at first, or the random start would linger in it.
-    decay = min(config.ema_decay, (1.0 + step) / (10.0 + step))
+    decay = min(decay, (1.0 + step) / (10.0 + step))
     for name, value in network.state_dict().items():
         ema[name].lerp_(value, 1.0 - decay)
