@@ -222,7 +222,7 @@ def arm_remappings(arm: ArmContract) -> dict[str, str]:
     said = {f'interlock/{interlock.name}': interlock.topic for interlock in arm.interlocks}
     if arm.speed_scaling is not None:
         said['speed_scaling'] = arm.speed_scaling.topic
-    return _remappings({**_input_topics(arm), **outputs, **said})
+    return _remappings({**input_topics(arm), **outputs, **said})
 
 
 def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
@@ -247,7 +247,7 @@ def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
         name: getattr(options, name)
         for name in ('crossfade_steps', 'ensemble_decay', 'dry_run', 'gripper_output', 'enabled')
     }
-    inputs = _remappings(_input_topics(arm))
+    inputs = _remappings(input_topics(arm))
     space = options.namespace
     return (
         NodeSpec('policy_node', 'policy_node', space, {**common, **policy}, inputs),
@@ -261,7 +261,7 @@ def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
     )
 
 
-def _input_topics(arm: ArmContract) -> dict[str, str]:
+def input_topics(arm: ArmContract) -> dict[str, str]:
     """Return the arm's topic by the name that the nodes use."""
     topics = dict(arm.inputs)
     for camera in arm.cameras:

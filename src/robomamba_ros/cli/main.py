@@ -17,6 +17,7 @@ from robomamba_ros.errors import RoboMambaError
 VERBS = (
     'up',
     'doctor',
+    'security',
     'record',
     'replay',
     'dataset',
