@@ -94,3 +94,21 @@ def test_a_package_that_is_not_there_is_named(tmp_path: Path) -> None:
     install(tmp_path, 'lab_msgs/msg/Grip.msg', 'float64 = ( definition')
     with pytest.raises(DataError, match=r'Grip\.msg cannot be read'):
         find_definition('lab_msgs/msg/Grip', [tmp_path])
+
+
+@pytest.mark.parametrize(
+    'type_',
+    [
+        '../../lab_msgs/msg/Grip',
+        '/etc/msg/x',
+        'a\nb/msg/x',
+        'x' * 300 + '/msg/y',
+        '',
+        'a/../b/msg/c',
+    ],
+)
+def test_a_name_that_is_no_type_leads_to_no_file(tmp_path: Path, type_: str) -> None:
+    install(tmp_path, 'lab_msgs/msg/Grip.msg', 'uint8 x\n')
+    with pytest.raises(DataError, match='there is no definition of') as error:
+        find_definition(type_, [tmp_path / 'share/inner/prefix', tmp_path])
+    assert len(str(error.value)) < 400

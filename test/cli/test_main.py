@@ -89,3 +89,33 @@ def test_a_missing_module_of_our_own_is_a_bug(monkeypatch: pytest.MonkeyPatch) -
 
 def test_interrupt_gives_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_verb(monkeypatch, raises(KeyboardInterrupt())) == 130
+
+
+def test_what_the_machine_refuses_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / 'missing/policy.xml'
+
+    def write(_: argparse.Namespace) -> int:
+        return path.write_text('x')
+
+    def move(_: argparse.Namespace) -> int:
+        (tmp_path / 'part').write_text('x')
+        (tmp_path / 'part').replace(tmp_path)
+        return 0
+
+    assert run_verb(monkeypatch, write) == 2
+    assert capsys.readouterr().err == f'robomamba try: {path}: No such file or directory\n'
+    assert run_verb(monkeypatch, move) == 2
+    assert f'robomamba try: {tmp_path}: ' in capsys.readouterr().err
+
+
+def test_a_reader_that_has_gone_ends_the_command_quietly() -> None:
+    words = [sys.executable, '-m', 'robomamba_ros', 'security', '--arm', 'ur5e']
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b''
+    assert process.wait() == 1
+    process.stderr.close()

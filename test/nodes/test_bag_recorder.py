@@ -162,8 +162,8 @@ def test_a_topic_of_two_types_is_left_out_and_said(recorder, peer) -> None:
 @pytest.mark.parametrize(
     ('type_', 'message'),
     [
-        ('lab_msgs/msg/Grip', "the Python package 'lab_msgs' is not installed"),
-        ('std_msgs/msg/Strin', "the package 'std_msgs' that is installed has no 'Strin'"),
+        ('lab_msgs/msg/Grip', "no package that is installed defines 'lab_msgs/msg/Grip'"),
+        ('std_msgs/msg/Strin', "no package that is installed defines 'std_msgs/msg/Strin'"),
         ('std_srvs/srv/SetBool_Event', 'is no type of messages'),
     ],
 )
@@ -171,3 +171,14 @@ def test_a_type_that_is_not_installed_is_named(type_: str, message: str) -> None
     with pytest.raises(BackendError, match=message):
         message_class(type_)
     assert message_class('std_msgs/msg/String') is String
+
+
+def test_the_name_of_a_type_imports_no_module_that_is_none_of_ros(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'planted').mkdir()
+    (tmp_path / 'planted/__init__.py').write_text('')
+    (tmp_path / 'planted/msg.py').write_text("raise SystemExit('it was run')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(BackendError, match='no package that is installed defines'):
+        message_class('planted/msg/String')

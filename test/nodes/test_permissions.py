@@ -12,15 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
-from robomamba_ros.bringup.graph import PolicyOptions, policy_graph
 from robomamba_ros.bags.recording import RecordingThread
-from robomamba_ros.nodes.clients import examination
-from robomamba_ros.nodes.clients.bag_recorder import BagRecorder
-from robomamba_ros.nodes.graph import make_node
-from robomamba_ros.nodes.common.lifecycle import SUCCESS
-from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
-from robomamba_ros.common.resources import find_file, share_directory
-from robomamba_ros.robots.arm import ArmContract, load_arm
+from robomamba_ros.bringup.graph import PolicyOptions, policy_graph
 from robomamba_ros.bringup.interfaces import (
     CONTROLLER,
     DOCTOR,
@@ -29,6 +22,13 @@ from robomamba_ros.bringup.interfaces import (
     Interface,
     interfaces,
 )
+from robomamba_ros.common.resources import find_file, share_directory
+from robomamba_ros.nodes.clients import examination
+from robomamba_ros.nodes.clients.bag_recorder import BagRecorder
+from robomamba_ros.nodes.common.lifecycle import SUCCESS
+from robomamba_ros.nodes.graph import make_node
+from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
+from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.types import ActionChunk, ActionSpace, Observation
 
 pytest.importorskip('pinocchio', reason='kinematics needs Pinocchio: pip install pin')

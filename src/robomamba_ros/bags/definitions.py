@@ -20,6 +20,8 @@ from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_
 from robomamba_ros.errors import DataError
 
 RULE = '=' * 80 + '\n'
+# Package, kind and name; the parts of a path among those of packages.
+TYPE = re.compile(r'\w{1,80}(/\w{1,80}){1,3}', re.ASCII)
 PREPROCESSOR = re.compile(r'^[ \t]*#.*$', re.MULTILINE)
 
 
@@ -92,17 +94,33 @@ def _installed_hash(definition: Path, type_: str) -> str:
         return ''
 
 
+def is_installed(type_: str) -> bool:
+    """Return whether a package is installed that defines a type."""
+    return _find(type_, prefixes()) is not None
+
+
 def _file(type_: str, places: Iterable[Path]) -> Path:
+    found = _find(type_, places)
+    if found is None:
+        shown, package = f'{type_:.80}', type_.partition('/')[0]
+        raise DataError(
+            f"there is no definition of '{shown}': install the package '{package:.80}', or source "
+            'the workspace that has it'
+        )
+    return found
+
+
+def _find(type_: str, places: Iterable[Path]) -> Path | None:
+    """Return where a type is defined; a recording may hold any text for its name."""
+    if not TYPE.fullmatch(type_):
+        return None
     package, _, name = type_.partition('/')
     for suffix in ('.msg', '.idl'):
         for place in places:
             path = place / 'share' / package / f'{name}{suffix}'
             if path.is_file():
                 return path
-    raise DataError(
-        f"there is no definition of '{type_}': install the package '{package}', or source the "
-        'workspace that has it'
-    )
+    return None
 
 
 def _parse(type_: str, path: Path) -> dict[str, Any]:

@@ -40,9 +40,10 @@ class StateJumps:
         if before is None:
             return ''
         period_s = (state.stamp_ns - last[0]) / NANOSECONDS
+        # Of a broken driver: compared as shares, since the products of such numbers are infinite.
         jumped = (
             (way > _LEAST)
-            & (way > _TIMES_LIMIT * self._speeds * period_s)
-            & (way > _TIMES_BEFORE * before)
+            & (way / _TIMES_LIMIT > self._speeds * period_s)
+            & (way / _TIMES_BEFORE > before)
         )
         return self._names[int(np.argmax(jumped))] if jumped.any() else ''

@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
-from robomamba_ros.errors import ConfigError
-from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.bringup.interfaces import (
     CONTROLLER,
     DOCTOR,
@@ -18,6 +16,8 @@ from robomamba_ros.bringup.interfaces import (
     RECORDER,
     interfaces,
 )
+from robomamba_ros.errors import ConfigError
+from robomamba_ros.robots.arm import ArmContract
 
 VERSION = '0.2.0'  # of the schema
 # Element, element of an entry, and attribute for each part of an interface.

@@ -46,12 +46,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; return 1 where there is a fault."""
-    import rclpy
-
     from robomamba_ros.doctor.examine import examine
     from robomamba_ros.doctor.finding import as_json, as_table, has_fault
     from robomamba_ros.errors import ConfigError
     from robomamba_ros.nodes.clients.examination import gather, try_policy
+    from robomamba_ros.nodes.common.context import ros_joined
     from robomamba_ros.robots.arm import load_arm
 
     arm = load_arm(args.arm)
@@ -60,8 +59,7 @@ def run(args: argparse.Namespace) -> int:
     policy = None
     if args.policy is not None:
         policy = try_policy(args.policy, load_options(args), args.execute_steps)
-    rclpy.init(args=[])
-    try:
+    with ros_joined(handle_signals=True):
         facts = gather(
             arm,
             policy,
@@ -70,8 +68,6 @@ def run(args: argparse.Namespace) -> int:
             use_sim_time=args.use_sim_time,
             ros_arguments=args.ros_args,
         )
-    finally:
-        rclpy.shutdown()
     findings = examine(facts)
     print(as_table(findings))
     if args.json is not None:

@@ -6,9 +6,11 @@ A verb's module imports torch, ROS or the simulator inside `run`, so that help c
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 from robomamba_ros import __version__
 from robomamba_ros.common.logs import shown
@@ -48,6 +50,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status: 2 for a mistake of the user's, 130 for Ctrl-C."""
     args = build_parser().parse_args(argv)
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A name in another alphabet than the terminal's is shown as far as it can be.
+        sys.stdout.reconfigure(errors='backslashreplace')
     try:
         with shown():
             return int(args.run(args))
@@ -62,6 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             "pip install 'robomamba_ros[train,ros]' brings what the verbs need",
             file=sys.stderr,
         )
+        return 2
+    except BrokenPipeError:
+        # Whoever read along has gone, as `| head` does; Python would say so once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        name = error.filename2 or error.filename
+        file = '' if name is None else f'{name}: '
+        print(f'robomamba {args.verb}: {file}{error.strerror or error}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

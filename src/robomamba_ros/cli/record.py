@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,8 @@ def run(args: argparse.Namespace) -> int:
     import threading
     import time
 
-    import rclpy
-    from rclpy.signals import SignalHandlerOptions
-
     from robomamba_ros.bags.recording import RecordingThread
+    from robomamba_ros.nodes.common.context import ros_joined
     from robomamba_ros.replay.inputs import needed_topics
     from robomamba_ros.robots.arm import load_arm
 
@@ -71,15 +70,12 @@ def run(args: argparse.Namespace) -> int:
     folder = args.output or Path(time.strftime('bag_%Y_%m_%d-%H_%M_%S'))
     stop = threading.Event()
     # rclpy's own handlers would end the context before the bag is closed.
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    recording = RecordingThread(folder, args.storage, args.buffer << 20, args.ros_distro)
-    try:
-        missing = _record(recording, topics, args.namespace, args.duration, stop)
-    finally:
-        recording.close()
-        rclpy.shutdown()
+    with ros_joined():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        recording = RecordingThread(folder, args.storage, args.buffer << 20, args.ros_distro)
+        with closing(recording):
+            missing = _record(recording, topics, args.namespace, args.duration, stop)
     return _conclude(recording, folder, missing)
 
 

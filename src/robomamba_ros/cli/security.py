@@ -26,18 +26,14 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write or print the policy."""
-    from robomamba_ros.errors import ConfigError
+    from robomamba_ros.bringup.sros2 import arm_policy
     from robomamba_ros.common.files import written_whole
     from robomamba_ros.robots.arm import load_arm
-    from robomamba_ros.bringup.sros2 import arm_policy
 
     text = arm_policy(load_arm(args.arm), args.namespace)
     if args.output is None:
         print(text, end='')
         return 0
-    try:
-        with written_whole(args.output) as path:
-            path.write_text(text, encoding='utf-8')
-    except OSError as error:
-        raise ConfigError(f'{args.output} cannot be written: {error.strerror or error}') from None
+    with written_whole(args.output) as path:
+        path.write_text(text, encoding='utf-8')
     return 0

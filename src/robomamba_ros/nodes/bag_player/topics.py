@@ -12,6 +12,7 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from robomamba_ros.bags.definitions import is_installed
 from robomamba_ros.bags.reader import Bag, Topic
 from robomamba_ros.errors import BackendError
 
@@ -27,15 +28,17 @@ def message_class(type_: str) -> Any:
     package, _, rest = type_.partition('/')
     kind, _, name = rest.partition('/')
     if kind != 'msg' or not name:
-        raise BackendError(f"'{type_}' is no type of messages")
+        raise BackendError(f"'{type_:.100}' is no type of messages")
+    # Whoever recorded a bag, or publishes, chose this name: it must not import any other module.
+    if not is_installed(type_):
+        raise BackendError(
+            f"no package that is installed defines '{type_:.100}'; install the package "
+            f"'{package:.80}', or source the workspace that has it"
+        )
     try:
         return getattr(import_module(f'{package}.msg'), name)
-    except ImportError as error:
-        raise BackendError(
-            f"the Python package '{package}' is not installed, or its workspace is not sourced"
-        ) from error
-    except AttributeError:
-        raise BackendError(f"the package '{package}' that is installed has no '{name}'") from None
+    except (ImportError, AttributeError) as error:
+        raise BackendError(f"the package '{package}' has no Python for '{type_}'") from error
 
 
 def named_topics(bag: Bag, names: str, node: Node) -> list[Topic]:

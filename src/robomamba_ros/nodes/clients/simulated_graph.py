@@ -9,12 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-import rclpy
-from rclpy.signals import SignalHandlerOptions
-
 from robomamba_ros.bringup.graph import NodeSpec
 from robomamba_ros.errors import RoboMambaError
 from robomamba_ros.nodes.clients.episode_runner import EpisodeRunner
+from robomamba_ros.nodes.common.context import ros_joined
 from robomamba_ros.nodes.common.host import Host
 from robomamba_ros.nodes.common.hosted_node import NodeFactory
 from robomamba_ros.nodes.graph import make_node
@@ -39,16 +37,15 @@ def simulated_graph(
 
     # Between episodes nodes are disabled and wait; who runs them says how each ended.
     arguments = ['--ros-args', '--log-level', 'error']
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        with Host([*(factory(spec) for spec in specs), *extra]) as host:
-            try:
-                with EpisodeRunner(
-                    namespace=specs[0].namespace, failed=lambda: bool(host.failures)
-                ) as runner:
-                    yield runner
-            except RoboMambaError as error:
-                # A node that failed is the cause; that it did not answer is what was seen of it.
-                raise RoboMambaError('; '.join([*host.failures, str(error)])) from error
-    finally:
-        rclpy.shutdown()
+    with (
+        ros_joined(arguments),
+        Host([*(factory(spec) for spec in specs), *extra]) as host,
+    ):
+        try:
+            with EpisodeRunner(
+                namespace=specs[0].namespace, failed=lambda: bool(host.failures)
+            ) as runner:
+                yield runner
+        except RoboMambaError as error:
+            # A node that failed is the cause; that it did not answer is what was seen of it.
+            raise RoboMambaError('; '.join([*host.failures, str(error)])) from error

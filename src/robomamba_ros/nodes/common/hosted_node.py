@@ -13,6 +13,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from robomamba_ros.errors import RoboMambaError
+from robomamba_ros.nodes.common.context import refusals_named
 from robomamba_ros.nodes.common.lifecycle import ManagedNode
 
 NodeFactory = Callable[[], Any]
@@ -70,7 +71,8 @@ class HostedNode:
     def _run(self) -> None:
         node = None
         try:
-            node = self._node = self._factory()
+            with refusals_named('the node'):
+                node = self._node = self._factory()
             self._spin(node)
         except Exception as error:
             self._note(error)
