@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from robomamba_ros.bringup.option import Option
 from robomamba_ros.bringup.options import (
     POLICY_ARGUMENTS,
     REPLAY_ARGUMENTS,
     SIM_ARGUMENTS,
     UP_ARGUMENTS,
-    Argument,
     command_line,
     graph,
 )
@@ -22,11 +22,11 @@ from robomamba_ros.errors import ConfigError
 from robomamba_ros.policies.base import DTYPES
 
 
-def values(table: tuple[Argument, ...], **given: Any) -> dict[str, Any]:
+def values(table: tuple[Option, ...], **given: Any) -> dict[str, Any]:
     return {argument.name: argument.default for argument in table} | given
 
 
-def any_value(argument: Argument) -> st.SearchStrategy[Any]:
+def any_value(argument: Option) -> st.SearchStrategy[Any]:
     if argument.choices:
         return st.sampled_from(argument.choices)
     words = st.text(st.characters(exclude_categories=['Cs'], exclude_characters='\0'), min_size=1)
@@ -37,15 +37,15 @@ def any_value(argument: Argument) -> st.SearchStrategy[Any]:
 @pytest.mark.parametrize(
     ('argument', 'text', 'value'),
     [
-        (Argument('enabled', False, ''), 'True', True),
-        (Argument('enabled', True, ''), '0', False),
-        (Argument('threads', 1, ''), '4', 4),
-        (Argument('ensemble_decay', -1.0, ''), '1e-2', 0.01),
-        (Argument('instruction', '', ''), 'true', 'true'),
+        (Option('enabled', False, ''), 'True', True),
+        (Option('enabled', True, ''), '0', False),
+        (Option('threads', 1, ''), '4', 4),
+        (Option('ensemble_decay', -1.0, ''), '1e-2', 0.01),
+        (Option('instruction', '', ''), 'true', 'true'),
     ],
 )
 def test_text_becomes_a_value_of_the_defaults_type(
-    argument: Argument, text: str, value: object
+    argument: Option, text: str, value: object
 ) -> None:
     parsed = argument.parse(text)
     assert (parsed, type(parsed)) == (value, type(value))
@@ -55,18 +55,23 @@ def test_text_becomes_a_value_of_the_defaults_type(
     ('argument', 'text', 'message'),
     [
         (
-            Argument('dry_run', False, 'send none'),
+            Option('dry_run', False, 'send none'),
             'yes',
             'dry_run:=yes must be true or false: send',
         ),
         (
-            Argument('threads', 1, 'of the CPU'),
+            Option('threads', 1, 'of the CPU'),
             '1.5',
             'threads:=1.5 must be a whole number: of the',
         ),
-        (Argument('decay', 0.1, 'of it'), 'slow', 'decay:=slow must be a number: of it'),
         (
-            Argument('dtype', 'auto', '', DTYPES),
+            Option('threads', 1, '', limits=(1, 8)),
+            '0',
+            "threads:=0: parameter 'threads' must lie within 1 .. 8, got 0",
+        ),
+        (Option('decay', 0.1, 'of it'), 'slow', 'decay:=slow must be a number: of it'),
+        (
+            Option('dtype', 'auto', '', DTYPES),
             'float16',
             "unknown value of dtype:= 'float16'. Did you mean 'bfloat16'? "
             'Valid: auto, bfloat16, float32',
@@ -74,21 +79,21 @@ def test_text_becomes_a_value_of_the_defaults_type(
     ],
 )
 def test_a_wrong_text_is_named_with_what_is_right(
-    argument: Argument, text: str, message: str
+    argument: Option, text: str, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         argument.parse(text)
 
 
 @pytest.mark.parametrize('table', [POLICY_ARGUMENTS, SIM_ARGUMENTS])
-def test_every_default_is_read_as_itself(table: tuple[Argument, ...]) -> None:
+def test_every_default_is_read_as_itself(table: tuple[Option, ...]) -> None:
     assert {a.name: a.parse(a.default_text) for a in table} == values(table)
 
 
 @pytest.mark.parametrize('table', [POLICY_ARGUMENTS, SIM_ARGUMENTS])
 @given(data=st.data())
 @settings(deadline=None, max_examples=50)
-def test_the_command_line_means_the_same(table: tuple[Argument, ...], data: Any) -> None:
+def test_the_command_line_means_the_same(table: tuple[Option, ...], data: Any) -> None:
     wanted = data.draw(st.fixed_dictionaries({a.name: any_value(a) for a in table}))
     parser = argparse.ArgumentParser()
     up.add_parser(parser.add_subparsers())

@@ -18,16 +18,17 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from robomamba_ros.bringup.graph import NodeSpec, rviz_spec
-from robomamba_ros.bringup.options import Argument, command_line, graph
+from robomamba_ros.bringup.option import Option
+from robomamba_ros.bringup.options import command_line, graph
 from robomamba_ros.errors import ConfigError, unknown_name
 
 _HERE = (
-    Argument('composed', False, 'run the nodes in one process'),
-    Argument('rviz', False, 'start RViz with the arm, its camera, the plan and what became of it'),
+    Option('composed', False, 'run the nodes in one process'),
+    Option('rviz', False, 'start RViz with the arm, its camera, the plan and what became of it'),
 )
 
 
-def describe(file: str, arguments: Sequence[Argument]) -> LaunchDescription:
+def describe(file: str, arguments: Sequence[Option]) -> LaunchDescription:
     """Return what the launch file `file` describes; a mistake raises ConfigError when it runs."""
     table = (*arguments, *_HERE)
 
@@ -51,7 +52,7 @@ def describe(file: str, arguments: Sequence[Argument]) -> LaunchDescription:
     return LaunchDescription([*declared, OpaqueFunction(function=make)])
 
 
-def _actions(arguments: Sequence[Argument], values: Mapping[str, Any]) -> list[Node]:
+def _actions(arguments: Sequence[Option], values: Mapping[str, Any]) -> list[Node]:
     specs = graph(values)
     view = [_node(rviz_spec(_controller(specs)))] if values['rviz'] else []
     if values['composed']:

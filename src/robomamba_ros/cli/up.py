@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from robomamba_ros.bringup.options import UP_ARGUMENTS, Argument, graph
+from robomamba_ros.bringup.option import Option
+from robomamba_ros.bringup.options import UP_ARGUMENTS, graph
 
 
 def add_parser(subparsers: Any) -> None:
@@ -28,11 +29,11 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
+def _add(parser: argparse.ArgumentParser, argument: Option) -> None:
     help_text = argument.description
     if isinstance(argument.default, bool):
         parser.add_argument(
-            argument.option,
+            argument.flag,
             dest=argument.name,
             action=argparse.BooleanOptionalAction,
             default=argument.default,
@@ -40,7 +41,7 @@ def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
         )
         return
     parser.add_argument(
-        argument.option,
+        argument.flag,
         dest=argument.name,
         type=type(argument.default),
         default=argument.default,

@@ -11,10 +11,11 @@ from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
+from robomamba_ros.bringup.option import Option
 from robomamba_ros.errors import NotReadyError, RoboMambaError
 from robomamba_ros.nodes.common.diagnostics import ERROR, OK, WARN, Diagnostics, Report
 from robomamba_ros.nodes.common.duplicates import Publishers
-from robomamba_ros.nodes.common.parameters import Parameters, ParameterSpec
+from robomamba_ros.nodes.common.parameters import Parameters
 from robomamba_ros.nodes.common.warning_counts import WarningCounts
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.robots.budgets import with_budgets
@@ -38,7 +39,7 @@ class ManagedNode(LifecycleNode):
     writers: Publishers | None = None
     activity = 0
 
-    def __init__(self, name: str, table: Sequence[ParameterSpec], **node_options: Any) -> None:
+    def __init__(self, name: str, table: Sequence[Option], **node_options: Any) -> None:
         super().__init__(name, automatically_declare_parameters_from_overrides=True, **node_options)
         self.fatal = ''
         self._failure = ''

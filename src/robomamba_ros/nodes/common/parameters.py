@@ -6,7 +6,6 @@ The tables are in parameter_tables.py.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -16,53 +15,12 @@ from rcl_interfaces.msg import (
     SetParametersResult,
 )
 
+from robomamba_ros.bringup.option import Option
 from robomamba_ros.errors import ConfigError, unknown_name
 
 # Given to every node by ROS 2 itself.
 STANDARD = ('use_sim_time', 'start_type_description_service')
 STANDARD_PREFIX = 'qos_overrides.'
-
-
-@dataclass(frozen=True)
-class ParameterSpec:
-    """One parameter. The type is that of the default; limits are inclusive."""
-
-    name: str
-    default: bool | int | float | str
-    description: str
-    limits: tuple[float, float] | None = None
-    choices: tuple[str, ...] = ()
-    required: bool = False
-    read_only: bool = True
-
-    def problem(self, value: Any) -> str:
-        """Return what is wrong with a value, or an empty string."""
-        kind, given = type(self.default), type(value)
-        if given is not kind and (kind, given) != (float, int):
-            return f"parameter '{self.name}' must be {kind.__name__}, got {value!r}"
-        if self.choices and value not in self.choices:
-            return unknown_name(f"value of parameter '{self.name}'", str(value), self.choices)
-        if self.limits and not self.limits[0] <= value <= self.limits[1]:
-            return (
-                f"parameter '{self.name}' must lie within {self.limits[0]} .. {self.limits[1]}, "
-                f'got {value}'
-            )
-        if self.required and value == '':
-            return f"parameter '{self.name}' is not set: {self.description}"
-        return ''
-
-    def descriptor(self) -> ParameterDescriptor:
-        """Return the ROS descriptor that `ros2 param describe` shows."""
-        result = ParameterDescriptor(description=self.description, read_only=self.read_only)
-        if self.choices:
-            result.additional_constraints = f'one of: {", ".join(self.choices)}'
-        if self.limits and isinstance(self.default, int):
-            first, last = (int(limit) for limit in self.limits)
-            result.integer_range = [IntegerRange(from_value=first, to_value=last)]
-        elif self.limits:
-            lower, upper = self.limits
-            result.floating_point_range = [FloatingPointRange(from_value=lower, to_value=upper)]
-        return result
 
 
 class Parameters:
@@ -72,7 +30,7 @@ class Parameters:
     that no table has is seen instead of being dropped.
     """
 
-    def __init__(self, node: Any, table: Sequence[ParameterSpec]) -> None:
+    def __init__(self, node: Any, table: Sequence[Option]) -> None:
         self._node = node
         self._table = {spec.name: spec for spec in table}
         given: Mapping[str, Any] = dict(node.get_parameters_by_prefix(''))
@@ -94,7 +52,7 @@ class Parameters:
                 value = spec.default
             elif isinstance(spec.default, float):
                 value = float(value)
-            node.declare_parameter(spec.name, value, spec.descriptor(), ignore_override=True)
+            node.declare_parameter(spec.name, value, _descriptor(spec), ignore_override=True)
         node.add_on_set_parameters_callback(self._check)
 
     def values(self) -> dict[str, Any]:
@@ -113,3 +71,17 @@ class Parameters:
         ]
         reason = ' '.join(filter(None, problems))
         return SetParametersResult(successful=not reason, reason=reason)
+
+
+def _descriptor(option: Option) -> ParameterDescriptor:
+    """Return the ROS descriptor that `ros2 param describe` shows."""
+    result = ParameterDescriptor(description=option.description, read_only=option.read_only)
+    if option.choices:
+        result.additional_constraints = f'one of: {", ".join(option.choices)}'
+    if option.limits and isinstance(option.default, int):
+        first, last = (int(limit) for limit in option.limits)
+        result.integer_range = [IntegerRange(from_value=first, to_value=last)]
+    elif option.limits:
+        lower, upper = option.limits
+        result.floating_point_range = [FloatingPointRange(from_value=lower, to_value=upper)]
+    return result
