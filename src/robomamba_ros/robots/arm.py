@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from robomamba_ros.common.config_file import Section, refuse
@@ -87,18 +88,18 @@ class ArmContract:
     following: FollowingLimits = field(default_factory=FollowingLimits)
     space: SpaceRules = field(default_factory=SpaceRules)
 
-    @property
+    @cached_property
     def period_ns(self) -> int:
         """Control period [ns]."""
         return round(NANOSECONDS / self.control_rate_hz)
 
-    @property
+    @cached_property
     def takes_poses(self) -> bool:
         """Whether the arm is commanded by poses; else by its joints."""
         output = self.output('arm')
         return output is None or output.kind in POSE_KINDS
 
-    @property
+    @cached_property
     def has_kinematics(self) -> bool:
         """Whether a URDF is there and is needed: for a pose from joints, or joints from a pose."""
         return self.urdf is not None and not (self.takes_poses and 'ee_pose' in self.inputs)
@@ -107,12 +108,12 @@ class ArmContract:
         """Return the joints of `parts`, in the contract's order."""
         return tuple(joint for joint in self.joints if joint.part in parts)
 
-    @property
+    @cached_property
     def joint_streams(self) -> tuple[str, ...]:
         """The streams that joint positions come by."""
         return tuple(stream for stream in self.inputs if input_kind(stream) == JOINT_STATES)
 
-    @property
+    @cached_property
     def measured_joints(self) -> tuple[str, ...]:
         """The joints of joint_states: all but those of a mobile base, which are the odometry's."""
         return (*(joint.name for joint in self.joints_of('arm', 'head')), *self.names_of('gripper'))
