@@ -12,6 +12,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.messages.images import (
+    CONVERTED,
     ENCODINGS,
     camera_intrinsics,
     camera_to_rgb,
@@ -21,6 +22,7 @@ from robomamba_ros.messages.images import (
 )
 from robomamba_ros.nodes.common.conversions import rgb_to_image
 from robomamba_ros.robots.parts import Camera
+from robomamba_ros.simulation.camera_encodings import BAYER, encode
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 
@@ -59,9 +61,59 @@ def test_an_image_sent_is_the_image_received() -> None:
 
 def test_another_encoding_is_refused_with_the_supported_ones() -> None:
     with pytest.raises(ObservationError) as caught:
-        image_to_rgb(raw(RGB, 'yuv422'))
-    assert "'yuv422'" in str(caught.value)
-    assert all(encoding in str(caught.value) for encoding in ENCODINGS)
+        image_to_rgb(raw(RGB, 'yuv444'))
+    assert "'yuv444'" in str(caught.value)
+    assert all(encoding in str(caught.value) for encoding in (*ENCODINGS, *CONVERTED))
+
+
+# Smooth, so that what a pixel lacks of its colours is that of its neighbours.
+ROWS, COLUMNS = np.mgrid[0:24, 0:32]
+SMOOTH = np.stack([40 + 5 * ROWS, 60 + 4 * COLUMNS, 200 - 3 * ROWS], axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize('padding', [0, 6])
+@pytest.mark.parametrize('encoding', CONVERTED)
+def test_a_camera_that_sends_no_rgb_is_decoded(encoding: str, padding: int) -> None:
+    rows = encode(SMOOTH, encoding)
+    message = raw(rows, encoding, padding)
+    message.height = len(SMOOTH)
+    image = image_to_rgb(message)
+    assert (image.shape, image.dtype) == (SMOOTH.shape, np.uint8)
+    # Away from the edges; colours are shared by two pixels, or by four.
+    assert np.abs(image.astype(int) - SMOOTH)[3:-3, 3:-3].max() <= 8
+    mistaken = np.abs(image[:, :, ::-1].astype(int) - SMOOTH)[3:-3, 3:-3]
+    assert mistaken.mean() > 20
+
+
+@pytest.mark.parametrize('pattern', BAYER)
+def test_every_bayer_pattern_gives_its_own_colours(pattern: str) -> None:
+    plain = np.empty((8, 8, 3), dtype=np.uint8)
+    plain[:] = (10, 120, 230)
+    assert np.array_equal(image_to_rgb(raw(encode(plain, pattern), pattern)), plain)
+
+
+@pytest.mark.parametrize('order', ['<', '>'])
+def test_sixteen_bits_of_grey_become_eight(order: str) -> None:
+    grey = np.array([[0, 128, 129, 65535], [257, 514, 32767, 65406]], dtype=f'{order}u2')
+    message = raw(grey.view(np.uint8).reshape(2, 4, 2), 'mono16', padding=2)
+    message.is_bigendian = order == '>'
+    expected = np.rint(grey.astype(float) * 255 / 65535).astype(np.uint8)
+    assert np.array_equal(image_to_rgb(message), np.repeat(expected[:, :, None], 3, axis=2))
+
+
+def test_colours_of_several_pixels_need_an_even_size() -> None:
+    message = raw(RGB[:, :, :2], 'yuyv')
+    with pytest.raises(ObservationError, match=r'7 x 5 cannot be yuyv.* must be even'):
+        image_to_rgb(message)
+
+
+@pytest.mark.parametrize(('encoding', 'sent'), [('bgr8', '8UC3'), ('rgba8', '8UC4')])
+def test_bytes_without_a_meaning_have_that_of_the_contract(encoding: str, sent: str) -> None:
+    camera = Camera('front', 'image', encoding, 'raw', 0.1, True)
+    message = raw(encode(RGB, encoding), sent)
+    assert np.array_equal(camera_to_rgb(message, camera), RGB)
+    with pytest.raises(ObservationError, match='sends 8UC1, the arm contract says'):
+        camera_to_rgb(raw(RGB[:, :, :1], '8UC1'), camera)
 
 
 def test_data_shorter_than_the_image_is_refused() -> None:

@@ -30,8 +30,9 @@ from robomamba_ros.nodes.common.conversions import (
     time_message,
 )
 from robomamba_ros.nodes.fake_arm.fake_arm_node import FakeArmNode
-from robomamba_ros.nodes.fake_arm.publishers import MARKER_MM, WALL_MM, encoded
+from robomamba_ros.nodes.fake_arm.publishers import MARKER_MM, WALL_MM
 from robomamba_ros.robots.arm import ArmContract, load_arm
+from robomamba_ros.simulation.camera_encodings import encode
 from robomamba_ros.simulation.color_bars import BARS, ColorBars
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
 from robomamba_ros.spatial.transforms import move_in_base
@@ -260,7 +261,7 @@ def test_compressed_cameras_are_jpeg(arm_node, peer) -> None:
 @pytest.mark.parametrize('encoding', ['rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8'])
 def test_every_encoding_is_read_back_as_it_was(encoding) -> None:
     picture = ColorBars('wrist', 64, 48).at(0)
-    pixels = encoded(picture, encoding)
+    pixels = encode(picture, encoding)
     message = Image(height=48, width=64, encoding=encoding, step=64 * pixels.shape[2])
     message.data = pixels.tobytes()
     read = image_to_rgb(message)

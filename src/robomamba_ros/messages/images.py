@@ -22,6 +22,25 @@ ENCODINGS: dict[str, tuple[int, tuple[int, int, int]]] = {
     'bgra8': (4, (2, 1, 0)),
     'mono8': (1, (0, 0, 0)),
 }
+# Bytes per pixel, and OpenCV's conversion to RGB: those of cv_bridge, which names Bayer patterns by
+# their first row and OpenCV by its second.
+CONVERTED: dict[str, tuple[int, str]] = {
+    'yuv422': (2, 'COLOR_YUV2RGB_UYVY'),
+    'uyvy': (2, 'COLOR_YUV2RGB_UYVY'),
+    'yuv422_yuy2': (2, 'COLOR_YUV2RGB_YUY2'),
+    'yuyv': (2, 'COLOR_YUV2RGB_YUY2'),
+    'nv12': (1, 'COLOR_YUV2RGB_NV12'),
+    'nv21': (1, 'COLOR_YUV2RGB_NV21'),
+    'bayer_rggb8': (1, 'COLOR_BayerBG2RGB'),
+    'bayer_bggr8': (1, 'COLOR_BayerRG2RGB'),
+    'bayer_gbrg8': (1, 'COLOR_BayerGR2RGB'),
+    'bayer_grbg8': (1, 'COLOR_BayerGB2RGB'),
+}
+# With a second plane of half the height below the first.
+_TWO_PLANES = ('nv12', 'nv21')
+MONO16 = 'mono16'
+# What says no more than the number of bytes: the contract says what they mean.
+_UNNAMED = {'8UC1': 1, '8UC3': 3, '8UC4': 4}
 # Type of a pixel, and metres per unit (REP 118).
 DEPTH_ENCODINGS = {'16UC1': ('u2', 0.001), '32FC1': ('f4', 1.0)}
 _SUPPORTED = 'supported: 8-bit JPEG and PNG'
@@ -42,27 +61,53 @@ def camera_to_rgb(message: Any, camera: Camera) -> UInt8Array:
                 'yuyv2rgb), or correct `encoding` in the arm file to mono8 if the camera is right'
             )
         return rgb
-    if message.encoding != camera.encoding:
+    channels, _ = ENCODINGS.get(camera.encoding, (0, None))
+    unnamed = channels and _UNNAMED.get(message.encoding) == channels
+    if message.encoding != camera.encoding and not unnamed:
         raise ObservationError(
             f"camera '{camera.name}' sends {message.encoding}, the arm contract says "
             f'{camera.encoding}; correct `encoding` in the arm file if the camera is right'
         )
-    return image_to_rgb(message)
+    return image_to_rgb(message, camera.encoding)
 
 
-def image_to_rgb(message: Any) -> UInt8Array:
-    """Return a sensor_msgs/Image as RGB (h, w, 3) uint8; raises ObservationError."""
-    try:
-        channels, rgb = ENCODINGS[message.encoding]
-    except KeyError:
-        raise ObservationError(
-            f"image encoding '{message.encoding}' is not supported; supported: "
-            f'{", ".join(ENCODINGS)}'
-        ) from None
+def image_to_rgb(message: Any, encoding: str = '') -> UInt8Array:
+    """Return a sensor_msgs/Image as RGB (h, w, 3) uint8; raises ObservationError.
+
+    encoding: what its bytes mean, where the message does not say.
+    """
+    encoding = encoding or message.encoding
     height, width = message.height, message.width
-    rows = _rows(message, channels)
-    pixels = rows[:, : width * channels].reshape(height, width, channels)
-    return np.ascontiguousarray(pixels[:, :, rgb])
+    if encoding in ENCODINGS:
+        channels, rgb = ENCODINGS[encoding]
+        pixels = _pixels(message, channels).reshape(height, width, channels)
+        return np.ascontiguousarray(pixels[:, :, rgb])
+    if encoding in CONVERTED:
+        return _convert(message, encoding)
+    if encoding == MONO16:
+        kind = np.dtype('u2').newbyteorder('>' if message.is_bigendian else '<')
+        grey = np.rint(_pixels(message, 2).view(kind) * (255 / 65535)).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    supported = ', '.join((*ENCODINGS, MONO16, *CONVERTED))
+    raise ObservationError(
+        f"image encoding '{message.encoding}' is not supported; supported: {supported}"
+    )
+
+
+def _convert(message: Any, encoding: str) -> UInt8Array:
+    import cv2  # not at the top: most cameras send RGB or BGR
+
+    depth, code = CONVERTED[encoding]
+    pixels = _pixels(message, depth, planes=2 if encoding in _TWO_PLANES else 1)
+    if depth > 1:
+        pixels = pixels.reshape(message.height, message.width, depth)
+    try:
+        return np.asarray(cv2.cvtColor(pixels, getattr(cv2, code)), dtype=np.uint8)
+    except cv2.error:
+        raise ObservationError(
+            f'an image of {message.width} x {message.height} cannot be {encoding}, whose colours '
+            'are those of several pixels: its width and height must be even'
+        ) from None
 
 
 def compressed_image_to_rgb(message: Any) -> UInt8Array:
@@ -102,8 +147,7 @@ def depth_to_metres(message: Any) -> Float32Array:
         )
     kind, scale = DEPTH_ENCODINGS[message.encoding]
     pixel = np.dtype(kind).newbyteorder('>' if message.is_bigendian else '<')
-    rows = _rows(message, pixel.itemsize)[:, : message.width * pixel.itemsize]
-    values = np.ascontiguousarray(rows).view(pixel)
+    values = _pixels(message, pixel.itemsize).view(pixel)
     return values.astype(np.float32) * np.float32(scale)
 
 
@@ -120,13 +164,18 @@ def camera_intrinsics(message: Any) -> tuple[Float64Array, tuple[int, int]]:
     return matrix, (message.height, message.width)
 
 
-def _rows(message: Any, pixel_bytes: int) -> UInt8Array:
-    """Return the bytes of an image, row by row (h, step); raises ObservationError."""
+def _pixels(message: Any, pixel_bytes: int, planes: int = 1) -> UInt8Array:
+    """Return the bytes of the pixels of an image, row by row (rows, w * pixel_bytes).
+
+    planes: 2 where rows of half as many pixels' colours follow. Raises ObservationError.
+    """
     height, width, step = message.height, message.width, message.step
+    rows = height if planes == 1 else height + height // 2
     data = np.frombuffer(message.data, dtype=np.uint8)
-    if height == 0 or width == 0 or step < width * pixel_bytes or data.size < height * step:
+    if height == 0 or width == 0 or step < width * pixel_bytes or data.size < rows * step:
         raise ObservationError(
             f'an image of {width} x {height} {message.encoding} with step {step} does not fit '
             f'its {data.size} bytes of data'
         )
-    return data[: height * step].reshape(height, step)
+    pixels = data[: rows * step].reshape(rows, step)[:, : width * pixel_bytes]
+    return np.ascontiguousarray(pixels)

@@ -148,7 +148,12 @@ def read_space(section: Section, folder: Path) -> SpaceRules:
     )
 
 
-ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8')
+# What a raw image may be; messages/images.py decodes each. A compressed one is rgb8 or mono8.
+ENCODINGS = (
+    *('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'mono16'),
+    *('yuv422', 'uyvy', 'yuv422_yuy2', 'yuyv', 'nv12', 'nv21'),
+    *('bayer_rggb8', 'bayer_bggr8', 'bayer_gbrg8', 'bayer_grbg8'),
+)
 TRANSPORTS = ('raw', 'compressed')
 _PLACES = ('base_T_camera', 'ee_T_camera', 'link')
 CAMERA_KEYS = (

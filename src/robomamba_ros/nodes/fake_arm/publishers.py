@@ -14,7 +14,6 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Header
 
 from robomamba_ros.errors import BackendError
-from robomamba_ros.messages.images import ENCODINGS
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.conversions import (
     camera_info,
@@ -24,6 +23,7 @@ from robomamba_ros.nodes.common.conversions import (
 )
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Camera
+from robomamba_ros.simulation.camera_encodings import encode
 from robomamba_ros.simulation.color_bars import ColorBars
 from robomamba_ros.simulation.disagreement.reports import Sample, joint_messages
 from robomamba_ros.simulation.fake_arm import FakeArm
@@ -139,25 +139,14 @@ class CameraPublishers:
             data = self._encode_jpeg(picture)
             return CompressedImage(header=header, format='jpeg', data=data)
         encoding = self._camera.encoding
-        return _image(header, encoded(picture, encoding), encoding)
+        return _image(header, encode(picture, encoding), encoding, len(picture))
 
 
-def encoded(picture: UInt8Array, encoding: str) -> UInt8Array:
-    """Return RGB (h, w, 3) in an encoding of the arm contract, (h, w, channels) uint8."""
-    if encoding == 'mono8':
-        # Rec. 601, as in OpenCV.
-        gray = np.rint(picture @ np.array([0.299, 0.587, 0.114]))
-        return np.asarray(gray[:, :, None], dtype=np.uint8)
-    channels, rgb = ENCODINGS[encoding]
-    pixels = np.full((*picture.shape[:2], channels), 255, dtype=np.uint8)
-    pixels[:, :, rgb] = picture
-    return pixels
-
-
-def _image(header: Header, pixels: NDArray[Any], encoding: str) -> Image:
-    height, width = pixels.shape[:2]
-    message = Image(header=header, height=height, width=width, encoding=encoding)
-    message.step = pixels.nbytes // height
+def _image(header: Header, pixels: NDArray[Any], encoding: str, height: int = 0) -> Image:
+    """Return rows of pixels as a message; height: of the image, where it has a second plane."""
+    rows, width = pixels.shape[:2]
+    message = Image(header=header, height=height or rows, width=width, encoding=encoding)
+    message.step = pixels.nbytes // rows
     # An array is taken as it is; bytes would be checked one by one.
     message.data = array('B', pixels.tobytes())
     return message
