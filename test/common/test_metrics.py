@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from robomamba_ros.common.metrics import LatencyWindow, MotionCounts
+from robomamba_ros.common.metrics import LatencyWindow, MotionCounts, TickTimes
 
 
 def test_percentiles_are_of_the_last_durations_only():
@@ -57,3 +57,31 @@ def test_motion_is_counted_by_limit_seam_refusal_and_stop():
         'last_stop': 'disabled',
         'dropped_states': 0,
     }
+
+
+def test_a_tick_overruns_where_it_takes_longer_than_a_period_or_begins_late():
+    ticks = TickTimes(0.01)
+    assert ticks.values() == {'ticks': 0}
+    # Punctual; a little late; late by more than half a period; too long, and the one after it.
+    for begun_s, took_s in ((1.0, 0.002), (1.014, 0.001), (1.030, 0.004), (1.040, 0.012)):
+        ticks.add(begun_s, begun_s + took_s)
+    ticks.add(1.052, 1.053)
+    values = ticks.values()
+    assert values == {
+        'ticks': 5,
+        'tick_p50_ms': pytest.approx(2.0),
+        'tick_p99_ms': pytest.approx(12.0, abs=0.4),
+        'tick_max_ms': pytest.approx(12.0),
+        'late_p50_ms': pytest.approx(2.0),
+        'late_p99_ms': pytest.approx(6.0, abs=0.2),
+        'late_max_ms': pytest.approx(6.0),
+        'overruns': 2,
+        'overrun_share': 0.4,
+    }
+
+
+def test_where_time_is_simulated_a_late_tick_says_nothing():
+    ticks = TickTimes(0.01)
+    for begun_s in (0.0, 1.0, 5.0):
+        ticks.add(begun_s, begun_s + 0.001, punctual=False)
+    assert ticks.values()['overruns'] == 0

@@ -44,6 +44,52 @@ class LatencyWindow:
         return float(np.percentile(self._durations, percent)) if self._durations else float('nan')
 
 
+class TickTimes:
+    """How long control periods take to compute, and how punctually they begin.
+
+    period_s: of control [s]. An overrun is a tick that took longer than a period, or began more
+    than half a period later than it was due after the one before: the arm got a command late.
+    """
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._took, self._late = LatencyWindow(), LatencyWindow()
+        self._begun_s: float | None = None
+        self._count = self._overruns = 0
+        self._longest_s = self._latest_s = 0.0
+
+    def add(self, begun_s: float, ended_s: float, *, punctual: bool = True) -> None:
+        """Record a tick by the times of its begin and its end [s].
+
+        punctual: whether the one before began a period earlier; not so where time is simulated.
+        """
+        took_s, late_s = ended_s - begun_s, 0.0
+        if punctual and self._begun_s is not None:
+            late_s = max(begun_s - self._begun_s - self._period_s, 0.0)
+        self._begun_s = begun_s
+        self._took.add(took_s)
+        self._late.add(late_s)
+        self._count += 1
+        self._overruns += took_s > self._period_s or late_s > 0.5 * self._period_s
+        self._longest_s, self._latest_s = max(self._longest_s, took_s), max(self._latest_s, late_s)
+
+    def values(self) -> dict[str, float | int]:
+        """Return all as plain values by name; the share is of all ticks, 0..1."""
+        if not self._count:
+            return {'ticks': 0}
+        return {
+            'ticks': self._count,
+            'tick_p50_ms': 1e3 * self._took.p50,
+            'tick_p99_ms': 1e3 * self._took.p99,
+            'tick_max_ms': 1e3 * self._longest_s,
+            'late_p50_ms': 1e3 * self._late.p50,
+            'late_p99_ms': 1e3 * self._late.p99,
+            'late_max_ms': 1e3 * self._latest_s,
+            'overruns': self._overruns,
+            'overrun_share': self._overruns / self._count,
+        }
+
+
 class MotionCounts:
     """What the setpoints of a run met: limits, seams, refusals and stops.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from robomamba_ros.errors import ActionError, ObservationError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.backend import import_pinocchio
-from robomamba_ros.robots.bounded import bounded_minimum
+from robomamba_ros.robots.bounded import bounded_minimum, clipped, within
 from robomamba_ros.robots.chain import Chain
 from robomamba_ros.robots.collisions import Collisions
 from robomamba_ros.robots.parts import Camera
@@ -79,7 +80,11 @@ class Kinematics:
         self.lower = np.array([joint.position[0] for joint in joints])
         self.upper = np.array([joint.position[1] for joint in joints])
         self.velocity = np.array([joint.velocity for joint in joints])
-        self._rest = np.array([np.nan if j.rest is None else j.rest for j in joints])
+        self._rest = np.array([0.0 if joint.rest is None else joint.rest for joint in joints])
+        # How much of the way there a joint drifts in a second; none where it has no rest.
+        self._drifts = np.array([joint.rest is not None for joint in joints]) / _REST_TIME
+        self._weights = np.array([[1.0]] * 3 + [[_TURN]] * 3)
+        self._ones = np.eye(len(joints))
         base, self._tip = map(self._chain.frame, (arm.base_frame, arm.ee_frame))
         self._chain.move(np.zeros(len(joints)))
         # Nothing moves between the base frame and the root.
@@ -107,6 +112,13 @@ class Kinematics:
     def step(self, joints: Float64Array, target: Pose, period_s: float) -> JointSolution:
         """Return the joints one period on, as near to `target` as their limits let them come.
 
+        See `toward`, which does not look what is left.
+        """
+        return self._solution(self.toward(joints, target, period_s), self._in_root(target))
+
+    def toward(self, joints: Float64Array, target: Pose, period_s: float) -> Float64Array:
+        """Return the joints (n,) one period on, as near to `target` as their limits let them come.
+
         No joint leaves its positions or exceeds its velocity; one that starts outside only comes
         back. Each joint does its share of what it can do. Where a singularity asks for more than
         that, the arm lags behind the target. What the target leaves free drifts to rest.
@@ -114,20 +126,37 @@ class Kinematics:
         here, goal = self._checked(joints), self._in_root(target)
         room = self.velocity * period_s
         # The unknowns are the times [s] that the joints would run at full speed.
-        low = np.clip(self.lower - here, -room, 0.0) / self.velocity
-        high = np.clip(self.upper - here, 0.0, room) / self.velocity
+        low = clipped(self.lower - here, -room, 0.0) / self.velocity
+        high = clipped(self.upper - here, 0.0, room) / self.velocity
         error, jacobian = self._linearized(here, goal)
         A = jacobian * self.velocity
+        H, g = A.T @ A, A.T @ error
         # An error that stays bends the problem by error * curvature; with half of that as damping
         # steps settle at the edge of the reach instead of hopping across it.
-        curvature = np.max(np.linalg.norm(A, axis=0) * self.velocity)
-        damping = 0.5 * float(np.linalg.norm(error) * curvature)
-        x = _damped_solution(A, error, damping, low, high)
-        drift = self._drift(A, here, period_s)
-        x += _largest_share(x, drift, low, high) * drift
-        there = here + x * self.velocity
-        there = np.clip(there, np.minimum(self.lower, here), np.maximum(self.upper, here))
-        return self._solution(there, goal)
+        curvature = max((np.sqrt(H.diagonal()) * self.velocity).tolist())
+        damping = 0.5 * math.sqrt(error.dot(error)) * curvature + _LEAST_DAMPING
+        damped = H + damping * self._ones
+        wanted = self._drifts * (self._rest - here) * period_s / self.velocity
+        # What moves the tip is taken out of the way to rest: (1 - A'(AA' + e)^-1 A) wanted, which
+        # is e (A'A + e)^-1 wanted.
+        free, drift = np.linalg.solve(
+            np.array((damped, H + _LOST_SPEED * self._ones)), np.array((g, wanted))[:, :, None]
+        )[:, :, 0]
+        x = bounded_minimum(damped, g, low, high, free)
+        drift = _LOST_SPEED * drift
+        drifted = x + drift
+        if not within(drifted, low, high):
+            drifted = x + _largest_share(x, drift, low, high) * drift
+        there = here + drifted * self.velocity
+        return clipped(there, np.minimum(self.lower, here), np.maximum(self.upper, here))
+
+    def miss(self, joints: Float64Array, target: Pose) -> tuple[float, float]:
+        """Return how far from `target` the end effector is at joints (n,): a way [m], a turn [rad].
+
+        The joints are taken as they are.
+        """
+        self._chain.move(joints)
+        return _lengths(self._error(self._in_root(target)))
 
     def solve(self, target: Pose, start: Float64Array) -> JointSolution:
         """Return joints within their limits that reach `target` to 1e-6 m and 1e-5 rad.
@@ -174,31 +203,22 @@ class Kinematics:
 
     def _linearized(self, joints: Float64Array, goal: Any) -> tuple[Float64Array, Float64Array]:
         """Return what is left to `goal` (6,) and the Jacobian (6, n), turns weighted, root axes."""
-        jacobian = self._chain.jacobian(joints, self._tip)
+        jacobian = self._chain.jacobian(joints, self._tip) * self._weights
         error = self._error(goal)
-        jacobian[3:] *= _TURN
         error[3:] *= _TURN
         return error, jacobian
 
     def _error(self, goal: Any) -> Float64Array:
         """Return translation and rotation vector from the last computed pose to `goal` (6,)."""
         tip = self._chain.place(self._tip)
-        turn = self._pin.log3(goal.rotation @ tip.rotation.T)
-        return np.concatenate([goal.translation - tip.translation, turn])
+        error = np.empty(6)
+        error[:3] = goal.translation - tip.translation
+        error[3:] = self._pin.log3(goal.rotation @ tip.rotation.T)
+        return error
 
     def _solution(self, joints: Float64Array, goal: Any) -> JointSolution:
         self._chain.move(joints)
-        error = self._error(goal)
-        return JointSolution(
-            joints, float(np.linalg.norm(error[:3])), float(np.linalg.norm(error[3:]))
-        )
-
-    def _drift(self, A: Float64Array, joints: Float64Array, period_s: float) -> Float64Array:
-        """Return the part of the way to rest, within one period, that leaves the tip in place."""
-        wanted = np.nan_to_num(self._rest - joints) * (period_s / _REST_TIME) / self.velocity
-        seen = np.linalg.solve(A @ A.T + _LOST_SPEED * np.eye(6), A @ wanted)
-        unseen: Float64Array = wanted - A.T @ seen
-        return unseen
+        return JointSolution(joints, *_lengths(self._error(goal)))
 
     def _in_root(self, target: Pose) -> Any:
         vector = np.concatenate([target.position, target.quaternion])
@@ -232,6 +252,12 @@ def _pose(pinocchio: Any, transform: Any) -> Pose:
     """Return an SE3 of Pinocchio as a Pose."""
     vector = pinocchio.SE3ToXYZQUAT(transform)
     return Pose(vector[:3], vector[3:])
+
+
+def _lengths(error: Float64Array) -> tuple[float, float]:
+    """Return the lengths of the translation and of the rotation vector in (6,)."""
+    x, y, z, *turn = error.tolist()
+    return math.hypot(x, y, z), math.hypot(*turn)
 
 
 def _damped_solution(

@@ -326,6 +326,7 @@ def test_what_a_bang_bang_policy_does_in_the_simulator_passes_to_the_bit(deltas,
         assert np.array_equal(follower.follow(Pose(position, IDENTITY)).position, position)
 
 
+@settings(deadline=None)
 @given(st.floats(0.0, 10.0), st.floats(0.1, 300.0), st.floats(0.001, 0.1))
 def test_the_braking_speed_stops_on_the_spot(distance, deceleration, period):
     speed = braking_speed(distance, deceleration, period)

@@ -6,13 +6,14 @@ what the loop will command, to the bit, as long as nothing intervenes.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from copy import copy
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from robomamba_ros.control.motion.course import Plan, advance
+from robomamba_ros.control.motion.course import Course, Plan, advance
 from robomamba_ros.control.motion.joint_motion import JointMotion
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import NANOSECONDS, Float64Array
@@ -22,6 +23,9 @@ from robomamba_ros.types import NANOSECONDS, Float64Array
 # beyond the lead.
 _COVER_NS, _RESERVE_NS = 3 * NANOSECONDS // 10, NANOSECONDS // 5
 _LATE_NS = NANOSECONDS // 20
+# How many periods of inverse kinematics are computed beside a control period, at most; where the
+# course changes, what a late tick needs beyond the lead, and two more.
+_POSES = 4
 _FOR_EVER = 2**63
 STOOD_STILL = 'the control loop stood still for longer than its controllers had been told'
 
@@ -45,51 +49,89 @@ class Trajectory:
     accelerations: Float64Array
 
 
+@dataclass(frozen=True)
+class Step:
+    """The motion at the end of the period that begins at tick_ns.
+
+    followed: the course that was followed in it, None where the motion brakes.
+    """
+
+    tick_ns: int
+    motion: JointMotion
+    followed: Course | None
+
+
 class Forecast:
     """The commands after tick_ns: along the plan, then to rest.
 
-    motion: as it is after the tick; a copy of it is used. complete: whether all are computed.
-    end_ns: the tick that was computed last.
+    motion: as it is after the tick; copies of it are used. known: steps after that one that are
+    known already. complete: whether all are computed. end_ns: the tick that was computed last.
     """
 
-    def __init__(self, motion: JointMotion, plan: Plan, tick_ns: int, period_ns: int) -> None:
+    def __init__(
+        self,
+        motion: JointMotion,
+        plan: Plan,
+        tick_ns: int,
+        period_ns: int,
+        known: Iterable[Step] = (),
+    ) -> None:
         self._motion = motion.copy()
         self._plan = plan
         self._period_ns = period_ns
         self._points = _Points(period_ns, motion)
+        self._ahead: deque[Step] = deque()
         self.end_ns = tick_ns
         self.complete = False
+        for step in known:
+            self._add(step)
 
-    def extend(self, until_ns: int) -> None:
-        """Compute up to the tick at until_ns; and to rest, once nothing is followed any more."""
-        while not self.complete and (self.end_ns < until_ns or self._plan.is_over(self.end_ns)):
-            self.end_ns += self._period_ns
-            followed = advance(self._motion, self._plan, self.end_ns, self._period_ns)
-            if followed and self._motion.trouble:
-                self._plan = Plan()
-            self._points.add(self.end_ns, self._motion)
-            self.complete = self._plan.is_over(self.end_ns) and self._motion.at_rest
+    def extend(self, until_ns: int, poses: int) -> None:
+        """Compute up to the tick at until_ns; and to rest, once nothing is followed any more.
+
+        poses: after how many periods of inverse kinematics to leave the rest for later.
+        """
+        while (
+            poses > 0
+            and not self.complete
+            and (self.end_ns < until_ns or self._plan.is_over(self.end_ns))
+        ):
+            motion, tick_ns = self._motion.copy(), self.end_ns + self._period_ns
+            self._add(Step(tick_ns, motion, advance(motion, self._plan, tick_ns, self._period_ns)))
+            poses -= motion.by_pose
+
+    def _add(self, step: Step) -> None:
+        self._motion, self.end_ns = step.motion, step.tick_ns
+        if step.followed and step.motion.trouble:
+            self._plan = Plan()
+        self._points.add(step.tick_ns, step.motion)
+        self._ahead.append(step)
+        self.complete = self._plan.is_over(step.tick_ns) and step.motion.at_rest
+
+    def steps(self, since_ns: int, until_ns: int) -> list[Step]:
+        """Return those of the ticks from since_ns on, before until_ns."""
+        return [step for step in self._ahead if since_ns <= step.tick_ns < until_ns]
+
+    def forget(self, until_ns: int) -> None:
+        """Forget the ticks before until_ns."""
+        while self._ahead and self._ahead[0].tick_ns < until_ns:
+            self._ahead.popleft()
+        self._points.forget(until_ns)
 
     def trajectory(self, now_ns: int) -> Trajectory:
         """Return what lies ahead of what is computed so far, and a stop joint by joint from there.
 
         The last point is there even where it has passed.
         """
-        points, end_ns = self._points.copy(), self.end_ns
-        stop = self._motion.copy()
-        stop.give_up_pose()
-        while not (stop.at_rest and points.at_rest):
-            stop.brake()
-            end_ns += self._period_ns
-            points.add(end_ns, stop)
-        return points.trajectory(now_ns)
+        return self._points.trajectory(now_ns, *self._motion.stop())
 
 
 class Foresight:
     """Keeps trajectory controllers supplied, and knows what they do meanwhile.
 
-    A change of course is sent at once: a few tenths of a second, then a stop. What comes after is
-    computed beside the control periods that follow, and sent before that stop begins.
+    A change of course is sent at once: what late ticks need of it, then a stop. What comes after
+    is computed beside the control periods that follow, a few periods in each so that none takes
+    long, and sent before that stop begins.
 
     delay_ns: how long after a tick another course begins. Controllers come onto a trajectory
     within that time, and by then have to be on the same way as before.
@@ -101,15 +143,35 @@ class Foresight:
         self._forecast: Forecast | None = None
         self._plan = Plan()
         self._covered_ns: int | None = None
-        self._reserve_ns = max(_RESERVE_NS, self.delay_ns + _LATE_NS)
+        self._least_ns = self.delay_ns + _LATE_NS
+        self._reserve_ns = max(_RESERVE_NS, self._least_ns)
         self._cover_ns = max(_COVER_NS, self._reserve_ns + _LATE_NS)
+        self._first_poses = max(-(-_LATE_NS // arm.period_ns), self.delay_ns // arm.period_ns) + 2
+        # Until when the loop does what was forecast.
+        self._until_ns = _FOR_EVER
 
     def restart(self, motion: JointMotion, plan: Plan, tick_ns: int) -> None:
         """Forecast another plan from the command of the tick at tick_ns on."""
-        self._plan = plan
-        self._forecast = Forecast(motion, plan, tick_ns, self._period_ns)
-        self._forecast.extend(tick_ns + self._cover_ns)
+        known: list[Step] = []
+        if self._forecast is not None:
+            known = self._forecast.steps(tick_ns + self._period_ns, self._until_ns)
+        self._plan, self._until_ns = plan, _FOR_EVER
+        self._forecast = Forecast(motion, plan, tick_ns, self._period_ns, known)
+        self._forecast.extend(tick_ns + self._cover_ns, self._first_poses)
         self._covered_ns = None
+
+    def diverge(self, tick_ns: int) -> None:
+        """Take note that the loop does something else from the tick at tick_ns on."""
+        self._until_ns = min(self._until_ns, tick_ns)
+
+    def step(self, tick_ns: int) -> Step | None:
+        """Return what the loop does in the period that begins at tick_ns, where it is known.
+
+        The motion is the caller's from then on.
+        """
+        if self._forecast is None or tick_ns >= self._until_ns:
+            return None
+        return next(iter(self._forecast.steps(tick_ns, tick_ns + 1)), None)
 
     def give_up(self) -> None:
         """Take note that the controllers brake from here on, as was forecast."""
@@ -125,17 +187,20 @@ class Foresight:
         forecast, covered_ns = self._forecast, self._covered_ns
         if forecast is None or covered_ns == _FOR_EVER:
             return None
-        # One period in each period, so that it costs the same in all.
-        forecast.extend(now_ns + self._cover_ns)
-        if covered_ns is not None and covered_ns - now_ns > self._reserve_ns:
-            return None
+        if covered_ns is not None:
+            forecast.forget(now_ns)
+            forecast.extend(now_ns + self._cover_ns, _POSES)
+            left_ns = covered_ns - now_ns
+            whole = forecast.complete or forecast.end_ns >= now_ns + self._cover_ns
+            if left_ns > (self._reserve_ns if whole else self._least_ns):
+                return None
         self._covered_ns = _FOR_EVER if forecast.complete else forecast.end_ns
         return forecast.trajectory(now_ns)
 
-    def relive(self, motion: JointMotion, tick_ns: int) -> str:
-        """Move as the controllers did by themselves in the period that begins at tick_ns.
+    def relive(self, motion: JointMotion, tick_ns: int) -> tuple[JointMotion, str]:
+        """Return the motion after the period at tick_ns, as the controllers did by themselves.
 
-        Returns why they stop in it, '' where they do not.
+        motion: the one before it. Also returns why they stop in it, '' where they do not.
         """
         problem = ''
         if self._covered_ns is not None and tick_ns > self._covered_ns:
@@ -143,10 +208,13 @@ class Foresight:
             self._covered_ns = _FOR_EVER
             motion.give_up_pose()
             problem = STOOD_STILL
-        if advance(motion, self._plan, tick_ns, self._period_ns) and motion.trouble:
+        known = self.step(tick_ns)
+        if known is None:
+            known = Step(tick_ns, motion, advance(motion, self._plan, tick_ns, self._period_ns))
+        if known.followed and known.motion.trouble:
             self._plan = Plan()
-            problem = motion.trouble
-        return problem
+            problem = known.motion.trouble
+        return known.motion, problem
 
     def is_over(self, tick_ns: int) -> bool:
         """Tell whether nothing is followed any more from the period that begins at tick_ns on."""
@@ -170,31 +238,50 @@ class _Points:
         self._period_ns = period_ns
         self._last = motion.joints, motion.velocity
         self._times_ns: list[int] = []
-        self._rows: list[tuple[Float64Array, Float64Array, Float64Array]] = []
+        self._rows: list[Float64Array] = []
 
-    @property
-    def at_rest(self) -> bool:
-        """Whether the last point stands still."""
-        return bool(self._rows) and not (self._rows[-1][1].any() or self._rows[-1][2].any())
+    def forget(self, until_ns: int) -> None:
+        """Forget the points before until_ns, but for the last one."""
+        first = min(bisect_left(self._times_ns, until_ns), len(self._times_ns) - 1)
+        del self._times_ns[: max(first, 0)], self._rows[: max(first, 0)]
 
     def add(self, tick_ns: int, motion: JointMotion) -> None:
         """Take the command of the tick, and the point of the one before it, reached at tick_ns."""
-        period_s = self._period_ns / NANOSECONDS
         joints, before = self._last
-        after = motion.velocity
-        change = after - before
         self._times_ns.append(tick_ns)
-        self._rows.append(
-            (joints + change * (period_s / 6.0), (before + after) / 2.0, change / period_s)
+        self._rows.append(_point(joints, before, motion.velocity, self._period_ns))
+        self._last = motion.joints, motion.velocity
+
+    def trajectory(self, now_ns: int, joints: Float64Array, velocities: Float64Array) -> Trajectory:
+        """Return the points after now_ns, at least the last one, and those of a stop from there.
+
+        joints, velocities (k, n): of the stop, the last at rest.
+        """
+        here, before = self._last
+        stop = _point(
+            np.concatenate((here[None], joints[:-1])),
+            np.concatenate((before[None], velocities[:-1])),
+            velocities,
+            self._period_ns,
         )
-        self._last = motion.joints, after
-
-    def copy(self) -> _Points:
-        other = copy(self)
-        other._times_ns, other._rows = list(self._times_ns), list(self._rows)
-        return other
-
-    def trajectory(self, now_ns: int) -> Trajectory:
+        moving = np.flatnonzero(stop[1:].any(axis=(0, 2)))
+        rests = not self._rows[-1][1:].any()
+        # One point that is at rest, and no more.
+        count = moving[-1] + 2 if len(moving) else int(not rests)
         first = min(bisect_right(self._times_ns, now_ns), len(self._times_ns) - 1)
-        positions, velocities, accelerations = np.array(self._rows[first:]).swapaxes(0, 1)
-        return Trajectory(tuple(self._times_ns[first:]), positions, velocities, accelerations)
+        points = np.concatenate((np.array(self._rows[first:]).swapaxes(0, 1), stop[:, :count]), 1)
+        times_ns = self._times_ns[first:]
+        times_ns += [times_ns[-1] + (k + 1) * self._period_ns for k in range(count)]
+        return Trajectory(tuple(times_ns), *points)
+
+
+def _point(
+    joints: Float64Array, before: Float64Array, after: Float64Array, period_ns: int
+) -> Float64Array:
+    """Return positions, velocities and accelerations (3, n), or (3, k, n), of the spline.
+
+    joints: a command; before, after: the velocities of the periods that it ends and begins.
+    """
+    period_s = period_ns / NANOSECONDS
+    change = after - before
+    return np.array((joints + change * (period_s / 6.0), (before + after) / 2.0, change / period_s))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
-
 import numpy as np
 
 from robomamba_ros.control.motion.joint_limits import JointLimiter
@@ -11,10 +9,10 @@ from robomamba_ros.control.motion.pose_limits import PoseLimiter, pose_smoothing
 from robomamba_ros.control.motion.pose_motion import Anchor, Motion, PoseMotion, pose_path
 from robomamba_ros.control.motion.space import Space
 from robomamba_ros.control.motion.timeline import CHANNELS, Point, Timeline, joint_timeline
+from robomamba_ros.control.motion.twin import twin
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
-from robomamba_ros.spatial.transforms import turn_between
 from robomamba_ros.types import (
     NANOSECONDS,
     ActionChunk,
@@ -67,7 +65,7 @@ class JointMotion:
 
     def copy(self) -> JointMotion:
         """Return one that goes on from here by itself, with the same kinematics."""
-        other = copy(self)
+        other = twin(self)
         other._limiter = self._limiter.copy()
         other._hand = None if self._hand is None else self._hand.copy()
         return other
@@ -104,6 +102,11 @@ class JointMotion:
         """Whether the command stands still, where it was to come to rest."""
         there = self._rest is None or np.array_equal(self._limiter.ahead, self._rest)
         return there and self._limiter.at_rest and (self._hand is None or self._hand.at_rest)
+
+    @property
+    def by_pose(self) -> bool:
+        """Whether the last command was of inverse kinematics."""
+        return self._hand is not None
 
     @property
     def bites(self) -> tuple[str, ...]:
@@ -172,10 +175,17 @@ class JointMotion:
         else:
             self._reach(self._kinematics, self._hand.brake())
 
-    def return_to(self, place: Anchor | None) -> None:
-        """Come to rest at joints (n,), each within its positions."""
+    def return_to(self, place: Anchor | None) -> bool:
+        """Come to rest at joints (n,), each within its positions; tell whether that is new."""
+        if place is None and self._rest is None:
+            return False
         lower, upper = np.array([joint.position for joint in self._arm.joints]).T
         self._rest = None if place is None else np.clip(place.joints, lower, upper)
+        return True
+
+    def stop(self) -> tuple[Float64Array, Float64Array]:
+        """Return joints and their velocities (k, n) in a stop joint by joint, the last at rest."""
+        return self._limiter.stop()
 
     def give_up_pose(self) -> None:
         """Follow the end effector no longer: brake joint by joint from here on."""
@@ -193,14 +203,12 @@ class JointMotion:
 
     def _reach(self, kinematics: Kinematics, pose: Pose) -> None:
         """Move the joints of the chain towards `pose`; the others stay."""
-        self._asked = kinematics.step(self._asked, pose, self._period_s).joints
+        self._asked = kinematics.toward(self._asked, pose, self._period_s)
         joints = self._limiter.ahead.copy()
         joints[self._in_chain] = self._asked
         self._limiter.follow(joints)
-        there = kinematics.forward(self._limiter.ahead[self._in_chain])
-        stray_m = float(np.linalg.norm(there.position - pose.position))
-        stray_rad = float(np.linalg.norm(turn_between(there, pose)))
-        behind = np.abs(self._asked - self._limiter.ahead[self._in_chain])
+        ahead = self._limiter.ahead[self._in_chain]
+        stray_m, stray_rad = kinematics.miss(ahead, pose)
         stray = stray_m / _STRAY_M
         # An arm with fewer joints cannot take every orientation, and is not expected to.
         if not self._short:
@@ -208,7 +216,7 @@ class JointMotion:
         if stray > 1.0:
             self.trouble = (
                 f'the joints cannot follow the end effector: {stray_m:.3f} m and {stray_rad:.3f} '
-                f'rad off, {self._cause(kinematics, behind)}'
+                f'rad off, {self._cause(kinematics, np.abs(self._asked - ahead))}'
             )
 
     def _cause(self, kinematics: Kinematics, behind: Float64Array) -> str:

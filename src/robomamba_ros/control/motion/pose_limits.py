@@ -14,12 +14,13 @@ by a known time, which whoever has a chunk looks ahead by. One call is one contr
 from __future__ import annotations
 
 import math
-from copy import copy
 
 import numpy as np
 
 from robomamba_ros.control.motion.pursuit import NO_WALLS, ROUNDING, Pursuit, braking_speed, norm
 from robomamba_ros.control.motion.smoothing import MovingAverage, smoothing_periods
+from robomamba_ros.control.motion.twin import twin
+from robomamba_ros.robots.bounded import clipped
 from robomamba_ros.robots.parts import CartesianLimits, Workspace
 from robomamba_ros.spatial.transforms import move_in_base, turn_between
 from robomamba_ros.types import Float64Array, Pose
@@ -56,8 +57,8 @@ class PoseLimiter:
         self._period = period_s
         periods = pose_smoothing_periods(limits, period_s)
         self.lag_periods = (periods - 1) / 2
-        self._positions = MovingAverage(periods, start.position)
-        self._turns = MovingAverage(periods, np.zeros(3))
+        # Of positions, and beside them of turns.
+        self._average = MovingAverage(periods, np.concatenate((start.position, np.zeros(3))))
         self._target = start
         self.ahead = start
         self._ahead_velocity: Float64Array = np.zeros(3)
@@ -72,8 +73,8 @@ class PoseLimiter:
 
     def copy(self) -> PoseLimiter:
         """Return one that goes on from here by itself."""
-        other = copy(self)
-        other._positions, other._turns = self._positions.copy(), self._turns.copy()
+        other = twin(self)
+        other._average = self._average.copy()
         return other
 
     @property
@@ -81,7 +82,7 @@ class PoseLimiter:
         """Whether the command stands still."""
         ahead = self._ahead_velocity.any() or self._ahead_turning.any()
         moving = ahead or self.velocity.any() or self.rotation_velocity.any()
-        return not moving and self._positions.settled and self._turns.settled
+        return not moving and self._average.settled
 
     def follow(self, target: Pose) -> Pose:
         """Return the pose to command in this period so as to be on `target`, or to catch up."""
@@ -142,15 +143,16 @@ class PoseLimiter:
         if self.lag_periods == 0:
             self.pose, self.velocity, self.rotation_velocity = ahead, velocity, turning
             return
-        position = self._positions.add(ahead.position)
+        mean = self._average.add(np.concatenate((ahead.position, turning)))
+        position = mean[:3]
         self.velocity = (position - self.pose.position) / period
-        self.rotation_velocity = self._turns.add(turning)
-        if self.velocity.any() or self.rotation_velocity.any():
+        self.rotation_velocity = mean[3:]
+        if any(self.velocity.tolist()) or any(self.rotation_velocity.tolist()):
             turned = move_in_base(self.pose, np.zeros(3), self.rotation_velocity * period)
             self.pose = Pose(position, turned.quaternion)
         # Turns about different axes add up otherwise than their mean does. The first stage goes on
         # from where the mean will arrive, so the difference is made up as it arises.
-        arriving = move_in_base(self.pose, np.zeros(3), self._turns.pending * period)
+        arriving = move_in_base(self.pose, np.zeros(3), self._average.pending[3:] * period)
         self.ahead = Pose(ahead.position, arriving.quaternion)
 
     def _smoothed(self, velocity: Float64Array, turning: Float64Array) -> tuple[str, ...]:
@@ -172,7 +174,7 @@ class PoseLimiter:
         start = self.ahead.position
         lower = np.minimum(self._workspace.lower, start)
         upper = np.maximum(self._workspace.upper, start)
-        return np.clip(position, lower, upper)
+        return clipped(position, lower, upper)
 
     def _wall_speeds(self) -> tuple[Float64Array, Float64Array]:
         """Return the lowest and highest velocity per axis from which the walls can be kept."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from robomamba_ros.robots.bounded import clipped, within
 from robomamba_ros.types import Float64Array
 
 # Room for rounding in comparisons of velocities [m/s or rad/s], far below any real limit.
@@ -45,7 +46,7 @@ class Pursuit:
         reaching, step = self.reaching, self.acceleration * self.period + ROUNDING
         lower, upper = self.walls
         forbids = {
-            'position': (reaching < lower - ROUNDING).any() or (reaching > upper + ROUNDING).any(),
+            'position': not within(reaching, lower - ROUNDING, upper + ROUNDING),
             'velocity': norm(reaching) > self.speed + ROUNDING,
             'acceleration': norm(reaching - self.current) > step
             or norm(reaching - self.tracking) > step,
@@ -65,10 +66,10 @@ class Pursuit:
         if distance > 0.0:
             closing = float(braking_speed(distance, self.acceleration, self.period))
             desired = self.tracking + gap * (closing / distance)
-        desired = _clip(shortened(desired, self.speed), lower, upper)
+        desired = clipped(shortened(desired, self.speed), lower, upper)
         # All constraints are convex and `safe` meets them, so the straight line to `desired` does
         # too as far as the acceleration reaches.
-        safe = _clip(self.current, lower, upper)
+        safe = clipped(self.current, lower, upper)
         return safe + _reach(safe - self.current, desired - safe, step) * (desired - safe)
 
 
@@ -86,11 +87,6 @@ def braking_speed(
     periods = np.ceil((np.sqrt(1.0 + 8.0 * way / (step * period)) - 1.0) / 2.0)
     periods = np.maximum(periods, 1.0)
     return np.asarray(way / (periods * period) + step * (periods - 1.0) / 2.0)
-
-
-def _clip(vector: Float64Array, lower: Float64Array, upper: Float64Array) -> Float64Array:
-    # What np.clip does, without the time it takes to find that out.
-    return np.minimum(np.maximum(vector, lower), upper)
 
 
 def _reach(offset: Float64Array, direction: Float64Array, radius: float) -> float:

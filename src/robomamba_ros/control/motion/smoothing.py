@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from copy import copy
 
 import numpy as np
 
+from robomamba_ros.control.motion.twin import twin
+from robomamba_ros.robots.bounded import clipped
 from robomamba_ros.types import Float64Array
 
 
@@ -42,12 +43,29 @@ class MovingAverage:
         rows = self._rows
         rows[:-1] = rows[1:]
         rows[-1] = value
-        mean = value + (rows - value).mean(axis=0)
-        return np.asarray(np.clip(mean, rows.min(axis=0), rows.max(axis=0)))
+        if len(rows) == 1:
+            return value
+        mean = value + np.add.reduce(rows - value) / len(rows)
+        return clipped(mean, np.minimum.reduce(rows), np.maximum.reduce(rows))
+
+    def ahead(self, values: Float64Array) -> Float64Array:
+        """Return the means (k, d) to come where values (k, d) are added one after the other."""
+        count = len(self._rows)
+        rows = np.concatenate((self._rows[1:], values))
+        windows = np.lib.stride_tricks.sliding_window_view(rows, count, axis=0)
+        means = values + np.add.reduce(windows - values[:, :, None], axis=2) / count
+        return clipped(
+            means, np.minimum.reduce(windows, axis=2), np.maximum.reduce(windows, axis=2)
+        )
+
+    @property
+    def count(self) -> int:
+        """Over how many vectors it averages."""
+        return len(self._rows)
 
     def copy(self) -> MovingAverage:
         """Return one that goes on from here by itself."""
-        other = copy(self)
+        other = twin(self)
         other._rows = self._rows.copy()
         return other
 

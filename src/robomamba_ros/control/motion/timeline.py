@@ -46,14 +46,32 @@ class Knots(Protocol):
 
 
 class _Poses:
-    """Poses given as plain numbers, each made when it is asked for: few of a chunk ever are."""
+    """Poses that follow from one another, worked out as far as they are asked for.
 
-    def __init__(self, numbers: Sequence[tuple[Numbers, Numbers]]) -> None:
-        self._numbers = numbers
+    Most chunks are replaced long before their end.
+    """
+
+    def __init__(self, anchor: Pose, rows: Float64Array, workspace: Workspace) -> None:
+        self._numbers = [(anchor.position.tolist(), anchor.quaternion.tolist())]
+        self._rows = rows
+        self._box = workspace.lower.tolist(), workspace.upper.tolist()
 
     def __getitem__(self, index: int, /) -> Pose:
+        index = range(len(self._rows) + 1)[index]
+        while len(self._numbers) <= index:
+            self._go_on(*self._numbers[-1], *self._rows[len(self._numbers) - 1].tolist())
         position, quaternion = self._numbers[index]
         return Pose(np.array(position), np.array(quaternion))
+
+    def _go_on(
+        self, before: Numbers, quaternion: Numbers, x: float, y: float, z: float, *turn: float
+    ) -> None:
+        lower, upper = self._box
+        asked = (before[0] + x, before[1] + y, before[2] + z)
+        position = list(map(min, upper, map(max, lower, asked)))
+        if any(turn):
+            quaternion = turned(quaternion, list(turn))
+        self._numbers.append((position, quaternion))
 
 
 def mix(before: Point, after: Point, weight: float) -> Point:
@@ -119,16 +137,7 @@ def pose_timeline(chunk: ActionChunk, anchor: Pose, workspace: Workspace) -> Tim
     if chunk.space is ActionSpace.EE_POSE:
         poses = [_absolute_pose(step, row, workspace) for step, row in enumerate(rows)]
         return Timeline(chunk, [anchor, *poses])
-    lower, upper = workspace.lower.tolist(), workspace.upper.tolist()
-    position, quaternion = anchor.position.tolist(), anchor.quaternion.tolist()
-    knots = [(position, quaternion)]
-    for x, y, z, *rotation_vector in rows.tolist():
-        asked = (position[0] + x, position[1] + y, position[2] + z)
-        position = list(map(min, upper, map(max, lower, asked)))
-        if any(rotation_vector):
-            quaternion = turned(quaternion, rotation_vector)
-        knots.append((position, quaternion))
-    return Timeline(chunk, _Poses(knots))
+    return Timeline(chunk, _Poses(anchor, rows, workspace))
 
 
 def joint_timeline(

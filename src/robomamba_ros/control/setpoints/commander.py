@@ -124,7 +124,8 @@ class Commander:
         path = self._blending.join(path, timeline, now_ns)
         self._discarded = discarded_at_seam(self._timeline, timeline, now_ns)
         self._course, self._timeline = Course(path, chunk.end_ns, lag_ns), timeline
-        motion.return_to(None)
+        if self._motion is not None:
+            self._return_to(None)
         self._rested = self._rested or self.at_rest
         self._changed = True
         return ChunkReceipt(executed_steps(chunk, now_ns), *gap(here, start))
@@ -150,7 +151,13 @@ class Commander:
             delay_ns = 0 if self._foresight is None else self._foresight.delay_ns
             self._plan = Plan(self._course, tick_ns + delay_ns, self._plan).since(tick_ns)
             self._changed = self._told = False
-        followed = advance(motion, self._plan, tick_ns, period_ns)
+            self._diverge(tick_ns + delay_ns)
+        known = None if self._foresight is None else self._foresight.step(tick_ns)
+        if known is not None:
+            motion = self._motion = known.motion
+            followed = known.followed
+        else:
+            followed = advance(motion, self._plan, tick_ns, period_ns)
         self.bites = motion.bites if followed else ()
         self.trouble = motion.trouble if followed else ''
         if followed is not None:
@@ -168,9 +175,19 @@ class Commander:
     def return_to(self, place: Anchor) -> None:
         """Come to rest at `place` within limits, from now on or as soon as controllers can."""
         if self._motion is not None:
-            self._motion.return_to(place)
+            self._return_to(place)
             self.run_out()
             self._changed = True
+
+    def _return_to(self, place: Anchor | None) -> None:
+        assert self._motion is not None
+        if self._motion.return_to(place):
+            self._diverge(0)
+
+    def _diverge(self, tick_ns: int) -> None:
+        """Take note that what is done from the tick at tick_ns on is not what was forecast."""
+        if self._foresight is not None:
+            self._foresight.diverge(tick_ns)
 
     def drop_course(self) -> None:
         """Brake from now on, or as soon as controllers of trajectories can."""
@@ -201,6 +218,7 @@ class Commander:
         self._commanded.clear()
         self.following.clear()
         self.give_up()
+        self._diverge(0)
         self._told = False
 
     def catch_up(self, now_ns: int) -> tuple[int, str]:
@@ -217,7 +235,9 @@ class Commander:
         tick_ns = last_ns + (now_ns - last_ns + period_ns // 2) // period_ns * period_ns
         problem = ''
         for missed_ns in range(last_ns + period_ns, tick_ns, period_ns):
-            problem = foresight.relive(motion, missed_ns) or problem
+            motion, stopped = foresight.relive(motion, missed_ns)
+            problem = stopped or problem
+            self._motion = motion
             self._note(missed_ns, motion)
             if motion.at_rest and foresight.is_over(missed_ns):
                 break

@@ -16,6 +16,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from robomamba_ros.common.logs import shown
 from robomamba_ros.nodes.common.hosted_node import HostedNode, NodeFactory
+from robomamba_ros.nodes.common.realtime import Collector
 
 # An inference gives the interpreter up at every tensor operation and waits this long to get it
 # back from a busy thread; the interpreter's own 5 ms would multiply its time.
@@ -78,6 +79,7 @@ def run(factories: Sequence[NodeFactory], arguments: list[str] | None = None) ->
     `end_process`. arguments: of the process, for ROS; 2 is returned where it cannot read them.
     """
     ended = threading.Event()
+    Collector.ours = True
 
     def handle(number: int, frame: FrameType | None) -> None:
         ended.set()

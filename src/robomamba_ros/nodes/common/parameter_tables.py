@@ -50,6 +50,14 @@ CONTROLLER = (
         'robot is, as with the fake arm',
     ),
     Option(
+        'rt_priority',
+        0,
+        'priority of the control thread by SCHED_FIFO, 1 to 99; 0: as every other thread',
+        limits=(0, 99),
+    ),
+    Option('rt_cpus', '', 'processors that the control thread runs on, as 2 or 2,3; empty: any'),
+    Option('rt_lock_memory', False, 'keep the memory of the process from being paged out'),
+    Option(
         'gripper_output',
         'contract',
         'contract: command the gripper as the arm contract says; joint_state: as a JointState on '

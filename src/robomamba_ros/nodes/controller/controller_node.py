@@ -8,12 +8,13 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import Trigger
 
-from robomamba_ros.common.metrics import LatencyWindow
+from robomamba_ros.common.metrics import LatencyWindow, TickTimes
 from robomamba_ros.control.motion.blending import Blending
 from robomamba_ros.control.setpoints.lockstep import LockstepGate
 from robomamba_ros.control.setpoints.senders import sends_trajectories
@@ -24,6 +25,7 @@ from robomamba_ros.nodes.common.diagnostics import OK, WARN, Rate, Report, laten
 from robomamba_ros.nodes.common.host import end_process, run
 from robomamba_ros.nodes.common.lifecycle import ManagedNode
 from robomamba_ros.nodes.common.parameter_tables import CONTROLLER
+from robomamba_ros.nodes.common.realtime import Collector, ControlThread
 from robomamba_ros.nodes.common.robot_description import RobotDescription
 from robomamba_ros.nodes.common.state_input import StateInput
 from robomamba_ros.nodes.controller.chunk_input import ChunkInput
@@ -43,7 +45,10 @@ class ControllerNode(ManagedNode):
     realtime: a setpoint per control period of the node's clock. lockstep: a setpoint per state,
     stamped like it, once the chunk that it depends on is there; a disabled controller gives none,
     so that simulated time stands still.
+    wall_s: the time by which ticks are measured [s].
     """
+
+    wall_s: Callable[[], float] = staticmethod(time.monotonic)
 
     def __init__(self, **node_options: Any) -> None:
         self._connections: list[Any] = []
@@ -74,6 +79,7 @@ class ControllerNode(ManagedNode):
         self._time = ControlClock(self)
         self._enabled = False
         self._setpoints = 0
+        self._period_s = arm.period_ns / NANOSECONDS
         self._clear_measurements()
         self._outputs = Outputs(
             self, arm, parameters['gripper_output'], self.warn, dry_run=self._dry_run
@@ -115,10 +121,17 @@ class ControllerNode(ManagedNode):
             Markers(self, arm.base_frame, lambda: self._loop.preview(self._now_ns()))
         )
         self._rates = {name: Rate() for name in self._counts()}
+        # Last: threads that middleware has started by now are not bound to the same processors.
+        self._connections.append(ControlThread(parameters))
         if self._gate is None:
             self._control_timer = self.create_timer(
-                1.0 / arm.control_rate_hz, self._tick, clock=self._time.timer_clock
+                1.0 / arm.control_rate_hz, self._on_timer, clock=self._time.timer_clock
             )
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to work, with what is loaded out of the garbage collector's way."""
+        Collector.freeze()
+        return super().on_activate(state)
 
     def teardown(self) -> None:
         """Disconnect."""
@@ -179,6 +192,7 @@ class ControllerNode(ManagedNode):
 
     def _clear_measurements(self) -> None:
         self._latency = LatencyWindow()
+        self._ticks = TickTimes(self._period_s)
         self._state_ns: int | None = None
         self._state_received_s = 0.0
         self._new_chunk_ns: int | None = None
@@ -214,6 +228,11 @@ class ControllerNode(ManagedNode):
             self.warn(error)
         else:
             self._new_chunk_ns = chunk.stamp_ns
+
+    def _on_timer(self) -> None:
+        begun_s = self.wall_s()
+        self._tick()
+        self._ticks.add(begun_s, self.wall_s(), punctual=not self._time.simulated)
 
     def _tick(self) -> None:
         now_ns = self._now_ns()
@@ -271,6 +290,7 @@ class ControllerNode(ManagedNode):
             values[f'{stream}_age_s'] = age_s
         values |= self._loop.counts.values()
         values |= latency_values('observation_to_command', self._latency)
+        values |= self._ticks.values()
         message = f'{status.state.value}: {status.reason}' if status.reason else status.state.value
         return Report(WARN if bad else OK, message, values)
 
