@@ -85,7 +85,7 @@ def test_a_policy_that_comes_thirty_seconds_late_still_has_the_whole_episode(
     assert outputs.values['success'] is True
     assert outputs.values['stamp_ns'] == outputs.now_ns
     assert outputs.said[-1] == (
-        f'episode 1, Open a drawer: done after {sim.steps} steps; the next one follows'
+        f'episode 1, Open a drawer: success after {sim.steps} steps; the next one follows'
     )
 
 

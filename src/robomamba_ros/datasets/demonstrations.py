@@ -55,6 +55,11 @@ class DatasetMeta:
     def load(cls, folder: Path) -> DatasetMeta:
         """Read meta.json; raises DataError where it is missing or not readable."""
         path = folder / METADATA
+        if not path.is_file():
+            raise DataError(
+                f"'{folder}' is no data set: robomamba collect makes one in simulation, robomamba "
+                'dataset from-bag of rosbags'
+            )
         try:
             raw: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
             if 'camera' in raw:  # as stores of a single camera were described at first

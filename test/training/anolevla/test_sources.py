@@ -36,7 +36,7 @@ def test_what_is_held_out_can_be_a_data_set_too(tmp_path):
 
 
 def test_data_that_is_neither_is_refused(tmp_path):
-    with pytest.raises(DataError, match='not the description of a data set'):
+    with pytest.raises(DataError, match="nothing' is no data set: robomamba collect"):
         Trainer(small_run(tmp_path / 'nothing', tmp_path / 'run'))
     with pytest.raises(ConfigError, match="Did you mean 'joint_delta'"):
         small_run(tmp_path / 'joints', tmp_path / 'run', action_space='joint_detla')

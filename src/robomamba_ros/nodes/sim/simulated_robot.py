@@ -158,7 +158,7 @@ class SimulatedRobot:
         if not sim.done:
             return episode
         then = 'the next one follows' if self._endless else '~/reset begins another'
-        how = 'done' if sim.success else 'over without success'
+        how = 'success' if sim.success else 'no success'
         return f'{episode}: {how} after {sim.steps} steps; {then}'
 
     def close(self) -> None:
