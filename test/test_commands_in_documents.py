@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,21 @@ REPOSITORY = Path(__file__).parents[1]
 SAID = {('topic', 'pub'): 'msg', ('service', 'call'): 'srv', ('action', 'send_goal'): 'action'}
 
 
+def lines() -> Iterator[tuple[str, str]]:
+    """Return the place and the text of each line of README and docs."""
+    for path in (REPOSITORY / 'README.md', *sorted((REPOSITORY / 'docs').rglob('*.md'))):
+        for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
+            yield f'{path.name}:{number}', line
+
+
 def commands() -> list[tuple[str, list[str]]]:
     """Return the place and the words of each `ros2` command that sends something."""
     found = []
-    for path in (REPOSITORY / 'README.md', *sorted((REPOSITORY / 'docs').rglob('*.md'))):
-        for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
-            for text in re.findall(r'ros2 (?:topic pub|service call|action send_goal)[^`]*', line):
-                words = shlex.split(text, comments=True)
-                if '/' in ' '.join(words[3:]):  # else it only names the command
-                    found.append((f'{path.name}:{number}', words))
+    for place, line in lines():
+        for text in re.findall(r'ros2 (?:topic pub|service call|action send_goal)[^`]*', line):
+            words = shlex.split(text, comments=True)
+            if '/' in ' '.join(words[3:]):  # else it only names the command
+                found.append((place, words))
     return found
 
 
@@ -47,3 +54,16 @@ def test_what_commands_of_the_documents_send_is_yaml_of_their_type() -> None:
     sent = {place: message(words) for place, words in found}
     texts = {str(each.data) for each in sent.values() if hasattr(each, 'data')}
     assert {'True', 'False', 'is the drawer open?'} <= texts
+
+
+def test_a_motion_to_be_seen_has_the_instruction_that_starts_it() -> None:
+    moving = [(place, line) for place, line in lines() if '--enable ' in line]
+    assert len(moving) >= 3
+    assert [place for place, line in moving if '--instruction ' not in line] == []
+
+
+def test_extras_are_installed_from_the_checkout() -> None:
+    # pip finds the package by its name only where it is installed already.
+    installed = [(place, line) for place, line in lines() if 'pip install' in line]
+    assert any("'.[policy,bags]'" in line for _, line in installed)
+    assert [place for place, line in installed if 'robomamba_ros[' in line] == []
