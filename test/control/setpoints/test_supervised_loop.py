@@ -255,9 +255,12 @@ def test_a_chunk_that_ran_out_is_continued_within_a_second(wait_s, resumes):
         assert rig.status.state is LoopState.TRACKING
 
 
-@pytest.mark.parametrize(('steps', 'most_s'), [(1, 0.3), (15, 0.6), (None, 1.0)])
-def test_a_chunk_is_followed_for_twice_its_executed_steps_and_no_longer(steps, most_s):
-    rig = Rig()
+@pytest.mark.parametrize(
+    ('steps', 'factor', 'most_s'),
+    [(1, 1.0, 0.3), (15, 1.0, 0.6), (None, 1.0, 1.0), (1, 2.0, 0.6), (1, 10.0, 1.0)],
+)
+def test_a_chunk_is_followed_for_twice_its_executed_steps_and_no_longer(steps, factor, most_s):
+    rig = Rig(age_factor=factor)
     begun_ns = rig.now_ns
     rig.move(0.1, steps=50, execute_steps=steps)
     while rig.status.state is LoopState.TRACKING:

@@ -22,7 +22,7 @@ MIN_AGE_S = 0.3
 class Decisions:
     """Looks at an arm and its inputs, and stops it where they do not carry its motion.
 
-    max_age_s, supervised: see SetpointLoop. chunk: the one that is followed, by the clock.
+    age_factor, supervised: see SetpointLoop. chunk: the one that is followed, by the clock.
     """
 
     def __init__(
@@ -32,14 +32,14 @@ class Decisions:
         supervision: Supervision,
         transitions: Transitions,
         *,
-        max_age_s: float | None,
+        age_factor: float,
         supervised: bool,
     ) -> None:
         self._arm = arm
         self._commander = commander
         self._supervision = supervision
         self._to = transitions
-        self._max_age_s = max_age_s
+        self._age_factor = age_factor
         self._supervised = supervised
         self.chunk: ActionChunk | None = None
 
@@ -115,10 +115,9 @@ class Decisions:
 
     def _too_old(self, chunk: ActionChunk, now_ns: int) -> str:
         """Return by how much a chunk is too old to be followed, '' where it is not."""
-        most_s = self._max_age_s
-        if most_s is None:
-            if chunk.execute_steps is None:
-                return ''
-            most_s = max(MIN_AGE_S, 2 * chunk.execute_steps * chunk.dt_ns / NANOSECONDS)
+        if chunk.execute_steps is None:
+            return ''
+        steps_s = chunk.execute_steps * chunk.dt_ns / NANOSECONDS
+        most_s = self._age_factor * max(MIN_AGE_S, 2 * steps_s)
         age_s = (now_ns - chunk.stamp_ns) / NANOSECONDS
         return f'action_chunk is {age_s:.3f} s old, allowed {most_s:.3f} s' * (age_s > most_s)

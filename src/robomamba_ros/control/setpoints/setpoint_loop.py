@@ -42,8 +42,8 @@ class SetpointLoop:
     supervised: the arm is to do what it is told. It starts only from a state that was measured
     several times at rest, and stops where its motion is not the commanded one. Not so in a dry
     run, in a replay, and in a simulation in lockstep, which is one sample old and may lag.
-    max_chunk_age_s: how old the chunk that is followed may become [s]; None: twice the steps that
-    it is to be executed for, at least MIN_AGE_S, or to its end where it does not say.
+    age_factor: multiplies how old the chunk that is followed may become, which is twice the steps
+    that it is to be executed for, at least MIN_AGE_S; a chunk that does not say runs to its end.
     counts: limits, seams, refusals and stops since the start or the last reset.
 
     A stop for want of a chunk ends with the next one, if it comes within a second. Every other
@@ -58,7 +58,7 @@ class SetpointLoop:
         kinematics: Kinematics | None = None,
         foresight: bool = False,
         supervised: bool = True,
-        max_chunk_age_s: float | None = None,
+        age_factor: float = 1.0,
     ) -> None:
         self._arm = arm
         self._supervised = supervised
@@ -76,7 +76,7 @@ class SetpointLoop:
             self._commander,
             self._supervision,
             self._to,
-            max_age_s=max_chunk_age_s,
+            age_factor=age_factor,
             supervised=supervised,
         )
 

@@ -75,6 +75,7 @@ class ControllerNode(ManagedNode):
             blending=blending,
             foresight=foresight,
             supervised=not self._dry_run and mode != 'lockstep',
+            age_factor=parameters['budget_factor'],
         )
         self._time = ControlClock(self)
         self._enabled = False
