@@ -15,6 +15,7 @@ from robomamba_ros.errors import ConfigError, DataError
 from robomamba_ros.messages.chunk_arrays import predicted_poses
 from robomamba_ros.policies.base import PolicySpec
 from robomamba_ros.replay.comparison import Comparison
+from robomamba_ros.replay.inputs import recorded_topics
 from robomamba_ros.replay.latency import fixed_latency, read_latency, recorded_latency
 from robomamba_ros.replay.metrics import metrics, parse_threshold
 from robomamba_ros.replay.trace import Problems, Trace
@@ -200,3 +201,14 @@ def test_a_camera_on_a_head_is_placed_by_the_joints() -> None:
     np.testing.assert_array_equal(found.quaternion, wanted.quaternion)
     assert np.linalg.norm(turn_between(found, turned)) == pytest.approx(0.5)
     assert CameraViews(arm.base_frame).place(head, hand, joints) is None
+
+
+@pytest.mark.parametrize('name', ['ur5e', 'hsr', 'sawyer_sim'])
+def test_a_recording_holds_what_is_read_and_the_commands_that_are_messages(name: str) -> None:
+    arm = load_arm(name)
+    topics = recorded_topics(arm)
+    assert len(set(topics)) == len(topics)
+    assert {*arm.inputs.values(), *(camera.topic for camera in arm.cameras)} <= set(topics)
+    for output in arm.outputs:
+        assert (output.topic in topics) is not bool(output.action)
+    assert any(not output.action for output in arm.outputs)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SPACES = ('ee_delta', 'ee_pose', 'joint_position', 'joint_delta')
 ACTION_SOURCES = ('auto', 'command', 'state')
+DAY_S = 86_400.0
 BAR = '{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}'
 
 
@@ -120,6 +121,11 @@ def _show(bar: Any, share: float) -> None:
     bar.update(share - bar.n)
 
 
+def _delay(delay_s: float) -> str:
+    """Return a delay in words; a day is none, but another clock, such as a simulated one."""
+    return f'{1e3 * delay_s:.1f} ms' if abs(delay_s) < DAY_S else 'by another clock'
+
+
 def _print_result(result: BagResult, fps: int) -> None:
     samples, report = result.samples, result.samples.report
     source = ', '.join(f'{part} from {topic}' for part, topic in samples.commanded.items())
@@ -133,7 +139,7 @@ def _print_result(result: BagResult, fps: int) -> None:
         )
     delays = samples.clocks.delays.items()
     if delays:
-        found = ', '.join(f'{name} {1e3 * each.delay_s:.1f} ms' for name, each in delays)
+        found = ', '.join(f'{name} {_delay(each.delay_s)}' for name, each in delays)
         print(f'  recorded after their stamps: {found}')
     if result.short:
         print(f'  {result.short} episodes left out as too short, {result.short_frames} frames')

@@ -31,7 +31,9 @@ def add_parser(subparsers: Any) -> None:
         '--all', action='store_true', help='every topic there is, and that comes to be'
     )
     what.add_argument(
-        '--arm', metavar='NAME', help='what a replay of the arm contract NAME needs, nothing else'
+        '--arm',
+        metavar='NAME',
+        help='what replay and training need of the arm contract NAME, nothing else',
     )
     parser.add_argument(
         '--output', '-o', type=Path, metavar='DIR', help='the folder (bag_ and the time)'
@@ -61,12 +63,12 @@ def run(args: argparse.Namespace) -> int:
 
     from robomamba_ros.bags.recording import RecordingThread
     from robomamba_ros.nodes.common.context import ros_joined
-    from robomamba_ros.replay.inputs import needed_topics
+    from robomamba_ros.replay.inputs import recorded_topics
     from robomamba_ros.robots.arm import load_arm
 
     topics = None if args.all else args.topics
     if args.arm is not None:
-        topics = needed_topics(load_arm(args.arm))
+        topics = recorded_topics(load_arm(args.arm))
     folder = args.output or Path(time.strftime('bag_%Y_%m_%d-%H_%M_%S'))
     stop = threading.Event()
     # rclpy's own handlers would end the context before the bag is closed.

@@ -38,6 +38,12 @@ def needed_topics(arm: ArmContract) -> tuple[str, ...]:
     return tuple(topic for topic in topics if topic is not None)
 
 
+def recorded_topics(arm: ArmContract) -> tuple[str, ...]:
+    """Return what a recording is to hold: what a replay reads, and commands to learn from."""
+    commands = (output.topic for output in arm.outputs if not output.action)
+    return (*needed_topics(arm), *commands)
+
+
 class Inputs(Protocol):
     """Takes the values of a bag's messages; stamps [ns]."""
 
