@@ -130,7 +130,7 @@ def test_it_follows_a_trajectory_and_measures_it(arm_node, peer) -> None:
     peer.wait_for(lambda: 'arm_commands' not in values(diagnostics[-1:]), 'the counts to be reset')
 
 
-def test_what_it_refuses_it_says(arm_node, peer) -> None:
+def test_what_it_refuses_it_says_and_counts(arm_node, peer, capfd) -> None:
     arm = load_arm('franka_fr3')
     arm_node(arm)
     diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
@@ -147,6 +147,15 @@ def test_what_it_refuses_it_says(arm_node, peer) -> None:
     gripper = publisher(peer, JointState, 'gripper')
     gripper.publish(JointState(name=['thumb'], position=[0.0]))
     peer.wait_for(lambda: 'lacks fr3_finger_joint1' in str(values(diagnostics)), 'the gripper')
+
+    def many() -> bool:
+        gripper.publish(JointState(name=['thumb'], position=[0.0]))
+        return int(values(diagnostics)['gripper_refused']) >= 10
+
+    peer.wait_for(many, 'more of them')
+    logged = ''.join(capfd.readouterr())
+    assert 'lacks fr3_finger_joint1' in logged
+    assert '(10 times by now)' in logged
 
 
 def test_it_is_stopped_moved_and_switched_by_services(arm_node, peer) -> None:

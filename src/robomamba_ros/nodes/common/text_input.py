@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from rclpy.event_handler import SubscriptionEventCallbacks
 from std_msgs.msg import String
 
 from robomamba_ros.nodes.common import qos
@@ -39,8 +40,12 @@ class TextInput:
         self._node = node
         self._on_text = on_text
         self._heard: deque[_Heard] = deque(maxlen=16)
+        # rclpy would warn that nothing is heard of a plain publisher: not by one of the two.
+        events = SubscriptionEventCallbacks(use_default_callbacks=False)
         self._subscriptions = [
-            node.create_subscription(String, topic, with_info(partial(self._take, kept)), profile)
+            node.create_subscription(
+                String, topic, with_info(partial(self._take, kept)), profile, event_callbacks=events
+            )
             for kept, profile in ((True, qos.LATCHED), (False, qos.TEXT))
         ]
 

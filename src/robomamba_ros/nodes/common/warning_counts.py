@@ -34,7 +34,7 @@ class WarningCounts:
         self._log = log
         self._warned: dict[str, _Warned] = {}
 
-    def note(self, error: Exception) -> None:
+    def note(self, error: Exception | str) -> None:
         """Count a warning, and log it where it is time to."""
         now_s, kind = time.monotonic(), without_numbers(str(error))
         for ended in [k for k, w in self._warned.items() if now_s > w.last_s + QUIET_S]:

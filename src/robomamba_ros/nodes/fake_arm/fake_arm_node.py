@@ -23,6 +23,7 @@ from robomamba_ros.nodes.common.diagnostics import OK, WARN, Diagnostics, Report
 from robomamba_ros.nodes.common.host import end_process, run
 from robomamba_ros.nodes.common.parameter_tables import FAKE_ARM
 from robomamba_ros.nodes.common.parameters import Parameters
+from robomamba_ros.nodes.common.warning_counts import WarningCounts
 from robomamba_ros.nodes.fake_arm.events import FakeArmEvents
 from robomamba_ros.nodes.fake_arm.inputs import FakeArmInputs
 from robomamba_ros.nodes.fake_arm.publishers import CameraPublishers, StatePublishers
@@ -55,6 +56,7 @@ class FakeArmNode(Node):
         self.fake: FakeArm | None = None
         self.inputs: FakeArmInputs | None = None
         self._declared = Parameters(self, FAKE_ARM)
+        self._warnings = WarningCounts(self.get_logger().warning)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._start_timer = self.create_timer(0.0, self._start, clock=steady)
 
@@ -124,7 +126,7 @@ class FakeArmNode(Node):
         return int(self.get_clock().now().nanoseconds)
 
     def _warn(self, reason: str) -> None:
-        self.get_logger().warning(reason, throttle_duration_sec=1.0)
+        self._warnings.note(reason)
 
 
 def _disagreement(parameters: Mapping[str, Any]) -> Disagreement:

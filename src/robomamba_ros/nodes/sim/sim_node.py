@@ -24,6 +24,7 @@ from robomamba_ros.nodes.common.diagnostics import Rate
 from robomamba_ros.nodes.common.host import end_process, run
 from robomamba_ros.nodes.common.parameter_tables import SIM
 from robomamba_ros.nodes.common.parameters import Parameters
+from robomamba_ros.nodes.common.warning_counts import WarningCounts
 from robomamba_ros.nodes.sim.next_episode import LOOK_S, NextEpisode
 from robomamba_ros.nodes.sim.publishers import SimPublishers
 from robomamba_ros.nodes.sim.simulated_robot import SimulatedRobot
@@ -45,6 +46,7 @@ class SimNode(Node):
         )
         self.fatal = ''
         self._declared = Parameters(self, SIM)
+        self._warnings = WarningCounts(self.get_logger().warning)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._robot: SimulatedRobot | None = None
         self._start_timer = self.create_timer(0.0, self._start, clock=self._steady)
@@ -129,7 +131,7 @@ class SimNode(Node):
         self.create_service(Trigger, '~/reset', on_reset)
 
     def _refuse(self, topic: str, error: ObservationError) -> None:
-        self.get_logger().warning(f'{topic} refused: {error}', throttle_duration_sec=1.0)
+        self._warnings.note(f'{topic} refused: {error}')
 
     def destroy_node(self) -> None:
         """Free the simulation and destroy the node."""
