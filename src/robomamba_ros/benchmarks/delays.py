@@ -107,10 +107,14 @@ class Commanded:
             self.tips.append(pose.position)
             if measured_only:
                 continue
-            setpoint = self._loop.tick(self.now_ns)
-            self.sent = self._loop.trajectory() or self.sent
-            if setpoint is not None:
-                self.joints = dict(setpoint.joints)
+            self.command()
+
+    def command(self) -> None:
+        """Command the period that begins now."""
+        setpoint = self._loop.tick(self.now_ns)
+        self.sent = self._loop.trajectory() or self.sent
+        if setpoint is not None:
+            self.joints = dict(setpoint.joints)
 
     def tip(self, joints: Mapping[str, float]) -> Pose:
         """Return base_T_ee of joints [rad or m]."""

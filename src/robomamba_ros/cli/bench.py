@@ -12,6 +12,7 @@ BENCHMARKS = {
     'robomamba': 'questions, answers and poses of RoboMamba',
     'replay': 'replays of recordings',
     'nodes': 'from an observation to a command through the nodes, and how even commands come',
+    'periods': 'how long a control period takes to compute for an arm, with a chunk or a stop',
     'delays': 'how long an arm takes to turn round and to stop, in virtual time',
     'standstill': 'time and way to standstill after each kind of stop, in virtual time',
 }

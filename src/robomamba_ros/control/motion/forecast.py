@@ -23,9 +23,9 @@ from robomamba_ros.types import NANOSECONDS, Float64Array
 # beyond the lead.
 _COVER_NS, _RESERVE_NS = 3 * NANOSECONDS // 10, NANOSECONDS // 5
 _LATE_NS = NANOSECONDS // 20
-# How many periods of inverse kinematics are computed beside a control period, at most; where the
-# course changes, what a late tick needs beyond the lead, and two more.
-_POSES = 4
+# How many periods with inverse kinematics are computed beside a control period, at most, and twice
+# as many without; where the course changes, what a late tick needs beyond the lead, and two more.
+_WITH_POSE = 4
 _FOR_EVER = 2**63
 STOOD_STILL = 'the control loop stood still for longer than its controllers had been told'
 
@@ -65,7 +65,8 @@ class Forecast:
     """The commands after tick_ns: along the plan, then to rest.
 
     motion: as it is after the tick; copies of it are used. known: steps after that one that are
-    known already. complete: whether all are computed. end_ns: the tick that was computed last.
+    known already. complete: whether all are computed, but for a stop joint by joint. end_ns: the
+    tick that was computed last.
     """
 
     def __init__(
@@ -86,19 +87,20 @@ class Forecast:
         for step in known:
             self._add(step)
 
-    def extend(self, until_ns: int, poses: int) -> None:
+    def extend(self, until_ns: int, with_pose: int) -> None:
         """Compute up to the tick at until_ns; and to rest, once nothing is followed any more.
 
-        poses: after how many periods of inverse kinematics to leave the rest for later.
+        with_pose: after how many periods with inverse kinematics to leave the rest for later.
         """
+        left = 2 * with_pose
         while (
-            poses > 0
+            left > 0
             and not self.complete
             and (self.end_ns < until_ns or self._plan.is_over(self.end_ns))
         ):
             motion, tick_ns = self._motion.copy(), self.end_ns + self._period_ns
             self._add(Step(tick_ns, motion, advance(motion, self._plan, tick_ns, self._period_ns)))
-            poses -= motion.by_pose
+            left -= 2 if motion.by_pose else 1
 
     def _add(self, step: Step) -> None:
         self._motion, self.end_ns = step.motion, step.tick_ns
@@ -106,7 +108,8 @@ class Forecast:
             self._plan = Plan()
         self._points.add(step.tick_ns, step.motion)
         self._ahead.append(step)
-        self.complete = self._plan.is_over(step.tick_ns) and step.motion.at_rest
+        # A stop joint by joint is what every trajectory ends with.
+        self.complete = self._plan.is_over(step.tick_ns) and step.motion.brakes_by_joint
 
     def steps(self, since_ns: int, until_ns: int) -> list[Step]:
         """Return those of the ticks from since_ns on, before until_ns."""
@@ -146,7 +149,8 @@ class Foresight:
         self._least_ns = self.delay_ns + _LATE_NS
         self._reserve_ns = max(_RESERVE_NS, self._least_ns)
         self._cover_ns = max(_COVER_NS, self._reserve_ns + _LATE_NS)
-        self._first_poses = max(-(-_LATE_NS // arm.period_ns), self.delay_ns // arm.period_ns) + 2
+        self._first = max(-(-_LATE_NS // arm.period_ns), self.delay_ns // arm.period_ns) + 2
+        self._due_ns = 0
         # Until when the loop does what was forecast.
         self._until_ns = _FOR_EVER
 
@@ -155,9 +159,9 @@ class Foresight:
         known: list[Step] = []
         if self._forecast is not None:
             known = self._forecast.steps(tick_ns + self._period_ns, self._until_ns)
-        self._plan, self._until_ns = plan, _FOR_EVER
+        self._plan, self._until_ns, self._due_ns = plan, _FOR_EVER, tick_ns
         self._forecast = Forecast(motion, plan, tick_ns, self._period_ns, known)
-        self._forecast.extend(tick_ns + self._cover_ns, self._first_poses)
+        self._forecast.extend(tick_ns + self._cover_ns, self._first)
         self._covered_ns = None
 
     def diverge(self, tick_ns: int) -> None:
@@ -189,7 +193,10 @@ class Foresight:
             return None
         if covered_ns is not None:
             forecast.forget(now_ns)
-            forecast.extend(now_ns + self._cover_ns, _POSES)
+            # A late tick makes up for those that it missed.
+            missed = max((now_ns - self._due_ns) // self._period_ns - 1, 0)
+            forecast.extend(now_ns + self._cover_ns, _WITH_POSE + missed)
+            self._due_ns = now_ns
             left_ns = covered_ns - now_ns
             whole = forecast.complete or forecast.end_ns >= now_ns + self._cover_ns
             if left_ns > (self._reserve_ns if whole else self._least_ns):

@@ -109,6 +109,12 @@ class JointMotion:
         return self._hand is not None
 
     @property
+    def brakes_by_joint(self) -> bool:
+        """Whether `brake` does what `stop` tells, from now on."""
+        by_pose = self._hand is not None and not self._hand.at_rest and not self.trouble
+        return (self._rest is None and not by_pose) or self.at_rest
+
+    @property
     def bites(self) -> tuple[str, ...]:
         """The limits that kept the last command from its point."""
         hand = () if self._hand is None else self._hand.bites
