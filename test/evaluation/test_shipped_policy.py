@@ -44,7 +44,7 @@ def sim():
     sim.close()
 
 
-class TooLong(Exception):
+class TooLongError(Exception):
     """An episode has gone on for STEPS."""
 
 
@@ -55,11 +55,11 @@ def successes(sim, policy, task, **options):
 
     def watch():
         if sim.steps >= STEPS:
-            raise TooLong
+            raise TooLongError
 
     count = 0
     for seed in SEEDS:
-        with contextlib.suppress(TooLong):
+        with contextlib.suppress(TooLongError):
             run_episode(sim, policy, arm, seed, execute_steps=10, watch=watch, **options)
             count += 1
     return count
