@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -95,15 +94,10 @@ class Peer:
 
         every_s: how often to look where no message comes to this peer.
         """
-        expired = threading.Event()
-        timer = threading.Timer(PATIENCE_S, expired.set)
-        timer.start()
-        try:
-            while not condition():
-                assert not expired.is_set(), f'waited {PATIENCE_S} s for {what}'
-                self._executor.spin_once(timeout_sec=every_s)
-        finally:
-            timer.cancel()
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline_s, f'waited {PATIENCE_S} s for {what}'
+            self._executor.spin_once(timeout_sec=every_s)
 
     def also_spin(self, node: Node) -> None:
         """Spin another node in the same thread, whenever this one waits."""
