@@ -48,9 +48,9 @@ def test_everything_that_does_not_fit_is_named():
         fit_weights(nn.Linear(3, 2), found, 'a file', 'its description')
     assert str(caught.value).splitlines() == [
         'a file does not fit its description:',
-        '  bias: missing',
-        '  gain: not part of this model',
         '  weight: shape (2, 2), expected (2, 3)',
+        '  bias: missing, expected (2,)',
+        '  gain: not part of this model',
     ]
 
 

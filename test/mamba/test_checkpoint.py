@@ -150,9 +150,9 @@ def test_every_tensor_that_does_not_fit_is_named_at_once(tmp_path):
     assert str(caught.value).splitlines() == [
         f'{tmp_path / "model.safetensors"} does not fit its config.json:',
         '  backbone.layers.0.mixer.D: torch.int64, expected a floating type',
-        '  backbone.layers.0.mixer.x_proj.weight: (9, 24), expected (10, 24)',
+        '  backbone.layers.0.mixer.x_proj.weight: shape (9, 24), expected (10, 24)',
         '  backbone.layers.1.mixer.A_log: missing, expected (24, 4)',
-        '  backbone.layers.2.norm.weight: (12,), not part of this model',
+        '  backbone.layers.2.norm.weight: not part of this model',
     ]
 
 

@@ -162,27 +162,32 @@ def fit_weights(
 ) -> None:
     """Put `found` into a module in the place of its tensors, in the types that they have.
 
-    Raises CheckpointError with every missing, extra and mis-shaped
-    tensor at once; `source` and `described_in` name in it the file and where the sizes come from.
+    Raises CheckpointError with every missing, extra and mis-shaped tensor at once; `source` and
+    `described_in` name in it the file and where the sizes come from.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    problems = [f'{name}: missing' for name in expected if name not in found]
-    problems += [f'{name}: not part of this model' for name in found if name not in expected]
-    problems += [
-        f'{name}: shape {tuple(found[name].shape)}, expected {shape}'
-        for name, shape in expected.items()
-        if name in found and tuple(found[name].shape) != shape
-    ]
-    problems += [
-        f'{name}: {tensor.dtype}, expected a floating type'
-        for name, tensor in found.items()
-        if name in expected and not tensor.is_floating_point()
-    ]
+    problems = misfits(found, expected)
     if len(problems) > PROBLEMS:
         problems[PROBLEMS:] = [f'and {len(problems) - PROBLEMS} more']
     if problems:
         raise CheckpointError(f'{source} does not fit {described_in}:\n  ' + '\n  '.join(problems))
     module.load_state_dict(found, assign=True)
+
+
+def misfits(found: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Return a line for each tensor that is missing, extra, mis-shaped or not floating point.
+
+    expected: the shape of every tensor by name.
+    """
+    problems = []
+    for name, shape in expected.items():
+        if name not in found:
+            problems.append(f'{name}: missing, expected {shape}')
+        elif tuple(found[name].shape) != shape:
+            problems.append(f'{name}: shape {tuple(found[name].shape)}, expected {shape}')
+        elif not found[name].is_floating_point():
+            problems.append(f'{name}: {found[name].dtype}, expected a floating type')
+    return problems + [f'{name}: not part of this model' for name in found if name not in expected]
 
 
 def _read_shards(path: Path) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robomamba_ros.common.weights import read_json, read_weights, uninitialised
+from robomamba_ros.common.weights import misfits, read_json, read_weights, uninitialised
 from robomamba_ros.errors import CheckpointError, ConfigError
 from robomamba_ros.mamba.backbone import MambaConfig
 from robomamba_ros.mamba.language_model import LanguageModelConfig, MambaLanguageModel
@@ -127,19 +127,7 @@ def _check(
     embedding = names[EMBEDDING]
     if model.config.tied and HEAD in found:
         expected[HEAD] = expected[embedding]
-    problems = []
-    for name, shape in expected.items():
-        if name not in found:
-            problems.append(f'{name}: missing, expected {shape}')
-        elif tuple(found[name].shape) != shape:
-            problems.append(f'{name}: {tuple(found[name].shape)}, expected {shape}')
-        elif not found[name].is_floating_point():
-            problems.append(f'{name}: {found[name].dtype}, expected a floating type')
-    problems += [
-        f'{name}: {tuple(tensor.shape)}, not part of this model'
-        for name, tensor in found.items()
-        if name not in expected
-    ]
+    problems = misfits(found, expected)
     copies = not problems and model.config.tied and HEAD in found
     if copies and not torch.equal(found[HEAD], found[embedding]):
         problems.append(f'{HEAD}: differs from {embedding}, and {CONFIG} ties them')

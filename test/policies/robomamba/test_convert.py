@@ -305,7 +305,7 @@ def test_every_tensor_that_does_not_fit_is_named_at_once(public, source):
     assert first == f'{path} is not the layout RoboMamba is published in:'
     assert sorted(lines) == [
         '  llm.mamba.backbone.layers.63.mixer.D: missing, expected (64,)',
-        '  llm.mamba.backbone.layers.64.mixer.D: not part of it',
+        '  llm.mamba.backbone.layers.64.mixer.D: not part of this model',
         '  projector.projector.2.weight: shape (32, 41), expected (32, 40)',
         '  vision.model.blocks.23.norm1.bias: missing, expected (128,)',
         '  vision.model.norm.bias: torch.int64, expected a floating type',
@@ -339,7 +339,7 @@ def test_a_pose_head_that_does_not_fit_is_refused(public, source):
         convert(file, source / 'out', options(head=write(source / 'head.pth', bad)))
     assert sorted(str(caught.value).splitlines()[1:]) == [
         '  action_head1.fc2.bias: missing, expected (8,)',
-        '  action_head1.fc3.bias: not part of it',
+        '  action_head1.fc3.bias: not part of this model',
         '  action_head2.fc1.weight: shape (16, 33), expected (16, 32)',
     ]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from robomamba_ros.common.weights import read_pickle, read_safetensors
+from robomamba_ros.common.weights import misfits, read_pickle, read_safetensors
 from robomamba_ros.errors import CheckpointError, ConfigError
 from robomamba_ros.language.text import TextTokenizer
 from robomamba_ros.mamba.checkpoint import load_language_model
@@ -102,7 +102,7 @@ def _robomamba(
     widths = _head_widths(head, d_model) if head else None
     if widths is not None:
         expected |= public.head_shapes(d_model, widths)
-    problems = _problems(found, expected)
+    problems = misfits(found, expected)
     if not problems:
         problems = _tie_problems(found)
     _refuse(path, 'the layout RoboMamba is published in', problems)
@@ -116,7 +116,7 @@ def _robomamba(
         _refuse(
             options.head,
             f'a pose head for {path}',
-            _problems(alone, public.head_shapes(d_model, widths)),
+            misfits(alone, public.head_shapes(d_model, widths)),
         )
     weights = public.own_weights(found, clip)
     if head:
@@ -142,18 +142,6 @@ def _head_widths(found: Mapping[str, Tensor], d_model: int) -> tuple[int, int]:
         d_model // 2 if first is None else first.numel(),
         d_model // 4 if second is None else second.numel(),
     )
-
-
-def _problems(found: Mapping[str, Tensor], expected: public.Shapes) -> list[str]:
-    problems = []
-    for name, shape in expected.items():
-        if name not in found:
-            problems.append(f'{name}: missing, expected {shape}')
-        elif tuple(found[name].shape) != shape:
-            problems.append(f'{name}: shape {tuple(found[name].shape)}, expected {shape}')
-        elif not found[name].is_floating_point():
-            problems.append(f'{name}: {found[name].dtype}, expected a floating type')
-    return problems + [f'{name}: not part of it' for name in found if name not in expected]
 
 
 def _tie_problems(found: Mapping[str, Tensor]) -> list[str]:
