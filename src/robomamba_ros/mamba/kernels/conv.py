@@ -21,27 +21,36 @@ from robomamba_ros.mamba.kernels.launch import (
     claimed,
     element,
     launch,
-    rows,
-    slots,
+    layout,
+    named,
+    pitched,
 )
 
 # Channels per task: the window of 4 inputs of 1024 float32 fills 16 KiB.
 BLOCK = 1024
 
+# The arguments: sizes, tensors by their address, and the distances of rows [elements].
+_INPUTS = ('b', 'length', 'd', 'k', 'x', 'x_pitch', 'taps', 'bias', 'initial')
+FORWARD = layout(*_INPUTS, 'y', 'final')
+BACKWARD = layout(
+    *(*_INPUTS, 'grad_y', 'grad_y_pitch', 'grad_final'),
+    *('grad_x', 'grad_taps', 'grad_bias', 'grad_initial'),
+)
+
 
 @njit(nogil=True, fastmath={'contract'}, error_model='numpy')
 def _forward_task(q: Any, task: Any, io: Any, real: Any) -> None:
-    b, length, d, k = q[2], q[3], q[4], q[5]
+    b, length, d, k = q.b, q.length, q.d, q.k
     blocks = -(-d // BLOCK)
     batch, first = task // blocks, task % blocks * BLOCK
     width = min(BLOCK, d - first)
     last = first + width
-    x = array_at(q[6], (b, length, q[7]), io)
-    taps = array_at(q[8], (k, d), real)
-    bias = array_at(q[9], (d,), real)
-    initial = array_at(q[10], (b, k - 1, d), real)
-    y = array_at(q[11], (b, length, d), io)
-    final = array_at(q[12], (b, k - 1, d), real)
+    x = array_at(q.x, (b, length, q.x_pitch), io)
+    taps = array_at(q.taps, (k, d), real)
+    bias = array_at(q.bias, (d,), real)
+    initial = array_at(q.initial, (b, k - 1, d), real)
+    y = array_at(q.y, (b, length, d), io)
+    final = array_at(q.final, (b, k - 1, d), real)
 
     total = np.empty(BLOCK, taps.dtype)
     window = np.empty((k, BLOCK), taps.dtype)  # the last k inputs, a ring: input e in row e % k
@@ -71,21 +80,21 @@ def _forward_task(q: Any, task: Any, io: Any, real: Any) -> None:
 
 @njit(nogil=True, fastmath={'contract'}, error_model='numpy')
 def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
-    b, length, d, k = q[2], q[3], q[4], q[5]
+    b, length, d, k = q.b, q.length, q.d, q.k
     blocks = -(-d // BLOCK)
     batch, first = task // blocks, task % blocks * BLOCK
     width = min(BLOCK, d - first)
     last = first + width
-    x = array_at(q[6], (b, length, q[7]), io)
-    taps = array_at(q[8], (k, d), real)
-    bias = array_at(q[9], (d,), real)
-    initial = array_at(q[10], (b, k - 1, d), real)
-    grad_y = array_at(q[11], (b, length, q[12]), io)
-    grad_final = array_at(q[13], (b, k - 1, d), real)
-    grad_x = array_at(q[14], (b, length, d), io)
-    grad_taps = array_at(q[15], (b, k, d), real)
-    grad_bias = array_at(q[16], (b, d), real)
-    grad_initial = array_at(q[17], (b, k - 1, d), real)
+    x = array_at(q.x, (b, length, q.x_pitch), io)
+    taps = array_at(q.taps, (k, d), real)
+    bias = array_at(q.bias, (d,), real)
+    initial = array_at(q.initial, (b, k - 1, d), real)
+    grad_y = array_at(q.grad_y, (b, length, q.grad_y_pitch), io)
+    grad_final = array_at(q.grad_final, (b, k - 1, d), real)
+    grad_x = array_at(q.grad_x, (b, length, d), io)
+    grad_taps = array_at(q.grad_taps, (b, k, d), real)
+    grad_bias = array_at(q.grad_bias, (b, d), real)
+    grad_initial = array_at(q.grad_initial, (b, k - 1, d), real)
 
     one = taps.dtype.type(1)
     total = np.empty(BLOCK, taps.dtype)
@@ -156,7 +165,7 @@ def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
 def _forward_kernel(io: Any, real: Any) -> Any:
     @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
-        q = slots(arguments)
+        q = named(arguments, FORWARD)
         for task in claimed(arguments):
             _forward_task(q, task, io, real)
 
@@ -167,7 +176,7 @@ def _forward_kernel(io: Any, real: Any) -> Any:
 def _backward_kernel(io: Any, real: Any) -> Any:
     @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
-        q = slots(arguments)
+        q = named(arguments, BACKWARD)
         for task in claimed(arguments):
             _backward_task(q, task, io, real)
 
@@ -177,10 +186,16 @@ def _backward_kernel(io: Any, real: Any) -> Any:
 def _forward(x: Tensor, taps: Tensor, bias: Tensor, initial: Tensor) -> tuple[Tensor, Tensor]:
     (b, length, d), k = x.shape, taps.shape[0]
     y, final = x.new_empty((b, length, d)), torch.empty_like(initial)
-    arguments = (b, length, d, k, *rows(x), taps, bias, initial, y, final)
+    arguments = {**_arguments(x, taps, bias, initial), 'y': y, 'final': final}
     kernel = _forward_kernel(element(x.dtype), element(taps.dtype))
-    launch(kernel, b * -(-d // BLOCK), b * length * d * 2 * k, arguments)
+    launch(kernel, FORWARD, b * -(-d // BLOCK), b * length * d * 2 * k, arguments)
     return y, final
+
+
+def _arguments(x: Tensor, taps: Tensor, bias: Tensor, initial: Tensor) -> dict[str, Tensor | int]:
+    (b, length, d), k = x.shape, taps.shape[0]
+    sizes = {'b': b, 'length': length, 'd': d, 'k': k}
+    return {**sizes, **pitched(x=x), 'taps': taps, 'bias': bias, 'initial': initial}
 
 
 class _CausalConv(torch.autograd.Function):
@@ -198,13 +213,17 @@ class _CausalConv(torch.autograd.Function):
         (b, length, d), k = x.shape, taps.shape[0]
         grad_x, grad_initial = x.new_empty((b, length, d)), torch.empty_like(initial)
         grad_taps, grad_bias = taps.new_empty((b, k, d)), taps.new_empty((b, d))
-        arguments = (
-            *(b, length, d, k, *rows(x), taps, bias, initial),
-            *(*rows(grad_y), grad_final.contiguous()),
-            *(grad_x, grad_taps, grad_bias, grad_initial),
-        )
+        arguments = {
+            **_arguments(x, taps, bias, initial),
+            **pitched(grad_y=grad_y),
+            'grad_final': grad_final.contiguous(),
+            'grad_x': grad_x,
+            'grad_taps': grad_taps,
+            'grad_bias': grad_bias,
+            'grad_initial': grad_initial,
+        }
         kernel = _backward_kernel(element(x.dtype), element(taps.dtype))
-        launch(kernel, b * -(-d // BLOCK), b * length * d * 6 * k, arguments)
+        launch(kernel, BACKWARD, b * -(-d // BLOCK), b * length * d * 6 * k, arguments)
         return grad_x, grad_taps.sum(0), grad_bias.sum(0), grad_initial
 
 

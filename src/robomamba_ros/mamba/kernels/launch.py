@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,12 @@ from numba.extending import intrinsic, overload
 from numba.np.numpy_support import as_dtype
 from torch import Tensor
 
-# A kernel is a C function of one pointer: to the next task to be claimed, the number of tasks, and
-# the kernel's own numbers and addresses. Each module writes its kernels out, because numba caches
-# on disk only what refers to no compiled function but by its module.
-ENTRY = types.void(types.CPointer(types.int64))
-NEXT, TASKS, FIRST = 0, 1, 2
-SLOTS = 64
+# A kernel is a C function of one pointer, to a record of int64: `next_task`, the next task to be
+# claimed; `tasks`, their number; and the kernel's own numbers and addresses. Each module writes its
+# kernels out, because numba caches on disk only what refers to no compiled function but by its
+# module.
+ENTRY = types.void(types.voidptr)
+_COUNTERS = ('next_task', 'tasks')
 
 # Below so many multiply-adds waking a thread takes longer than the work.
 SERIAL = 20_000
@@ -46,23 +46,29 @@ def _pointer(context: Any, address: Any) -> Any:
 def _claim(context: Any, arguments: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.atomic_rmw('add', args[0], ir.Constant(ir.IntType(64), 1), 'monotonic')
+        next_task = builder.bitcast(args[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw('add', next_task, ir.Constant(ir.IntType(64), 1), 'monotonic')
 
     return types.int64(arguments), generate
 
 
+def layout(*names: str) -> np.dtype[np.void]:
+    """Return the record in which a kernel finds the arguments of these names."""
+    return np.dtype([(name, np.int64) for name in (*_COUNTERS, *names)])
+
+
 @njit
-def slots(arguments: Any) -> Any:
-    """Return a kernel's arguments as an array."""
-    return carray(arguments, SLOTS)
+def named(arguments: Any, record: Any) -> Any:
+    """Return a kernel's arguments by name; record: their `layout`."""
+    return carray(arguments, 1, record)[0]
 
 
 @njit
 def claimed(arguments: Any) -> Any:
     """Yield the tasks that are left to this thread; no task is given out twice."""
-    q = slots(arguments)
+    tasks = carray(arguments, 2, np.int64)[1]
     task = _claim(arguments)
-    while task < q[TASKS]:
+    while task < tasks:
         yield task
         task = _claim(arguments)
 
@@ -93,20 +99,36 @@ def rows(tensor: Tensor) -> tuple[Tensor, int]:
     return tensor.contiguous(), d
 
 
-def launch(kernel: Any, tasks: int, work: int, arguments: tuple[Tensor | int, ...]) -> None:
+def pitched(**tensors: Tensor) -> dict[str, Tensor | int]:
+    """Return (b, l, d) tensors and, as `<name>_pitch`, the distances of their rows [elements]."""
+    arguments: dict[str, Tensor | int] = {}
+    for name, tensor in tensors.items():
+        arguments[name], arguments[f'{name}_pitch'] = rows(tensor)
+    return arguments
+
+
+def launch(
+    kernel: Any,
+    record: np.dtype[np.void],
+    tasks: int,
+    work: int,
+    arguments: Mapping[str, Tensor | int],
+) -> None:
     """Run all tasks of a kernel (a numba cfunc of the signature ENTRY) and return.
 
-    work: multiply-adds of all tasks together. Arguments fill the slots from FIRST on; a tensor
-    becomes its address, so the caller keeps it alive.
+    record: the `layout` of the kernel's arguments. work: multiply-adds of all tasks together.
+    arguments: by name; a tensor becomes its address, so the caller keeps it alive.
     """
-    values = (a.data_ptr() if isinstance(a, Tensor) else a for a in arguments)
-    slots = (ctypes.c_int64 * SLOTS)(0, tasks, *values)
+    names = record.names or ()
+    given = [arguments[name] for name in names[len(_COUNTERS) :]]
+    values = [value.data_ptr() if isinstance(value, Tensor) else value for value in given]
+    memory = (ctypes.c_int64 * len(names))(0, tasks, *values)
     threads = min(torch.get_num_threads(), tasks) if work > SERIAL else 1
     parallel = _openmp()
     if threads > 1 and parallel is not None:
-        parallel(kernel.address, ctypes.addressof(slots), threads, 0)
+        parallel(kernel.address, ctypes.addressof(memory), threads, 0)
     else:
-        kernel.ctypes(slots)
+        kernel.ctypes(ctypes.addressof(memory))
 
 
 @functools.cache

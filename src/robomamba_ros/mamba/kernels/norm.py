@@ -18,7 +18,8 @@ from robomamba_ros.mamba.kernels.launch import (
     claimed,
     element,
     launch,
-    slots,
+    layout,
+    named,
 )
 
 # Rows per task.
@@ -27,15 +28,20 @@ ROWS = 16
 # Arguments of kernels are integers.
 EPSILON_UNIT = 1e-15
 
+# The arguments: sizes, epsilon in EPSILON_UNIT, and tensors by their address.
+_INPUTS = ('rows', 'd', 'x', 'weight', 'epsilon')
+FORWARD = layout(*_INPUTS, 'y')
+BACKWARD = layout(*_INPUTS, 'grad_y', 'grad_x', 'grad_weight')
+
 
 # Reassociation lets LLVM vectorise the sum of squares.
 @njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy')
 def _forward_task(q: Any, task: Any, out: Any, real: Any) -> None:
-    rows, d = q[2], q[3]
-    x = array_at(q[4], (rows, d), real)
-    weight = array_at(q[5], (d,), real)
-    epsilon = q[6] * EPSILON_UNIT
-    y = array_at(q[7], (rows, d), out)
+    rows, d = q.rows, q.d
+    x = array_at(q.x, (rows, d), real)
+    weight = array_at(q.weight, (d,), real)
+    epsilon = q.epsilon * EPSILON_UNIT
+    y = array_at(q.y, (rows, d), out)
     for row in range(task * ROWS, min(task * ROWS + ROWS, rows)):
         x_t, y_t = x[row], y[row]
         total = real
@@ -49,13 +55,13 @@ def _forward_task(q: Any, task: Any, out: Any, real: Any) -> None:
 # The gradient of scale * x is scale * (g - n * mean(g * n)), with n = scale * x.
 @njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy')
 def _backward_task(q: Any, task: Any, out: Any, real: Any) -> None:
-    rows, d = q[2], q[3]
-    x = array_at(q[4], (rows, d), real)
-    weight = array_at(q[5], (d,), real)
-    epsilon = q[6] * EPSILON_UNIT
-    grad_y = array_at(q[7], (rows, d), out)
-    grad_x = array_at(q[8], (rows, d), real)
-    grad_weight = array_at(q[9], (-(-rows // ROWS), d), real)[task]
+    rows, d = q.rows, q.d
+    x = array_at(q.x, (rows, d), real)
+    weight = array_at(q.weight, (d,), real)
+    epsilon = q.epsilon * EPSILON_UNIT
+    grad_y = array_at(q.grad_y, (rows, d), out)
+    grad_x = array_at(q.grad_x, (rows, d), real)
+    grad_weight = array_at(q.grad_weight, (-(-rows // ROWS), d), real)[task]
     for j in range(d):
         grad_weight[j] = 0
     for row in range(task * ROWS, min(task * ROWS + ROWS, rows)):
@@ -76,7 +82,7 @@ def _backward_task(q: Any, task: Any, out: Any, real: Any) -> None:
 def _forward_kernel(out: Any, real: Any) -> Any:
     @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
-        q = slots(arguments)
+        q = named(arguments, FORWARD)
         for task in claimed(arguments):
             _forward_task(q, task, out, real)
 
@@ -87,7 +93,7 @@ def _forward_kernel(out: Any, real: Any) -> Any:
 def _backward_kernel(out: Any, real: Any) -> Any:
     @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
-        q = slots(arguments)
+        q = named(arguments, BACKWARD)
         for task in claimed(arguments):
             _backward_task(q, task, out, real)
 
@@ -99,9 +105,15 @@ def _forward(x: Tensor, weight: Tensor, epsilon: float, dtype: torch.dtype) -> T
     d = x.shape[-1]
     rows = x.numel() // d
     kernel = _forward_kernel(element(dtype), element(x.dtype))
-    arguments = (rows, d, x, weight, round(epsilon / EPSILON_UNIT), y)
-    launch(kernel, -(-rows // ROWS), 4 * rows * d, arguments)
+    arguments = {**_arguments(x, weight, epsilon), 'y': y}
+    launch(kernel, FORWARD, -(-rows // ROWS), 4 * rows * d, arguments)
     return y
+
+
+def _arguments(x: Tensor, weight: Tensor, epsilon: float) -> dict[str, Tensor | int]:
+    d = x.shape[-1]
+    sizes = {'rows': x.numel() // d, 'd': d, 'epsilon': round(epsilon / EPSILON_UNIT)}
+    return {**sizes, 'x': x, 'weight': weight}
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -121,9 +133,13 @@ class _RMSNorm(torch.autograd.Function):
         grad_x, grad_weight = torch.empty_like(x), weight.new_empty((tasks, d))
         grad_y = grad_y.contiguous()
         kernel = _backward_kernel(element(grad_y.dtype), element(x.dtype))
-        epsilon = round(ctx.epsilon / EPSILON_UNIT)
-        arguments = (rows, d, x, weight, epsilon, grad_y, grad_x, grad_weight)
-        launch(kernel, tasks, 10 * rows * d, arguments)
+        arguments = {
+            **_arguments(x, weight, ctx.epsilon),
+            'grad_y': grad_y,
+            'grad_x': grad_x,
+            'grad_weight': grad_weight,
+        }
+        launch(kernel, BACKWARD, tasks, 10 * rows * d, arguments)
         return grad_x, grad_weight.sum(0), None, None
 
 

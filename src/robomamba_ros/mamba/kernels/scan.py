@@ -23,7 +23,7 @@ from robomamba_ros.mamba.kernels.functions import (
     softplus,
     widen,
 )
-from robomamba_ros.mamba.kernels.launch import ENTRY, array_at, claimed, slots
+from robomamba_ros.mamba.kernels.launch import ENTRY, array_at, claimed, layout, named
 
 LN2 = math.log(2)
 
@@ -34,6 +34,20 @@ BLOCK = 256
 # such stretch needs again stays in the second-level cache.
 STRETCH = 16
 
+# The arguments: sizes, tensors by their address, and the distances of rows [elements]. A z or
+# checkpoints of 0 are not there.
+_INPUTS = (
+    *('b', 'length', 'd', 'n', 'use_softplus', 'exp2_table'),
+    *('u', 'u_pitch', 'delta', 'delta_pitch', 'B', 'B_pitch', 'C', 'C_pitch', 'z', 'z_pitch'),
+    *('A', 'D', 'bias'),
+)
+FORWARD = layout(*_INPUTS, 'initial', 'y', 'final', 'checkpoints')
+BACKWARD = layout(
+    *(*_INPUTS, 'checkpoints', 'grad_y', 'grad_y_pitch', 'grad_final'),
+    *('grad_u', 'grad_delta', 'grad_z', 'grad_A', 'grad_B', 'grad_C', 'grad_D', 'grad_bias'),
+    'grad_initial',
+)
+
 # States per turn of the inner loops: more independent work for the processor, fewer loads and
 # stores of what all states of a channel share. The states are padded with zeros to a multiple.
 UNROLL = 4
@@ -41,26 +55,26 @@ UNROLL = 4
 
 @njit(nogil=True, fastmath={'contract'}, error_model='numpy')
 def _forward_task(q: Any, task: Any, io: Any, real: Any) -> None:
-    b, length, d, n, use_softplus = q[2], q[3], q[4], q[5], q[6]
+    b, length, d, n, use_softplus = q.b, q.length, q.d, q.n, q.use_softplus
     blocks = -(-d // BLOCK)
     batch, first = task // blocks, task % blocks * BLOCK
     width = min(BLOCK, d - first)
     last = first + width
-    u = array_at(q[8], (b, length, q[9]), io)
-    delta = array_at(q[10], (b, length, q[11]), io)
-    B = array_at(q[12], (b, length, q[13]), io)
-    C = array_at(q[14], (b, length, q[15]), io)
-    z = array_at(q[16], (b, length, q[17]), io)
-    A = array_at(q[18], (n, d), real)
-    D = array_at(q[19], (d,), real)
-    bias = array_at(q[20], (d,), real)
-    initial = array_at(q[21], (b, n, d), real)
-    y = array_at(q[22], (b, length, d), io)
-    final = array_at(q[23], (b, n, d), real)
-    checkpoints = array_at(q[24], (b, -(-length // STRETCH), n, d), real)
-    gated, save = q[16] != 0, q[24] != 0
+    u = array_at(q.u, (b, length, q.u_pitch), io)
+    delta = array_at(q.delta, (b, length, q.delta_pitch), io)
+    B = array_at(q.B, (b, length, q.B_pitch), io)
+    C = array_at(q.C, (b, length, q.C_pitch), io)
+    z = array_at(q.z, (b, length, q.z_pitch), io)
+    A = array_at(q.A, (n, d), real)
+    D = array_at(q.D, (d,), real)
+    bias = array_at(q.bias, (d,), real)
+    initial = array_at(q.initial, (b, n, d), real)
+    y = array_at(q.y, (b, length, d), io)
+    final = array_at(q.final, (b, n, d), real)
+    checkpoints = array_at(q.checkpoints, (b, -(-length // STRETCH), n, d), real)
+    gated, save = q.z != 0, q.checkpoints != 0
 
-    table, log2e = exp2_table(q[7]), A.dtype.type(1 / LN2)
+    table, log2e = exp2_table(q.exp2_table), A.dtype.type(1 / LN2)
     # Rows of one array lie at constant distances, which spares LLVM the run-time alias checks.
     row = np.empty((3, BLOCK), A.dtype)  # delta, delta * u, y
     memory = np.zeros((-(-n // UNROLL) * UNROLL, 2, BLOCK), A.dtype)  # A / ln 2, h
@@ -123,35 +137,35 @@ def _forward_task(q: Any, task: Any, io: Any, real: Any) -> None:
 # vectorises no loop that needs more than eight alias checks: hence several short loops, not one.
 @njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy')
 def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
-    b, length, d, n, use_softplus = q[2], q[3], q[4], q[5], q[6]
+    b, length, d, n, use_softplus = q.b, q.length, q.d, q.n, q.use_softplus
     blocks = -(-d // BLOCK)
     batch, part = task // blocks, task % blocks
     first = part * BLOCK
     width = min(BLOCK, d - first)
     last = first + width
-    u = array_at(q[8], (b, length, q[9]), io)
-    delta = array_at(q[10], (b, length, q[11]), io)
-    B = array_at(q[12], (b, length, q[13]), io)
-    C = array_at(q[14], (b, length, q[15]), io)
-    z = array_at(q[16], (b, length, q[17]), io)
-    A = array_at(q[18], (n, d), real)
-    D = array_at(q[19], (d,), real)
-    bias = array_at(q[20], (d,), real)
-    checkpoints = array_at(q[21], (b, -(-length // STRETCH), n, d), real)
-    grad_y = array_at(q[22], (b, length, q[23]), io)
-    grad_final = array_at(q[24], (b, n, d), real)
-    grad_u = array_at(q[25], (b, length, d), io)
-    grad_delta = array_at(q[26], (b, length, d), io)
-    grad_z = array_at(q[27], (b, length, d), io)
-    grad_A = array_at(q[28], (b, n, d), real)
-    grad_B = array_at(q[29], (blocks, b, length, n), real)
-    grad_C = array_at(q[30], (blocks, b, length, n), real)
-    grad_D = array_at(q[31], (b, d), real)
-    grad_bias = array_at(q[32], (b, d), real)
-    grad_initial = array_at(q[33], (b, n, d), real)
-    gated = q[16] != 0
+    u = array_at(q.u, (b, length, q.u_pitch), io)
+    delta = array_at(q.delta, (b, length, q.delta_pitch), io)
+    B = array_at(q.B, (b, length, q.B_pitch), io)
+    C = array_at(q.C, (b, length, q.C_pitch), io)
+    z = array_at(q.z, (b, length, q.z_pitch), io)
+    A = array_at(q.A, (n, d), real)
+    D = array_at(q.D, (d,), real)
+    bias = array_at(q.bias, (d,), real)
+    checkpoints = array_at(q.checkpoints, (b, -(-length // STRETCH), n, d), real)
+    grad_y = array_at(q.grad_y, (b, length, q.grad_y_pitch), io)
+    grad_final = array_at(q.grad_final, (b, n, d), real)
+    grad_u = array_at(q.grad_u, (b, length, d), io)
+    grad_delta = array_at(q.grad_delta, (b, length, d), io)
+    grad_z = array_at(q.grad_z, (b, length, d), io)
+    grad_A = array_at(q.grad_A, (b, n, d), real)
+    grad_B = array_at(q.grad_B, (blocks, b, length, n), real)
+    grad_C = array_at(q.grad_C, (blocks, b, length, n), real)
+    grad_D = array_at(q.grad_D, (b, d), real)
+    grad_bias = array_at(q.grad_bias, (b, d), real)
+    grad_initial = array_at(q.grad_initial, (b, n, d), real)
+    gated = q.z != 0
 
-    table, log2e = exp2_table(q[7]), A.dtype.type(1 / LN2)
+    table, log2e = exp2_table(q.exp2_table), A.dtype.type(1 / LN2)
     one, ln2 = A.dtype.type(1), A.dtype.type(LN2)
     padded = -(-n // 2) * 2
     # Rows of one array lie at constant distances, which spares LLVM the run-time alias checks.
@@ -279,7 +293,7 @@ def forward(io: Any, real: Any) -> Any:
 
     @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
-        q = slots(arguments)
+        q = named(arguments, FORWARD)
         for task in claimed(arguments):
             _forward_task(q, task, io, real)
 
@@ -292,7 +306,7 @@ def backward(io: Any, real: Any) -> Any:
 
     @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
-        q = slots(arguments)
+        q = named(arguments, BACKWARD)
         for task in claimed(arguments):
             _backward_task(q, task, io, real)
 

@@ -13,8 +13,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from robomamba_ros.mamba.kernels.functions import EXP2_TABLE
-from robomamba_ros.mamba.kernels.launch import element, launch, rows
-from robomamba_ros.mamba.kernels.scan import BLOCK, STRETCH, backward, forward
+from robomamba_ros.mamba.kernels.launch import element, launch, pitched
+from robomamba_ros.mamba.kernels.scan import (
+    BACKWARD,
+    BLOCK,
+    FORWARD,
+    STRETCH,
+    backward,
+    forward,
+)
 
 
 class _Inputs(NamedTuple):
@@ -31,15 +38,20 @@ class _Inputs(NamedTuple):
     use_softplus: bool
     initial: Tensor  # (b, n, d)
 
-    def arguments(self) -> tuple[Tensor | int, ...]:
-        """Return the arguments that all kernels begin with."""
+    def arguments(self) -> dict[str, Tensor | int]:
+        """Return what both kernels read, by name."""
         b, length, d = self.u.shape
-        return (
-            *(b, length, d, self.A.shape[0], self.use_softplus, EXP2_TABLE.ctypes.data),
-            *(value for x in (self.u, self.delta, self.B, self.C) for value in rows(x)),
-            *((0, 0) if self.z is None else rows(self.z)),
-            *(self.A, self.D, self.bias),
-        )
+        sizes = {'b': b, 'length': length, 'd': d, 'n': self.A.shape[0]}
+        return {
+            **sizes,
+            'use_softplus': self.use_softplus,
+            'exp2_table': EXP2_TABLE.ctypes.data,
+            **pitched(u=self.u, delta=self.delta, B=self.B, C=self.C),
+            **({'z': 0, 'z_pitch': 0} if self.z is None else pitched(z=self.z)),
+            'A': self.A,
+            'D': self.D,
+            'bias': self.bias,
+        }
 
 
 def _forward(inputs: _Inputs, save: bool) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -48,9 +60,15 @@ def _forward(inputs: _Inputs, save: bool) -> tuple[Tensor, Tensor, Tensor | None
     n = initial.shape[1]
     y, final = u.new_empty((b, length, d)), torch.empty_like(initial)
     checkpoints = initial.new_empty((b, -(-length // STRETCH), n, d)) if save else None
-    arguments = (*inputs.arguments(), initial, y, final, 0 if checkpoints is None else checkpoints)
+    arguments = {
+        **inputs.arguments(),
+        'initial': initial,
+        'y': y,
+        'final': final,
+        'checkpoints': 0 if checkpoints is None else checkpoints,
+    }
     kernel = forward(element(u.dtype), element(initial.dtype))
-    launch(kernel, b * -(-d // BLOCK), b * length * d * n, arguments)
+    launch(kernel, FORWARD, b * -(-d // BLOCK), b * length * d * n, arguments)
     return y, final, checkpoints
 
 
@@ -81,14 +99,23 @@ class _SelectiveScan(torch.autograd.Function):
         grad_A, grad_initial = A.new_empty((2, b, n, d))
         grad_B, grad_C = A.new_empty((2, blocks, b, length, n))
         grad_D, grad_bias = A.new_empty((2, b, d))
-        arguments = (
-            *inputs.arguments(),
-            *(checkpoints, *rows(grad_y), grad_final),
-            *(grad_u, grad_delta, 0 if grad_z is None else grad_z, grad_A),
-            *(grad_B, grad_C, grad_D, grad_bias, grad_initial),
-        )
+        arguments = {
+            **inputs.arguments(),
+            **pitched(grad_y=grad_y),
+            'checkpoints': checkpoints,
+            'grad_final': grad_final,
+            'grad_u': grad_u,
+            'grad_delta': grad_delta,
+            'grad_z': 0 if grad_z is None else grad_z,
+            'grad_A': grad_A,
+            'grad_B': grad_B,
+            'grad_C': grad_C,
+            'grad_D': grad_D,
+            'grad_bias': grad_bias,
+            'grad_initial': grad_initial,
+        }
         kernel = backward(element(u.dtype), element(A.dtype))
-        launch(kernel, b * blocks, 4 * b * length * d * n, arguments)
+        launch(kernel, BACKWARD, b * blocks, 4 * b * length * d * n, arguments)
         return (
             *(grad_u, grad_delta, grad_B.sum(0).to(u.dtype), grad_C.sum(0).to(u.dtype), grad_z),
             *(grad_A.sum(0), grad_D.sum(0), grad_bias.sum(0), None, grad_initial),
