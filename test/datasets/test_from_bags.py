@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from support.made_recording import (
     pose,
     said,
 )
+from support.real_robots import real_urdf
 
 from robomamba_ros.bags.reader import Bag
 from robomamba_ros.bags.types import standard_types
@@ -200,11 +200,7 @@ def test_a_trajectory_is_followed_between_its_points(tmp_path: Path) -> None:
 
 def test_commands_of_joints_become_motion_of_the_end_effector(tmp_path: Path) -> None:
     pytest.importorskip('pinocchio', reason='pin is not installed: pip install pin')
-    try:
-        found = [path for path in files('example-robot-data') or () if path.name == 'panda.urdf']
-    except PackageNotFoundError:
-        pytest.skip('example-robot-data is not installed: pip install example-robot-data')
-    urdf, arm = found[0].locate().read_text(), load_arm('franka_panda')
+    urdf, arm = real_urdf('panda.urdf').read_text(), load_arm('franka_panda')
     names = [joint.name for joint in arm.joints]
     rest = np.array([joint.rest for joint in arm.joints])
 

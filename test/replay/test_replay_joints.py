@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.real_robots import real_urdf
 
 from robomamba_ros.bags.reader import Bag
 from robomamba_ros.bags.writer import BagWriter, message
@@ -28,11 +28,7 @@ DT_NS = 20_000_000
 
 @pytest.fixture(scope='module')
 def urdf() -> str:
-    try:
-        found = [path for path in files('example-robot-data') or () if path.name == 'panda.urdf']
-    except PackageNotFoundError:
-        pytest.skip('example-robot-data is not installed: pip install example-robot-data')
-    return found[0].locate().read_text()
+    return real_urdf('panda.urdf').read_text()
 
 
 def joints_at(time_ns: int) -> np.ndarray:

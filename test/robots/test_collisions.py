@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.made_arms import MADE, write_arm
+from support.real_robots import real_urdf, shapes_of
 
 from robomamba_ros.common.resources import share_directory
 from robomamba_ros.errors import ConfigError
@@ -22,13 +22,8 @@ TABLE = KeepOut('table', np.array([-1.0, -1.0, -0.5]), np.array([1.0, 1.0, -0.1]
 
 def found(name: str) -> tuple[str, list[Path]]:
     """Return a URDF of example-robot-data and where the package of its shapes lies."""
-    try:
-        paths = [path for path in files('example-robot-data') or () if path.name == name]
-    except PackageNotFoundError:
-        pytest.skip('example-robot-data is not installed: pip install example-robot-data')
-    path = Path(str(paths[0].locate()))
-    share = next(parent for parent in path.parents if parent.name == 'example-robot-data').parent
-    return path.read_text(), [share]
+    path = real_urdf(name)
+    return path.read_text(), [shapes_of(path)]
 
 
 def rest(arm) -> np.ndarray:

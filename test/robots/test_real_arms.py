@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, files
-
 import numpy as np
 import pytest
 import yaml
+from support.real_robots import real_urdf
 
 from robomamba_ros.common.resources import share_directory
 from robomamba_ros.robots.arm import load_arm
@@ -15,11 +14,7 @@ from robomamba_ros.spatial.transforms import move_in_base, rotation_matrix
 
 
 def urdf(name: str) -> str:
-    try:
-        found = [path for path in files('example-robot-data') or () if path.name == name]
-    except PackageNotFoundError:
-        pytest.skip('example-robot-data is not installed: pip install example-robot-data')
-    return found[0].locate().read_text()
+    return real_urdf(name).read_text()
 
 
 # A UR5 has the joints and frames of a UR5e.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import files
-
 import numpy as np
 import pytest
 from support.bench import Bench
+from support.real_robots import real_urdf
 
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.robots.kinematics import Kinematics
@@ -60,10 +59,7 @@ def test_a_load_that_is_not_compensated_pulls_it_down():
 
 
 def test_a_real_urdf_has_its_own_masses():
-    packaged = files('example-robot-data')
-    if packaged is None:
-        pytest.skip('needs the URDFs of example-robot-data')
-    urdf = next(p for p in packaged if p.name == 'ur5_robot.urdf').locate().read_text()
+    urdf = real_urdf('ur5_robot.urdf').read_text()
     fake = FakeArm(load_arm('ur5e'), None, NOW, disagreement=PHYSICAL, urdf=urdf)
     run(fake, 0.2)
     # The UR5 weighs 18.4 kg.

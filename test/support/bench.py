@@ -10,11 +10,11 @@ import math
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import files
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from support.real_robots import real_urdf
 
 from robomamba_ros.control.setpoints.senders import (
     Command,
@@ -293,8 +293,7 @@ def kinematics_of(arm: ArmContract, published: bool = False) -> Kinematics | Non
 
 @cache
 def _published(name: str) -> str:
-    file = next(p for p in files('example-robot-data') or () if p.name == PUBLISHED[name])
-    return file.locate().read_text()  # type: ignore[attr-defined]
+    return real_urdf(PUBLISHED[name]).read_text()
 
 
 def commanded_by(name: str, kinds: dict[str, str]) -> ArmContract:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, files
 
 import numpy as np
 import pytest
+from support.real_robots import real_urdf
 
 from robomamba_ros.common.resources import share_directory
 from robomamba_ros.control.motion.joint_motion import JointMotion
@@ -37,12 +37,8 @@ REAL = {
 WIDE = '<limit lower="-10" upper="10" velocity="100" effort="1000"/>'
 
 
-def real_urdf(name: str) -> str:
-    try:
-        found = [path for path in files('example-robot-data') or () if path.name == REAL[name]]
-    except PackageNotFoundError:
-        pytest.skip('example-robot-data is not installed: pip install example-robot-data')
-    text = found[0].locate().read_text()
+def urdf_of(name: str) -> str:
+    text = real_urdf(REAL[name]).read_text()
     if name == 'franka_fr3':
         # Its own limits are those of the contract.
         text = re.sub(r'<limit[^>]*/>', WIDE, text.replace('panda_', 'fr3_'))
@@ -92,7 +88,7 @@ def troubles(arm, urdf: str) -> Iterator[str]:
 
 @pytest.mark.parametrize('name', REAL)
 def test_a_real_arm_moves_at_its_cartesian_limits_from_rest(name):
-    assert list(troubles(load_arm(name), real_urdf(name))) == []
+    assert list(troubles(load_arm(name), urdf_of(name))) == []
 
 
 @pytest.mark.parametrize('name', ARMS)
@@ -106,4 +102,4 @@ def test_three_times_of_them_would_be_too_much(name):
     arm = load_arm(name)
     limits = {key: 3.0 * value for key, value in vars(arm.cartesian).items()}
     arm = replace(arm, cartesian=replace(arm.cartesian, **limits))
-    assert any('lower the Cartesian limits' in each for each in troubles(arm, real_urdf(name)))
+    assert any('lower the Cartesian limits' in each for each in troubles(arm, urdf_of(name)))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, files
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.real_robots import real_urdf
 
 from robomamba_ros.control.motion.blending import Blending
 from robomamba_ros.control.setpoints.setpoint_loop import LoopState, SetpointLoop
@@ -38,14 +38,8 @@ ANYWHERE = Pose(np.array([0.4, 0.0, 0.4]), np.array([0.0, 0.0, 0.0, 1.0]))
 
 @pytest.fixture(scope='module')
 def kinematics():
-    try:
-        found = [
-            path for path in files('example-robot-data') or () if path.name == 'ur5_robot.urdf'
-        ]
-    except PackageNotFoundError:
-        pytest.skip('example-robot-data is not installed: pip install example-robot-data')
     # A UR5 has the joints and frames of a UR5e.
-    return Kinematics(ARM, found[0].locate().read_text())
+    return Kinematics(ARM, real_urdf('ur5_robot.urdf').read_text())
 
 
 class Bench:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.real_robots import real_urdf, shapes_of
 
 from robomamba_ros.control.setpoints.setpoint_loop import LoopState, SetpointLoop
 from robomamba_ros.errors import ActionError
@@ -27,13 +27,8 @@ STEP_NS = 5 * ARM.period_ns
 @pytest.fixture(scope='module')
 def urdf() -> tuple[str, Path]:
     """The URDF of a UR5, which has the joints and frames of a UR5e, and where its shapes are."""
-    try:
-        found = [p for p in files('example-robot-data') or () if p.name == 'ur5_robot.urdf']
-    except PackageNotFoundError:
-        pytest.skip('example-robot-data is not installed: pip install example-robot-data')
-    path = Path(str(found[0].locate()))
-    share = next(parent for parent in path.parents if parent.name == 'example-robot-data').parent
-    return path.read_text(), share
+    path = real_urdf('ur5_robot.urdf')
+    return path.read_text(), shapes_of(path)
 
 
 class Driven:
