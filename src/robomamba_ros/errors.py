@@ -54,6 +54,8 @@ def without_numbers(text: str) -> str:
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
     """Return the message for a name that is not among `valid`, with the nearest valid one."""
     choices = sorted(valid)
+    if not choices:
+        return f"unknown {kind} '{name}': there is none at all."
     close = difflib.get_close_matches(name, choices, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ''
     return f"unknown {kind} '{name}'.{hint} Valid: {', '.join(choices)}."

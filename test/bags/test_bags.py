@@ -279,6 +279,14 @@ def test_an_empty_bag_says_so(tmp_path: Path) -> None:
         assert (found, warnings) == ([], f'{tmp_path / suffix[1:]} holds no messages')
 
 
+def test_a_bag_without_topics_offers_none(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / 'a.mcap'):
+        pass
+    none = r"unknown topic '/text': there is none at all\.$"
+    with Bag(tmp_path / 'a.mcap') as bag, pytest.raises(DataError, match=none):
+        bag.require('/text', [STRING])
+
+
 def test_without_rosbags_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'rosbags', None)
     with pytest.raises(BackendError, match=r"'rosbags': pip install 'robomamba_ros\[bags\]'"):
