@@ -11,7 +11,7 @@ from robomamba_ros.evaluation.video import write_video
 from robomamba_ros.types import UInt8Array
 
 
-def frame(red: int, height: int = 96, width: int = 128) -> UInt8Array:
+def made_image(red: int, height: int = 96, width: int = 128) -> UInt8Array:
     image = np.zeros((height, width, 3), dtype=np.uint8)
     image[..., 0] = red
     image[..., 2] = 40
@@ -21,7 +21,7 @@ def frame(red: int, height: int = 96, width: int = 128) -> UInt8Array:
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / 'new folder' / 'run.mp4'
     reds = [40, 120, 200]
-    write_video(path, (frame(red) for red in reds), fps=20.0)
+    write_video(path, (made_image(red) for red in reds), fps=20.0)
     capture = cv2.VideoCapture(str(path))
     try:
         assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(20.0)
@@ -38,8 +38,8 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 def test_bad_input_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r'written as \.mp4'):
-        write_video(tmp_path / 'run.avi', [frame(0)], fps=20.0)
-    with pytest.raises(DataError, match='no frames'):
+        write_video(tmp_path / 'run.avi', [made_image(0)], fps=20.0)
+    with pytest.raises(DataError, match='no images'):
         write_video(tmp_path / 'run.mp4', [], fps=20.0)
-    with pytest.raises(DataError, match='frame 1 has shape'):
-        write_video(tmp_path / 'run.mp4', [frame(0), frame(0, height=64)], fps=20.0)
+    with pytest.raises(DataError, match='image 1 has shape'):
+        write_video(tmp_path / 'run.mp4', [made_image(0), made_image(0, height=64)], fps=20.0)

@@ -60,8 +60,8 @@ def test_records_an_episode_by_its_stamps(ros, peer, monkeypatch) -> None:
 
     seen = recorder.take(850 * MS, 1100 * MS)
     # It begins with the first setpoint, and with the image that shows the scene then.
-    assert [round(time, 3) for time, _ in seen.frames] == [-0.03, 0.07]
-    assert [image[0, 0, 0] for _, image in seen.frames] == [2, 3]
+    assert [round(time, 3) for time, _ in seen.images] == [-0.03, 0.07]
+    assert [image[0, 0, 0] for _, image in seen.images] == [2, 3]
     np.testing.assert_allclose(seen.time, [0.0, 0.05])
     np.testing.assert_allclose(seen.commanded[:, 0], [0.5, 0.6])
     np.testing.assert_allclose(seen.measured[:, 0], [0.13, 0.18])

@@ -20,7 +20,7 @@ from robomamba_ros.common.resources import checkpoint_directory
 from robomamba_ros.errors import ConfigError, DataError, ObservationError
 from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.nodes.common.chunk_messages import ChunkJoiner
-from robomamba_ros.replay.frames import project
+from robomamba_ros.replay.filmstrip import project
 from robomamba_ros.replay.latency import fixed_latency
 from robomamba_ros.replay.metrics import metrics
 from robomamba_ros.replay.predictions import Predictions
@@ -173,20 +173,20 @@ def test_the_path_is_drawn_where_the_camera_sees_it(
     assert np.abs(pixels - episode.pixels).max() < 0.01
     behind = project(np.array([[2.0, -0.6, 1.4]]), camera.base_T_camera, intrinsics)
     assert np.isnan(behind).all()
-    frame, image = done.film.frames[0], episode.images[0][1]
-    changed = np.argwhere((frame.image != image).any(axis=2))
+    drawn, image = done.filmstrip.images[0], episode.images[0][1]
+    changed = np.argwhere((drawn.image != image).any(axis=2))
     here = project(episode.states[0].pose.position[None], camera.base_T_camera, intrinsics)[0]
     assert np.abs(changed[:, ::-1] - here).min(axis=0).max() < 4.0
-    assert done.film.notes == []
+    assert done.filmstrip.notes == []
 
 
-def test_without_a_known_camera_the_frame_stays_as_it_is_and_a_note_says_why(
+def test_without_a_known_camera_the_image_stays_as_it_is_and_a_note_says_why(
     episode: Any, tmp_path: Path
 ) -> None:
     bag = episode.write(tmp_path / 'bag.mcap', leave_out=('/camera/corner2/camera_info',))
     done = replay(bag, episode.policy, tmp_path / 'p.mcap')
-    assert np.array_equal(done.film.frames[0].image, episode.images[0][1])
-    assert done.film.notes == [
+    assert np.array_equal(done.filmstrip.images[0].image, episode.images[0][1])
+    assert done.filmstrip.notes == [
         'corner2: the predicted path is not drawn, the bag has no camera_info, or the arm contract '
         'no info_topic'
     ]
@@ -197,7 +197,7 @@ def test_the_path_is_drawn_from_where_tf_static_puts_the_camera(
 ) -> None:
     camera = ARM.cameras[0]
     arm = replace(ARM, cameras=(replace(camera, base_T_camera=None),))
-    expected = replay(bag_path, episode.policy, tmp_path / 'p.mcap').film.frames[0].image
+    expected = replay(bag_path, episode.policy, tmp_path / 'p.mcap').filmstrip.images[0].image
     # As a robot has it: base and camera both hang on the world, the camera by its housing.
     world_T_base = Pose(np.array([1.0, -2.0, 0.5]), np.array([0.0, 0.0, 0.6, 0.8]))
     housing_T_optical = Pose(np.zeros(3), np.array([-0.5, 0.5, -0.5, 0.5]))
@@ -212,10 +212,10 @@ def test_the_path_is_drawn_from_where_tf_static_puts_the_camera(
     for kept, drawn in ((frames, True), (frames[:2], False)):
         bag = episode.write(tmp_path / f'{len(kept)}.mcap', frames=kept)
         done = replay(bag, episode.policy, tmp_path / 'p.mcap', arm=arm)
-        found = done.film.frames[0].image
+        found = done.filmstrip.images[0].image
         assert np.array_equal(found, expected if drawn else episode.images[0][1])
         reason = 'neither the arm contract nor /tf_static of the bag says where the camera is'
-        assert [reason in note for note in done.film.notes] == ([] if drawn else [True])
+        assert [reason in note for note in done.filmstrip.notes] == ([] if drawn else [True])
 
 
 def test_a_bag_of_simulated_time_runs_by_its_clock(episode: Any, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def episode(task: str, seed: int, success: bool) -> EpisodeReport:
         success=success,
         steps=40,
         sim_seconds=0.5,
-        frames=(('0.0 s', image), ('0.5 s', image)),
+        images=(('0.0 s', image), ('0.5 s', image)),
         time=time,
         commanded=commanded,
         measured=commanded - 0.001,
@@ -95,7 +95,7 @@ def test_page_states_what_happened(run: RunReport, tmp_path: Path) -> None:
     assert text.count('✕ failed') == 1
 
 
-def test_inlined_frames_keep_their_colours(run: RunReport, tmp_path: Path) -> None:
+def test_inlined_images_keep_their_colours(run: RunReport, tmp_path: Path) -> None:
     write_report(tmp_path / 'report.html', run)
     found = re.search('data:image/jpeg;base64,([^"]+)', (tmp_path / 'report.html').read_text())
     assert found
@@ -110,7 +110,7 @@ def test_small_videos_are_inlined_and_large_ones_linked(
     video = tmp_path / 'videos' / 'drawer.mp4'
     video.parent.mkdir()
     video.write_bytes(b'four')
-    shown = replace(run, episodes=(replace(run.episodes[0], frames=(), video=video),))
+    shown = replace(run, episodes=(replace(run.episodes[0], images=(), video=video),))
     write_report(tmp_path / 'report.html', shown)
     assert read_page(tmp_path / 'report.html').links == ['data:video/mp4;base64,Zm91cg==']
     monkeypatch.setattr(report_page, 'INLINE_VIDEO_BYTES', 3)

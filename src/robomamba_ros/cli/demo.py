@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DEMO_TASKS = ('drawer-open', 'button-press-topdown', 'door-open', 'window-close', 'reach')
 CHECKPOINT = 'anolevla-mt10'
 CAMERA_RATE_HZ = 20.0
-STRIP_FRAMES = 8
+STRIP_IMAGES = 8
 
 
 def add_parser(subparsers: Any) -> None:
@@ -131,11 +131,11 @@ def _episode(result: EpisodeResult, recording: Recording, output: Path) -> Episo
 
     video = None
     strip: list[tuple[str, UInt8Array]] = []
-    if recording.frames:
+    if recording.images:
         video = output / f'{result.task}{SUFFIX}'
         write_video(video, _pictures(recording), CAMERA_RATE_HZ)
-        picks = np.linspace(0, len(recording.frames) - 1, STRIP_FRAMES).round().astype(int)
-        for time_s, image in (recording.frames[i] for i in dict.fromkeys(picks.tolist())):
+        picks = np.linspace(0, len(recording.images) - 1, STRIP_IMAGES).round().astype(int)
+        for time_s, image in (recording.images[i] for i in dict.fromkeys(picks.tolist())):
             strip.append((f'{max(time_s, 0.0):.1f} s', image))
     return EpisodeReport(
         task=result.task,
@@ -144,7 +144,7 @@ def _episode(result: EpisodeResult, recording: Recording, output: Path) -> Episo
         success=result.success,
         steps=result.steps,
         sim_seconds=result.steps * DT_NS * 1e-9,
-        frames=tuple(strip),
+        images=tuple(strip),
         video=video,
         time=recording.time,
         commanded=recording.commanded,
@@ -155,7 +155,7 @@ def _episode(result: EpisodeResult, recording: Recording, output: Path) -> Episo
 
 
 def _pictures(recording: Recording) -> Iterator[UInt8Array]:
-    """Yield the frames, the last one for half a second more."""
-    images = [image for _, image in recording.frames]
+    """Yield the images, the last one for half a second more."""
+    images = [image for _, image in recording.images]
     yield from images
     yield from images[-1:] * int(CAMERA_RATE_HZ / 2)

@@ -29,15 +29,23 @@ Job = tuple[str, int]
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """What is run: episodes per task from first_seed on, with how many actions per inference."""
+    """What is run. Raises ConfigError where a count or a seed is out of its range."""
 
+    # Checkpoint: a directory, or a name in models/.
     policy: str
+    # Tasks of Meta-World by name.
     tasks: tuple[str, ...]
+    # Actions to run per inference, 1 or more.
     execute_steps: int
+    # Of each task, 1 or more.
     episodes: int = 20
+    # Control periods that an inference takes, 0 or more; the arm moves on meanwhile.
     latency_steps: int = 0
+    # Of the first episode; the others follow. Below the seeds of training data.
     first_seed: int = EVALUATION_SEED
+    # Arm contract whose limits hold.
     arm: str = 'sawyer_sim'
+    # How the policy runs.
     load: LoadOptions = field(default_factory=LoadOptions)
 
     def __post_init__(self) -> None:
@@ -152,11 +160,11 @@ class _Camera:
         from robomamba_ros.evaluation.video import SUFFIX, write_video
 
         sim = self._rollout.simulate(task)
-        frames: list[UInt8Array] = []
+        images: list[UInt8Array] = []
 
         def watch() -> None:
             if sim.steps % VIDEO_STEPS == 0:
-                frames.append(sim.render())
+                images.append(sim.render())
 
         again = self._rollout.run(task, outcome.seed, watch)
         if (again.success, again.steps) != (outcome.success, outcome.steps):
@@ -170,5 +178,5 @@ class _Camera:
         group = load_tasks()[task].group
         path = self._folder / f'{group}_{task}_{outcome.seed}_{end}{SUFFIX}'
         # The end stays for half a second.
-        write_video(path, [*frames, *[sim.render()] * int(VIDEO_FPS / 2)], VIDEO_FPS)
+        write_video(path, [*images, *[sim.render()] * int(VIDEO_FPS / 2)], VIDEO_FPS)
         return path

@@ -48,7 +48,7 @@ def page(report: ReplayReport) -> str:
         (
             _headline(report),
             _thresholds(report),
-            _frames(report),
+            _filmstrip(report),
             motion(report),
             horizon(report),
             _figures(report),
@@ -106,19 +106,19 @@ def _thresholds(report: ReplayReport) -> str:
     return f'<section><h2>Thresholds</h2>{table}</section>'
 
 
-def _frames(report: ReplayReport) -> str:
+def _filmstrip(report: ReplayReport) -> str:
     strips = []
     for policy in report.policies:
-        film = policy.replay.film
+        strip = policy.replay.filmstrip
         start_ns = policy.replay.trace.start_ns
         figures = ''.join(
-            f'<figure>{image_element(frame.image, f"{frame.camera} with the predicted path")}'
-            f'<figcaption>{escape(frame.camera)}, {(frame.time_ns - start_ns) / NANOSECONDS:.1f} s'
+            f'<figure>{image_element(each.image, f"{each.camera} with the predicted path")}'
+            f'<figcaption>{escape(each.camera)}, {(each.time_ns - start_ns) / NANOSECONDS:.1f} s'
             '</figcaption></figure>'
-            for frame in film.frames
+            for each in strip.images
         )
         name = f'<h3>{escape(policy.label)}</h3>' if len(report.policies) > 1 else ''
-        notes = ''.join(f'<p class="note">{escape(note)}</p>' for note in film.notes)
+        notes = ''.join(f'<p class="note">{escape(note)}</p>' for note in strip.notes)
         strips.append(
             f'{name}<div class="filmstrip large">{figures}</div>{notes}' if figures else ''
         )

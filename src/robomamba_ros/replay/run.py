@@ -21,7 +21,7 @@ from robomamba_ros.errors import ActionError, DataError, ObservationError
 from robomamba_ros.messages.chunk_arrays import predicted_poses
 from robomamba_ros.policies.base import ChunkPolicy, PolicySpec
 from robomamba_ros.replay.comparison import Comparison
-from robomamba_ros.replay.frames import Film
+from robomamba_ros.replay.filmstrip import Filmstrip
 from robomamba_ros.replay.inputs import BagInputs
 from robomamba_ros.replay.latency import Latency, fixed_latency
 from robomamba_ros.replay.predictions import Predictions
@@ -62,7 +62,7 @@ class Replay:
 
     instruction: instead of the bag's. execute_steps: instead of the policy's. offsets_s: what is
     added to the stamps of a stream [s]. stopwatch: wall time [s]; it measures inference and changes
-    nothing else. trace, comparison, film: what came of it.
+    nothing else. trace, comparison, filmstrip: what came of it.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Replay:
         }
         self._freshness = Freshness(self.budgets_s)
         self.comparison = Comparison(spec, self.execute_steps)
-        self.film = Film(arm, self._inputs.views)
+        self.filmstrip = Filmstrip(arm, self._inputs.views)
         self.trace = Trace(self.budgets_s)
         if instruction is not None:
             self._buffer.set_instruction(instruction)
@@ -218,7 +218,9 @@ class Replay:
         self.comparison.add_chunk(chunk, path)
         self._predictions.add_chunk(chunk, path, self._pending[0])
         assert self._policy.observation is not None
-        self.film.add(self._policy.observation, then.pose, then.joints, path, self._inputs.share)
+        self.filmstrip.add(
+            self._policy.observation, then.pose, then.joints, path, self._inputs.share
+        )
 
     def _follow(self, now_ns: int) -> None:
         assert self._pending is not None

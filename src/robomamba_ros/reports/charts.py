@@ -45,7 +45,7 @@ def labels(values: list[float]) -> list[str]:
     return [f'{value:.{decimals}f}'.replace('-', '\N{MINUS SIGN}') for value in values]
 
 
-class Frame:
+class PlotArea:
     """The plot area: maps values to pixels and draws axes."""
 
     def __init__(self, x: tuple[float, float], y: tuple[float, float]) -> None:
@@ -94,18 +94,17 @@ def time_chart(
     seams: Float64Array,
 ) -> str:
     """Return lines over time (T,) [s], with a tick where each chunk took over."""
-    frame = Frame((float(time[0]), max(float(time[-1]), float(time[0]) + 1e-6)), y_range)
+    area = PlotArea((float(time[0]), max(float(time[-1]), float(time[0]) + 1e-6)), y_range)
     bottom = HEIGHT - BOTTOM
-    content = [frame.axes()]
+    content = [area.axes()]
     content += [
-        f'<line class="seam" x1="{frame.x(at):.1f}" x2="{frame.x(at):.1f}" '
-        f'y1="{TOP}" y2="{bottom}"/>'
+        f'<line class="seam" x1="{area.x(at):.1f}" x2="{area.x(at):.1f}" y1="{TOP}" y2="{bottom}"/>'
         for at in seams
         if time[0] <= at <= time[-1]
     ]
     for line in lines:
         points = ' '.join(
-            f'{frame.x(t):.1f},{frame.y(v):.1f}'
+            f'{area.x(t):.1f},{area.y(v):.1f}'
             for t, v in zip(time if line.time is None else line.time, line.values, strict=True)
             if math.isfinite(v)
         )
@@ -136,18 +135,18 @@ def histogram(description: str, samples: Float64Array) -> tuple[str, int]:
     start, end = max(0.0, low - margin), min(high, p99) + margin
     shown = samples[samples <= end]
     counts, edges = np.histogram(shown, bins=min(48, max(8, len(samples) // 4)), range=(start, end))
-    frame = Frame((start, end), (0.0, float(counts.max()) * 1.25))
-    content = [frame.axes(y_ticks=3)]
+    area = PlotArea((start, end), (0.0, float(counts.max()) * 1.25))
+    content = [area.axes(y_ticks=3)]
     for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True):
         if count:
-            x, y = frame.x(left), frame.y(count)
+            x, y = area.x(left), area.y(count)
             content.append(
                 f'<rect class="bar" x="{x + 0.5:.1f}" y="{y:.1f}" '
-                f'width="{max(frame.x(right) - x - 1, 1):.1f}" '
+                f'width="{max(area.x(right) - x - 1, 1):.1f}" '
                 f'height="{HEIGHT - BOTTOM - y:.1f}"/>'
             )
     for name, value, anchor in (('p50', p50, 'end'), ('p99', p99, 'start')):
-        x = frame.x(value)
+        x = area.x(value)
         room = 'end' if anchor == 'start' and x > WIDTH - 90 else anchor
         room = 'start' if room == 'end' and x < LEFT + 80 else room
         row = TOP + (8 if name == 'p50' else 22)

@@ -47,7 +47,7 @@ def this_machine() -> Machine:
 class EpisodeReport:
     """One episode.
 
-    frames: (label, RGB (h, w, 3) uint8) of a filmstrip, in order; video: a file that browsers play.
+    images: (label, RGB (h, w, 3) uint8) of a filmstrip, in order; video: a file that browsers play.
     time: (T,) [s] from the start of the episode. commanded, measured: (T, 3) end-effector position
     [m], base frame. gripper: (T,) commanded opening 0..1. chunk_times: (C,) [s], when each chunk
     took over. Raises DataError where the lengths differ.
@@ -59,7 +59,7 @@ class EpisodeReport:
     success: bool
     steps: int
     sim_seconds: float
-    frames: tuple[tuple[str, UInt8Array], ...] = ()
+    images: tuple[tuple[str, UInt8Array], ...] = ()
     video: Path | None = None
     time: Float64Array = field(default_factory=lambda: np.zeros(0))
     commanded: Float64Array = field(default_factory=lambda: np.zeros((0, 3)))

@@ -55,7 +55,7 @@ def _jpeg(image: UInt8Array) -> str:
         '.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92]
     )
     if not done:
-        raise DataError(f'a frame of shape {image.shape} cannot be written as JPEG')
+        raise DataError(f'an image of shape {image.shape} cannot be written as JPEG')
     return _data_uri('image/jpeg', encoded.tobytes())
 
 
@@ -76,7 +76,7 @@ def _video(episode: EpisodeReport, folder: Path) -> str:
     if kind is None:
         raise DataError(f"'{path.name}' is no video for a browser; valid: .mp4, .webm")
     source = _data_uri(kind, path.read_bytes())
-    poster = f' poster="{_jpeg(episode.frames[0][1])}"' if episode.frames else ''
+    poster = f' poster="{_jpeg(episode.images[0][1])}"' if episode.images else ''
     return f'<video controls loop muted playsinline{poster} src="{source}"></video>'
 
 
@@ -84,9 +84,9 @@ def _filmstrip(episode: EpisodeReport) -> str:
     figures = (
         f'<figure>{image_element(image, f"{episode.task}, {label}")}'
         f'<figcaption>{escape(label)}</figcaption></figure>'
-        for label, image in episode.frames
+        for label, image in episode.images
     )
-    return f'<div class="filmstrip">{"".join(figures)}</div>' if episode.frames else ''
+    return f'<div class="filmstrip">{"".join(figures)}</div>' if episode.images else ''
 
 
 def _motion(episode: EpisodeReport) -> str:

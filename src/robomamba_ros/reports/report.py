@@ -30,7 +30,7 @@ def _rate(rate: SuccessRate) -> dict[str, Any]:
 
 
 def summary(run: RunReport) -> dict[str, Any]:
-    """Return the numbers of a run as plain values: no frames and no trajectories."""
+    """Return the numbers of a run as plain values: no images and no trajectories."""
     by_task = run.by_task
     return {
         'title': run.title,

@@ -1,4 +1,4 @@
-"""A test picture for cameras that are absent: colour bars, a moving marker, the camera's name."""
+"""A test image for cameras that are absent: colour bars, a moving marker, the camera's name."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from robomamba_ros.control.policy.camera_images import KEPT, CameraFrames
+from robomamba_ros.control.policy.camera_images import KEPT, CameraImages
 
 MS = 1_000_000
 IMAGE = np.zeros((2, 2, 3), np.uint8)
@@ -15,8 +15,8 @@ def depth(value):
     return np.full((2, 2), value, np.float32)
 
 
-def frames(budget_s=0.5):
-    return CameraFrames(needs_depth=True, budget_s=budget_s)
+def camera_with_depth(budget_s=0.5):
+    return CameraImages(needs_depth=True, budget_s=budget_s)
 
 
 def add(camera, images=(), depths=()):
@@ -35,17 +35,17 @@ def complete(camera):
 
 
 def test_an_image_without_a_need_for_depth_is_complete():
-    camera = CameraFrames(needs_depth=False, budget_s=0.5)
+    camera = CameraImages(needs_depth=False, budget_s=0.5)
     camera.add_image(5, IMAGE)
     camera.add_image(3, IMAGE)
-    (frame,) = camera.complete
-    assert frame == camera.newest
-    assert frame.stamp_ns == 5
-    assert frame.metres() is None
+    (image,) = camera.complete
+    assert image == camera.newest
+    assert image.stamp_ns == 5
+    assert image.metres() is None
 
 
 def test_equal_stamps_belong_together_whichever_comes_first():
-    camera = frames()
+    camera = camera_with_depth()
     add(camera, images=[100])
     assert complete(camera) is None
     add(camera, depths=[100])
@@ -57,20 +57,20 @@ def test_equal_stamps_belong_together_whichever_comes_first():
 
 
 def test_before_an_interval_is_known_stamps_must_be_equal():
-    camera = frames()
+    camera = camera_with_depth()
     add(camera, images=[100], depths=[101])
     assert complete(camera) is None
 
 
 @pytest.mark.parametrize(('offset', 'matched'), [(15, True), (-15, True), (16, False)])
 def test_depth_may_lie_half_an_interval_away(offset, matched):
-    camera = frames()
+    camera = camera_with_depth()
     add(camera, images=[100, 130], depths=[130 + offset])
     assert (complete(camera) == (130, 130 + offset)) == matched
 
 
 def test_an_image_whose_depth_is_on_its_way_does_not_take_that_of_its_neighbour():
-    camera = frames()
+    camera = camera_with_depth()
     add(camera, images=[100, 130, 160], depths=[100, 130])
     assert complete(camera) == (130, 130)
     add(camera, depths=[160])
@@ -78,14 +78,14 @@ def test_an_image_whose_depth_is_on_its_way_does_not_take_that_of_its_neighbour(
 
 
 def test_the_nearest_of_several_is_taken():
-    camera = frames()
+    camera = camera_with_depth()
     add(camera, images=[100, 160], depths=[145, 163, 181])
     assert camera.tolerance_ns == 9 * MS
     assert complete(camera) == (160, 163)
 
 
 def test_slow_cameras_are_held_to_the_budget():
-    camera = frames(budget_s=0.2)
+    camera = camera_with_depth(budget_s=0.2)
     add(camera, images=[0, 2000], depths=[2300])
     assert camera.tolerance_ns == 200 * MS
     assert complete(camera) is None
@@ -94,7 +94,7 @@ def test_slow_cameras_are_held_to_the_budget():
 
 
 def test_memory_is_bounded_and_cleared():
-    camera = frames()
+    camera = camera_with_depth()
     add(camera, images=range(0, 3000, 30), depths=[0, 30 * (100 - KEPT - 1)])
     assert complete(camera) is None
     add(camera, depths=[30 * (100 - KEPT)])

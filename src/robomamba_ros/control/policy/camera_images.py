@@ -9,15 +9,15 @@ from typing import NamedTuple, TypeAlias
 
 from robomamba_ros.types import NANOSECONDS, Float32Array, UInt8Array
 
-# Pixels, or what decodes them when they are used: most frames never are.
+# Pixels, or what decodes them when they are used: most images never are.
 Image: TypeAlias = UInt8Array | Callable[[], UInt8Array]
 Depth: TypeAlias = Float32Array | Callable[[], Float32Array]
 
-# Depth is often computed from the images, and comes some frames later; so do other cameras.
+# Depth is often computed from the images, and comes some images later; so do other cameras.
 KEPT = 8
 
 
-class Frame(NamedTuple):
+class CameraImage(NamedTuple):
     """A colour image with its stamp [ns], and its depth image where there is one."""
 
     stamp_ns: int
@@ -33,7 +33,7 @@ class Frame(NamedTuple):
         return self.depth() if callable(self.depth) else self.depth
 
 
-class CameraFrames:
+class CameraImages:
     """The recent colour images of a camera, and those that are complete: with depth, if needed.
 
     kept: how many images to keep; a camera with depth keeps KEPT.
@@ -47,12 +47,12 @@ class CameraFrames:
         self._budget_ns = round(budget_s * NANOSECONDS)
         self._images: deque[tuple[int, Image]] = deque(maxlen=KEPT if needs_depth else kept)
         self._depths: deque[tuple[int, Depth]] = deque(maxlen=KEPT)
-        self.complete: tuple[Frame, ...] = ()
+        self.complete: tuple[CameraImage, ...] = ()
 
     @property
-    def newest(self) -> Frame | None:
+    def newest(self) -> CameraImage | None:
         """The newest colour image."""
-        return Frame(*self._images[-1]) if self._images else None
+        return CameraImage(*self._images[-1]) if self._images else None
 
     def add_image(self, stamp_ns: int, image: Image) -> None:
         """Take a colour image; one that is not newer than the last is ignored."""
@@ -82,75 +82,77 @@ class CameraFrames:
         ]
         return min(min(intervals, default=0) // 2, self._budget_ns)
 
-    def _match(self) -> tuple[Frame, ...]:
-        """Return the complete frames, the newest first."""
+    def _match(self) -> tuple[CameraImage, ...]:
+        """Return the complete images, the newest first."""
         if not self._needs_depth:
-            return tuple(Frame(*entry) for entry in reversed(self._images))
+            return tuple(CameraImage(*entry) for entry in reversed(self._images))
         tolerance_ns, matched = self.tolerance_ns, []
         for stamp_ns, image in reversed(self._images):
             apart = [abs(depth_ns - stamp_ns) for depth_ns, _ in self._depths]
             if apart and min(apart) <= tolerance_ns:
                 depth = self._depths[apart.index(min(apart))][1]
-                matched.append(Frame(stamp_ns, image, depth))
+                matched.append(CameraImage(stamp_ns, image, depth))
         return tuple(matched)
 
 
 def newest_set(
-    required: Mapping[str, Sequence[Frame]],
-    optional: Mapping[str, Sequence[Frame]],
+    required: Mapping[str, Sequence[CameraImage]],
+    optional: Mapping[str, Sequence[CameraImage]],
     max_skew_ns: int,
-) -> dict[str, Frame] | None:
+) -> dict[str, CameraImage] | None:
     """Return the newest images of one time by camera, None where the required ones have none.
 
-    Frames of each camera come newest first. Every required camera is in the set, an optional one
+    Images of each camera come newest first. Every required camera is in the set, an optional one
     where it has an image of that time. The stamps of a set lie within max_skew_ns.
     """
     leading = required or _newest_camera(optional)
     if not all(leading.values()):
         return None
     # No set can be newer than the camera whose newest image is the oldest.
-    slowest = min(leading.values(), key=lambda frames: frames[0].stamp_ns, default=())
+    slowest = min(leading.values(), key=lambda images: images[0].stamp_ns, default=())
     for reference in slowest:
-        chosen = {name: _nearest(frames, reference) for name, frames in leading.items()}
+        chosen = {name: _nearest(images, reference) for name, images in leading.items()}
         if _skew_ns(chosen) <= max_skew_ns:
             return _joined(chosen, reference, optional, max_skew_ns)
     return None if leading else {}
 
 
-def _newest_camera(cameras: Mapping[str, Sequence[Frame]]) -> dict[str, Sequence[Frame]]:
+def _newest_camera(
+    cameras: Mapping[str, Sequence[CameraImage]],
+) -> dict[str, Sequence[CameraImage]]:
     """Return the camera with the newest image, none where none has any."""
-    present = {name: frames for name, frames in cameras.items() if frames}
+    present = {name: images for name, images in cameras.items() if images}
     name = max(present, key=lambda name: present[name][0].stamp_ns, default=None)
     return {} if name is None else {name: present[name]}
 
 
 def _joined(
-    chosen: dict[str, Frame],
-    reference: Frame,
-    optional: Mapping[str, Sequence[Frame]],
+    chosen: dict[str, CameraImage],
+    reference: CameraImage,
+    optional: Mapping[str, Sequence[CameraImage]],
     max_skew_ns: int,
-) -> dict[str, Frame]:
+) -> dict[str, CameraImage]:
     """Return the set with every optional image that stays within the skew."""
-    for name, frames in optional.items():
-        if frames:
-            joined = {**chosen, name: _nearest(frames, reference)}
+    for name, images in optional.items():
+        if images:
+            joined = {**chosen, name: _nearest(images, reference)}
             chosen = joined if _skew_ns(joined) <= max_skew_ns else chosen
     return chosen
 
 
-def smallest_skew_ns(cameras: Mapping[str, Sequence[Frame]]) -> int:
+def smallest_skew_ns(cameras: Mapping[str, Sequence[CameraImage]]) -> int:
     """Return how far apart the images nearest to one time are [ns]; each camera has some."""
-    slowest = min(cameras.values(), key=lambda frames: frames[0].stamp_ns)
+    slowest = min(cameras.values(), key=lambda images: images[0].stamp_ns)
     return min(
-        _skew_ns({name: _nearest(frames, reference) for name, frames in cameras.items()})
+        _skew_ns({name: _nearest(images, reference) for name, images in cameras.items()})
         for reference in slowest
     )
 
 
-def _nearest(frames: Sequence[Frame], reference: Frame) -> Frame:
-    return min(frames, key=lambda frame: abs(frame.stamp_ns - reference.stamp_ns))
+def _nearest(images: Sequence[CameraImage], reference: CameraImage) -> CameraImage:
+    return min(images, key=lambda image: abs(image.stamp_ns - reference.stamp_ns))
 
 
-def _skew_ns(chosen: Mapping[str, Frame]) -> int:
-    stamps = [frame.stamp_ns for frame in chosen.values()]
+def _skew_ns(chosen: Mapping[str, CameraImage]) -> int:
+    stamps = [image.stamp_ns for image in chosen.values()]
     return max(stamps) - min(stamps)

@@ -14,9 +14,9 @@ from robomamba_ros.control.freshness import Freshness
 from robomamba_ros.control.history import StateHistory
 from robomamba_ros.control.policy.camera_images import (
     KEPT,
-    CameraFrames,
+    CameraImage,
+    CameraImages,
     Depth,
-    Frame,
     Image,
     newest_set,
     smallest_skew_ns,
@@ -55,7 +55,7 @@ class ObservationBuffer:
         max_camera_skew_s: float = MAX_CAMERA_SKEW_S,
     ) -> None:
         self._spec = spec
-        self._frames: dict[str, CameraFrames] = {}
+        self._cameras: dict[str, CameraImages] = {}
         self._max_skew_ns = round(max_camera_skew_s * NANOSECONDS)
         budgets: dict[str, float] = {}
         kept = 1 if len(spec.cameras) == 1 else KEPT
@@ -64,7 +64,7 @@ class ObservationBuffer:
                 kind = f"camera of policy '{spec.name}' in the arm contract:"
                 raise ConfigError(unknown_name(kind, camera.name, cameras))
             budget_s = budgets[camera.name] = cameras[camera.name]
-            self._frames[camera.name] = CameraFrames(
+            self._cameras[camera.name] = CameraImages(
                 needs_depth=camera.depth, budget_s=budget_s, kept=kept
             )
             if camera.depth:
@@ -80,7 +80,7 @@ class ObservationBuffer:
         self._instruction = ''
         self._uninstructed = 'instruction: nothing received yet'
         # The newest images of one time, computed with every message; None while a camera has none.
-        self._set: dict[str, Frame] | None = None
+        self._set: dict[str, CameraImage] | None = None
         # What `stamp_ns` returns, computed with every message, and what it last was besides None.
         self._stamp_ns: int | None = None
         self._completed_ns: int | None = None
@@ -88,10 +88,10 @@ class ObservationBuffer:
 
     def add_image(self, camera: str, stamp_ns: int, image: Image) -> None:
         """Keep the newest image of a camera, as pixels or as what decodes them when needed."""
-        if camera not in self._frames:
-            raise ObservationError(unknown_name('camera', camera, self._frames))
+        if camera not in self._cameras:
+            raise ObservationError(unknown_name('camera', camera, self._cameras))
         with self._lock:
-            self._frames[camera].add_image(stamp_ns, image)
+            self._cameras[camera].add_image(stamp_ns, image)
             self._freshness.note(camera, stamp_ns)
             self._update()
 
@@ -100,7 +100,7 @@ class ObservationBuffer:
         if camera not in self._deep:
             raise ObservationError(unknown_name('camera with depth', camera, self._deep))
         with self._lock:
-            self._frames[camera].add_depth(stamp_ns, depth)
+            self._cameras[camera].add_depth(stamp_ns, depth)
             self._freshness.note(_depth_of(camera), stamp_ns)
             self._update()
 
@@ -145,8 +145,8 @@ class ObservationBuffer:
     def clear(self) -> None:
         """Forget images and states, as at the start of an episode."""
         with self._lock:
-            for frames in self._frames.values():
-                frames.clear()
+            for images in self._cameras.values():
+                images.clear()
             self._states.clear()
             self._freshness.clear()
             self._set = self._stamp_ns = self._completed_ns = None
@@ -189,10 +189,10 @@ class ObservationBuffer:
         """
         with self._lock:
             problem = self._freshness.problem(camera, now_ns)
-            frame = self._frames[camera].newest
-        if problem or frame is None:
+            newest = self._cameras[camera].newest
+        if problem or newest is None:
             raise ObservationError(problem)
-        return frame.rgb()
+        return newest.rgb()
 
     def observation(self, now_ns: int) -> Observation:
         """Return what the policy is to see now.
@@ -204,7 +204,7 @@ class ObservationBuffer:
             problems = self._problems(now_ns)
             if problems or stamp_ns is None:
                 raise ObservationError('; '.join(problems) or self._behind)
-            frames = self._set or {}
+            taken = self._set or {}
             intrinsics = dict(self._intrinsics)
             state = self._vector(stamp_ns)
             previous_state = self._vector(stamp_ns - self._spec.dt_ns)
@@ -214,8 +214,8 @@ class ObservationBuffer:
             name: np.zeros((camera.height, camera.width, 3), np.uint8)
             for name, camera in self._optional.items()
         }
-        images = {**black, **{name: frame.rgb() for name, frame in frames.items()}}
-        depths = {name: frame.metres() for name, frame in frames.items()}
+        images = {**black, **{name: each.rgb() for name, each in taken.items()}}
+        depths = {name: each.metres() for name, each in taken.items()}
         observation = Observation(
             stamp_ns=stamp_ns,
             images=images,
@@ -231,7 +231,7 @@ class ObservationBuffer:
         return observation
 
     def _update(self) -> None:
-        complete = {name: frames.complete for name, frames in self._frames.items()}
+        complete = {name: images.complete for name, images in self._cameras.items()}
         optional = {name: complete.pop(name) for name in self._optional}
         self._set = newest_set(complete, optional, self._max_skew_ns)
         self._stamp_ns = self._complete_ns()
@@ -279,15 +279,15 @@ class ObservationBuffer:
 
     def _mismatches(self, now_ns: int) -> tuple[str, ...]:
         """Return a sentence for cameras whose fresh images do not go together, or with depth."""
-        complete = {name: frames.complete for name, frames in self._frames.items()}
+        complete = {name: images.complete for name, images in self._cameras.items()}
         oldest_ns = {name: now_ns - self._budgets[name] * NANOSECONDS for name in complete}
         alone = tuple(
-            f'{_depth_of(name)}: stamped more than {self._frames[name].tolerance_ns / 1e9:.4f} s '
+            f'{_depth_of(name)}: stamped more than {self._cameras[name].tolerance_ns / 1e9:.4f} s '
             'from every image; give depth that is taken with the images'
             for name in self._deep
             if not complete[name] or complete[name][0].stamp_ns < oldest_ns[name]
         )
-        needed = {name: frames for name, frames in complete.items() if name not in self._optional}
+        needed = {name: images for name, images in complete.items() if name not in self._optional}
         if alone or len(needed) < 2:
             return alone
         too_old = any(f.stamp_ns < oldest_ns[name] for name, f in (self._set or {}).items())

@@ -35,12 +35,12 @@ _STATE_S, _SETPOINT_S = 20.0, 1.0
 class Recording:
     """One episode as seen on the topics; times [s] count from its first setpoint.
 
-    frames: (time, RGB image). time: (T,) of the setpoints, commanded and measured: (T, 3) [m],
+    images: (time, RGB image). time: (T,) of the setpoints, commanded and measured: (T, 3) [m],
     gripper: (T,) commanded opening 0..1. chunk_times: (C,) when each chunk's first setpoint left.
     observation_to_command_s: (C,) age of its observation then.
     """
 
-    frames: tuple[tuple[float, UInt8Array], ...]
+    images: tuple[tuple[float, UInt8Array], ...]
     time: Float64Array
     commanded: Float64Array
     measured: Float64Array
@@ -116,7 +116,7 @@ class RunRecorder(Node):
             return np.asarray(np.interp(commands[:, 0], times, values))
 
         return Recording(
-            frames=tuple(
+            images=tuple(
                 ((stamp - first_ns) / NANOSECONDS, image_to_rgb(message))
                 for stamp, message in images[_last_before(images, first_ns) :]
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-# Only the newest frame counts; a lost one is not sent again.
+# Only the newest image counts; a lost one is not sent again.
 CAMERA = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Proprioception is looked up in its recent past, so a few samples may wait.
 STATE = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)

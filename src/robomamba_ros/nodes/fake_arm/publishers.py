@@ -1,4 +1,4 @@
-"""What the fake arm publishes: joint states, pose, odometry, and a test picture as each camera."""
+"""What the fake arm publishes: joint states, pose, odometry, and a test image of each camera."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ OnImage = Callable[[str, int, Callable[[], UInt8Array]], None]
 class CameraInput:
     """Calls back with (camera name, stamp [ns], function that decodes to RGB).
 
-    Decoding waits until a frame is used: most frames never are, and it holds the interpreter.
+    Decoding waits until an image is used: most images never are, and it holds the interpreter.
     """
 
     def __init__(self, node: Any, camera: Camera, mode: str, on_image: OnImage) -> None:

@@ -1,4 +1,4 @@
-"""Frames of a replay with the predicted path drawn in, where it is known how the camera sees."""
+"""Images of a replay with the predicted path drawn in, where it is known how the camera sees."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.spatial.transforms import rotation_matrix
 from robomamba_ros.types import Float64Array, Observation, Pose, UInt8Array
 
-FRAMES = 8
+COUNT = 8
 # A point this near to the camera, or behind it, is not drawn [m].
 NEAREST_M = 0.01
 PATH_COLOUR, HERE_COLOUR = (255, 176, 0), (255, 255, 255)
 
 
 @dataclass(frozen=True)
-class Frame:
+class StripImage:
     """One image with its time [ns] and camera; RGB (h, w, 3) uint8."""
 
     time_ns: int
@@ -28,17 +28,17 @@ class Frame:
     image: UInt8Array
 
 
-class Film:
-    """A few frames from start to end of a recording.
+class Filmstrip:
+    """A few images from start to end of a recording.
 
-    views: looked up when a frame is drawn. notes: why a path was not drawn.
+    views: looked up when an image is drawn. notes: why a path was not drawn.
     """
 
     def __init__(self, arm: ArmContract, views: CameraViews) -> None:
         self._cameras = {camera.name: camera for camera in arm.cameras}
         self._views = views
         self._next = 0.0
-        self.frames: list[Frame] = []
+        self.images: list[StripImage] = []
         self.notes: list[str] = []
 
     def add(
@@ -56,14 +56,14 @@ class Film:
         """
         if share < self._next:
             return
-        self._next = share + 1.0 / FRAMES
+        self._next = share + 1.0 / COUNT
         for name, image in observation.images.items():
             drawn = image
             if not len(path):
                 self._note(name, 'the policy predicts no poses of the end effector')
             else:
                 drawn = self._draw(name, image, anchor, joints, path[:, :3])
-            self.frames.append(Frame(observation.stamp_ns, name, drawn))
+            self.images.append(StripImage(observation.stamp_ns, name, drawn))
 
     def _draw(
         self,
