@@ -37,67 +37,83 @@ PUBLISHED = (
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One node: console script, name, namespace, parameters and remappings (from -> to).
+    """One node of the graph."""
 
-    arguments: of the command itself. package: the ROS package that has the executable.
-    """
-
+    # Console script that starts it.
     executable: str
+    # Name of the node.
     name: str
+    # Namespace of the node; empty: the root.
     namespace: str = ''
+    # Values by parameter name; those left out keep the node's defaults.
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    # Topic names of the node -> names on the graph.
     remappings: Mapping[str, str] = field(default_factory=dict)
+    # Of the command line, before ROS's own.
     arguments: tuple[str, ...] = ()
+    # ROS package that has the executable.
     package: str = 'robomamba_ros'
 
 
 @dataclass(frozen=True)
 class PolicyOptions:
-    """A policy on an arm.
+    """A policy on an arm. bringup/declared.py has the ranges of what is a node's parameter too."""
 
-    checkpoint: directory, or name in models/. arm: name in config/arms or path. load: how the
-    policy runs. execute_steps: 0 means as the policy was evaluated. enabled: whether the arm moves
-    without waiting for ~/enable. use_sim_time: whether time comes from the topic /clock.
-    budget_factor: multiplies the budgets of the arm's inputs; the graphs of a stand-in set it. The
-    others: parameters of the nodes.
-    """
-
+    # Policy: a directory, or a name in models/.
     checkpoint: str
+    # Arm contract: a name in config/arms, or a path.
     arm: str = 'sawyer_sim'
+    # What to do first; empty: wait for the topic `instruction`.
     instruction: str = ''
+    # How the policy runs.
     load: LoadOptions = field(default_factory=LoadOptions)
+    # realtime, or lockstep: the simulation waits for the command of every step.
     mode: str = 'realtime'
+    # Actions to run before the next inference; 0: as the policy was evaluated.
     execute_steps: int = 0
+    # Steps over which a new chunk is mixed with the one before; 0: it replaces it at once.
     crossfade_steps: int = 0
+    # Decay of the weights of older chunks, as in ACT; negative: no ensemble.
     ensemble_decay: float = -1.0
+    # Whether the arm goes to a pose target; false: it is published only.
     follow_targets: bool = True
+    # Compute and show every command, send none.
     dry_run: bool = False
+    # contract: the gripper is commanded as the arm contract says; joint_state: by a JointState.
     gripper_output: str = 'contract'
+    # Whether the arm moves without waiting for ~/enable.
     enabled: bool = False
+    # Whether time comes from the topic /clock.
     use_sim_time: bool = False
+    # Namespace of all nodes.
     namespace: str = ''
+    # Multiplies the budgets of the arm's inputs [1]; the graphs of a stand-in set it.
     budget_factor: float = 1.0
 
 
 @dataclass(frozen=True)
 class SimOptions:
-    """The simulated arm: Meta-World task, seed of the objects' places, images per second.
+    """The simulated arm."""
 
-    endless: whether an episode that is over is followed by the next, with the next seed.
-    """
-
+    # Task of Meta-World.
     task: str
+    # Of the objects' places.
     seed: int = 0
+    # Images per second [Hz].
     camera_rate: float = 20.0
+    # Whether an episode that is over is followed by the next, with the next seed.
     endless: bool = False
 
 
 @dataclass(frozen=True)
 class BagOptions:
-    """A recording: a folder of rosbag2 or a file, and what `bag_player_node` does with it."""
+    """A recording that `bag_player_node` plays."""
 
+    # Folder of rosbag2, or a file.
     bag: str
+    # Seconds of the recording in a second.
     rate: float = 1.0
+    # What to skip at its beginning [s].
     start_offset_s: float = 0.0
 
 

@@ -27,19 +27,24 @@ MOST_LAYERS, WIDEST = 1024, 1 << 20
 
 @dataclass(frozen=True)
 class MambaConfig:
-    """Sizes of a Mamba-1 backbone in the paper's terms.
+    """Sizes of a Mamba-1 backbone in the paper's terms. Raises ConfigError for sizes below 1.
 
-    d_model: width of the residual stream; n_layer: number of layers; d_state: n, states per
-    channel; d_conv: taps of the convolution; expand: d_inner / d_model; dt_rank: rank of the
-    projection of delta, 'auto' for ceil(d_model / 16). Raises ConfigError for sizes below one.
+    The defaults are those of the published models.
     """
 
+    # Width of the residual stream.
     d_model: int
+    # Number of layers.
     n_layer: int
+    # n, states per channel.
     d_state: int = 16
+    # Taps of the convolution.
     d_conv: int = 4
+    # d_inner / d_model.
     expand: int = 2
+    # Rank of the projection of delta; 'auto': ceil(d_model / 16).
     dt_rank: int | str = 'auto'
+    # Added to the mean square in RMSNorm.
     norm_epsilon: float = 1e-5
 
     def __post_init__(self) -> None:

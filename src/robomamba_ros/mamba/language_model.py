@@ -16,16 +16,15 @@ from robomamba_ros.mamba.state import MambaState
 
 @dataclass(frozen=True)
 class LanguageModelConfig:
-    """Sizes of a language model around a backbone.
+    """Sizes of a language model around a backbone. Raises ConfigError for impossible sizes."""
 
-    vocab_size: token ids there are; vocab_rows: rows of the embedding, padded to a multiple that
-    suits matrix products; tied: the head is the embedding. Raises ConfigError for sizes that
-    cannot be.
-    """
-
+    # Sizes of the blocks.
     backbone: MambaConfig
+    # Number of token ids.
     vocab_size: int
+    # Rows of the embedding, padded to a multiple that suits matrix products.
     vocab_rows: int
+    # Whether the head is the embedding.
     tied: bool = True
 
     def __post_init__(self) -> None:

@@ -28,16 +28,16 @@ CACHES = ('none', 'prefix', 'stream')
 
 @dataclass(frozen=True)
 class CameraSpec:
-    """A camera the policy needs: images of exactly (height, width, 3), RGB uint8.
+    """A camera the policy needs: images of exactly (height, width, 3), RGB uint8."""
 
-    depth: whether it also needs depth (height, width) in metres and the intrinsics.
-    optional: whether it was trained to do without: black is shown in the place of its image.
-    """
-
+    # As the arm contract names it.
     name: str
+    # Of its images [px].
     height: int
     width: int
+    # Whether the policy also needs depth (height, width) [m] and the intrinsics.
     depth: bool = False
+    # Whether it was trained to run without: it is then shown a black image.
     optional: bool = False
 
 
@@ -55,24 +55,27 @@ class Gives(str, Enum):
 
 @dataclass(frozen=True)
 class PolicySpec:
-    """What a policy needs and gives.
+    """What a policy needs and gives."""
 
-    state_names: channels of Observation.state, see RobotState.value.
-    action_names: channels of a chunk in the space `action_space`, see ActionSpace.
-    horizon: actions per chunk H; dt_ns: time one action lasts [ns].
-    execute_steps: actions to run before the next inference, as the policy was evaluated.
-    instructions: those it was trained on, and whether it takes others.
-    """
-
+    # For messages and reports.
     name: str
+    # Whose images it reads.
     cameras: tuple[CameraSpec, ...]
+    # Channels of Observation.state, see RobotState.value.
     state_names: tuple[str, ...]
+    # What the channels of an action mean.
     action_space: ActionSpace
+    # Channels of a chunk, in their order.
     action_names: tuple[str, ...]
+    # Actions per chunk, H.
     horizon: int
+    # Time that one action lasts [ns].
     dt_ns: int
+    # Actions to run before the next inference, as the policy was evaluated.
     execute_steps: int
+    # What `infer` gives.
     gives: Gives = Gives.CHUNKS
+    # Those it was trained on, and whether it takes others.
     instructions: Instructions = field(default_factory=Instructions)
 
     def check(self, observation: Observation) -> None:
@@ -165,27 +168,23 @@ class AnsweringPolicy(Policy, Protocol):
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How a policy runs, whatever it is.
+    """How a policy runs, whatever it is. Raises ConfigError naming the valid choices."""
 
-    device: cpu, cuda or cuda:N.
-    dtype: of the large weights; scan, convolution and recurrent state compute in float32 always.
-    auto: the type that the weights are stored in, but float32 where that is bfloat16 and the device
-    has no fast products of it.
-    cache: none computes every token at every inference; prefix keeps the state after the tokens
-    that do not change, with the same answer; stream carries the state from one inference to the
-    next until `reset`, for policies trained so.
-    threads: CPU threads of PyTorch, in the whole process. One is right for small policies: OpenMP
-    threads that wait for a busy core make an inference many times longer.
-    instructions: trained_only refuses those that the policy was not trained on, any follows them.
-    auto: any, but trained_only where the policy's words were learned from these texts alone.
-
-    Raises ConfigError naming the valid choices.
-    """
-
+    # cpu, cuda or cuda:N.
     device: str = 'cpu'
+    # Type of the large weights; scan, convolution and recurrent state always compute in float32.
+    # auto: the type that the weights are stored in, but float32 where that is bfloat16 and the
+    # device has no fast products of it.
     dtype: str = 'auto'
+    # none computes every token at every inference. prefix keeps the state after the tokens that do
+    # not change, with the same result. stream carries the state from one inference to the next
+    # until `reset`, for policies trained so.
     cache: str = 'none'
+    # CPU threads of PyTorch, in the whole process. 1 suits small policies: OpenMP threads that wait
+    # for a busy core make an inference many times longer.
     threads: int = 1
+    # trained_only refuses instructions that the policy was not trained on, any follows them. auto:
+    # any, but trained_only where the policy's words were learned from these texts alone.
     instructions: str = 'auto'
 
     def __post_init__(self) -> None:

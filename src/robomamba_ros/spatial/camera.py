@@ -38,12 +38,14 @@ class SurfacePoint:
 class Approach:
     """Where the end effector stands, in metres back from the contact point along its up axis.
 
-    pre_contact_m: where a straight approach begins; contact_m: at contact, the length of the
-    fingers; retreat_m: how far to pull. The defaults are those of ManipLLM's evaluation.
+    The defaults are those of ManipLLM's evaluation.
     """
 
+    # Where the straight approach begins [m].
     pre_contact_m: float = 0.15
+    # At contact: the length of the fingers [m].
     contact_m: float = 0.10
+    # After pulling [m].
     retreat_m: float = 0.50
 
     def __post_init__(self) -> None:

@@ -35,13 +35,15 @@ class VisionTokens(NamedTuple):
 
 @dataclass(frozen=True)
 class KeypointConfig:
-    """image_size: side of an image [px]; keypoints: tokens per camera; d_condition: width of the
-    vector by which the instruction modulates the encoder; fine, coarse: channels at a quarter and
-    at an eighth of the image's size."""
+    """Sizes of the keypoint encoder; the defaults are those of the shipped small policies."""
 
+    # Side of an image [px].
     image_size: int = 96
+    # Tokens per camera.
     keypoints: int = 32
+    # Width of the vector by which the instruction modulates the encoder.
     d_condition: int = 128
+    # Channels at a quarter and at an eighth of the image's size.
     fine: int = 48
     coarse: int = 96
 

@@ -9,13 +9,17 @@ from robomamba_ros.errors import ConfigError
 
 @dataclass(frozen=True)
 class TowerConfig:
-    """num_hidden_layers: blocks that run. Raises ConfigError for sizes that cannot be."""
+    """Sizes of an image tower. Raises ConfigError for sizes that do not divide one another."""
 
+    # Side of an image, and of a patch [px].
     image_size: int
     patch_size: int
+    # Width of a token, and of the inner layer of a block's MLP.
     hidden_size: int
     intermediate_size: int
+    # Blocks that run.
     num_hidden_layers: int
+    # Of each block; they share `hidden_size`.
     num_attention_heads: int
 
     def __post_init__(self) -> None:

@@ -43,27 +43,31 @@ UNREAD = ('norm_epsilon', 'dt_rank')
 
 @dataclass(frozen=True)
 class LanguageConfig:
-    """vocabulary: rows of the embedding; length: tokens an instruction is padded to; project:
-    whether a linear layer follows the embedding, as where it is a language model's own."""
+    """How an instruction becomes tokens."""
 
+    # Rows of the embedding.
     vocabulary: int
+    # Tokens that an instruction is padded to.
     length: int
+    # Whether a linear layer follows the embedding, as where it is a language model's own.
     project: bool = False
 
 
 @dataclass(frozen=True)
 class AnoleVLAConfig:
-    """The network and what it reads and writes.
+    """The network and what it reads and writes. Raises ConfigError where parts do not fit."""
 
-    crops: what is cut out of the image of each camera of `spec`, in its order. token_order: each of
-    TOKEN_ORDER once; the head reads the last token. Raises ConfigError where parts do not fit.
-    """
-
+    # What the policy needs and gives.
     spec: PolicySpec
+    # What is cut out of the image of each camera of `spec`, in its order.
     crops: tuple[CropResize, ...]
+    # Encoder of the images.
     vision: KeypointConfig | SiglipConfig
+    # Embedding of the instruction.
     language: LanguageConfig
+    # Sizes of the Mamba backbone that reads all tokens.
     backbone: MambaConfig
+    # Each of TOKEN_ORDER once; the head reads the last token.
     token_order: tuple[str, ...] = TOKEN_ORDER
 
     def __post_init__(self) -> None:

@@ -28,14 +28,14 @@ APPROACH_KEYS = ('pre_contact_m', 'contact_m', 'retreat_m')
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """How it sees.
+    """How it sees."""
 
-    camera: whose images it reads. connector: width of the first of the two inner layers between
-    CLIP and the language model; the second has the latter's.
-    """
-
+    # Whose images it reads.
     camera: CameraSpec
+    # Sizes of CLIP's image tower.
     clip: ClipConfig = field(default_factory=ClipConfig)
+    # Width of the first of the two inner layers between CLIP and the language model; the second is
+    # as wide as the language model. 4096: as published.
     connector: int = 4096
 
 
@@ -43,17 +43,20 @@ class VisionConfig:
 class RoboMambaConfig:
     """The network and what it reads and writes.
 
-    vision: None for a language model alone, which answers questions without an image. head: widths
-    of the two inner layers of each pose MLP; None where there is no pose head. instructions: those
-    that the head was trained on. Raises ConfigError for a head without vision: a pose is somewhere
-    in an image.
+    Raises ConfigError for a head without vision: a pose is somewhere in an image.
     """
 
+    # For messages and reports.
     name: str
+    # Sizes of the Mamba language model.
     language: LanguageModelConfig
+    # None: a language model alone, which answers questions without an image.
     vision: VisionConfig | None = None
+    # Widths of the two inner layers of each pose MLP; None: no pose head.
     head: tuple[int, int] | None = None
+    # Distances from the contact at which the approach begins and ends [m].
     approach: Approach = field(default_factory=Approach)
+    # Those that the head was trained on.
     instructions: Instructions = field(default_factory=Instructions)
 
     def __post_init__(self) -> None:

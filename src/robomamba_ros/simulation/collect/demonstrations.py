@@ -36,11 +36,17 @@ STEPS_AFTER_SUCCESS = 25
 class CollectConfig:
     """How much to collect and how much to disturb."""
 
+    # Tasks of Meta-World by name.
     tasks: tuple[str, ...]
+    # Episodes of each task, a multiple of those in a shard.
     episodes_per_task: int = 500
+    # Episodes in one file of the store.
     episodes_per_shard: int = 25
+    # Share of the episodes without bursts of noise, 0 .. 1.
     clean_share: float = 0.4
+    # Share of the samples that are kept, drawn at random, 0 .. 1.
     image_share: float = 0.2
+    # Offset of the seeds, which begin at FIRST_SEED.
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -17,41 +17,50 @@ from robomamba_ros.types import NANOSECONDS
 
 @dataclass(frozen=True)
 class Disagreement:
-    """What keeps an arm from being where it is told to be. The defaults are a perfect one.
+    """What keeps an arm from reaching its commands. The defaults are a perfect arm.
 
-    Lengths are radians, for joints that slide metres.
+    Distances are radians, for joints that slide metres.
     """
 
-    # The joints. Distance behind a steady motion, as a time [s]; by a time constant (1) or
-    # critically damped (2).
+    # --- Joints.
+    # Delay of the joints behind a steady motion [s].
     lag_s: float = 0.0
+    # 1: a first-order lag; 2: a critically damped second-order one.
     lag_order: int = 1
-    # The most that drives can do, as shares of the contract's limits; 0: no limit.
+    # Largest velocity and acceleration of the drives, as shares of the contract's; 0: no limit.
     velocity_share: float = 0.0
     acceleration_share: float = 0.0
-    # How far a command must be from a joint at rest to move it, and the play of its gears [rad].
+    # How far a command must be from a joint at rest to move it [rad].
     friction_rad: float = 0.0
+    # Play of the gears [rad].
     backlash_rad: float = 0.0
-    # mujoco: masses, gravity that is compensated and position servos, whose lag is lag_s or 0.02 s.
+    # mujoco: masses in MuJoCo, compensated gravity, and position servos with a lag of lag_s, or of
+    # 0.02 s where lag_s is 0.
     physics: str = 'none'
-    # What pulls the end effector down and is not compensated, where there are masses [N].
+    # Force that pulls the end effector down and is not compensated [N]; needs physics: mujoco.
     load_n: float = 0.0
 
-    # The controllers. Updates per second [Hz]; 0: the contract's control rate.
+    # --- Controllers.
+    # Updates per second [Hz]; 0: the contract's control rate.
     controller_rate_hz: float = 0.0
-    # Of joint_trajectory_controller: see controller_rules.
+    # Whose handover between trajectories: a release of joint_trajectory_controller (VERSIONS in
+    # controller_rules), or ideal, without a skipped or repeated update.
     controller_version: str = 'ideal'
+    # As joint_trajectory_controller's parameter: a new trajectory starts from the last desired
+    # state, not from the measured one.
     interpolate_from_desired_state: bool = True
     # How far a moving joint may be from its trajectory before it is held where it is [rad]; 0: any.
     path_tolerance_rad: float = 0.0
-    # What of a second passes in a trajectory in one, 0..1 (UR's speed slider).
+    # Share of the time that passes in trajectories, 0 .. 1, as by UR's speed slider.
     speed_scaling: float = 1.0
     # Whether a stop deactivates the controllers; they start again where the arm is at its release.
     # Otherwise they go on while the arm stands, as with a driver that does not notice.
     stop_deactivates: bool = True
 
-    # What is reported. States per second [Hz]; 0: the contract's control rate. Their way [s].
+    # --- Reports.
+    # States per second [Hz]; 0: the contract's control rate.
     state_rate_hz: float = 0.0
+    # Time from a measurement to its message [s].
     state_latency_s: float = 0.0
     # Stamp states when they are sent instead of when they were measured, and repeat the last ones
     # where nothing is measured any more (joint_state_publisher).
