@@ -89,7 +89,8 @@ def test_bent_urdfs(tmp_path: Path) -> None:
         (tmp_path / 'made.urdf').write_bytes(bent)
         # A file, or what a topic carries: text, with halves of characters.
         by_topic = bent.decode('utf-8', 'surrogateescape') if rng.integers(2) else None
-        kinematics = Kinematics(arm, by_topic)
+        # As controller_node reads it, shapes and all, or as policy_node does.
+        kinematics = Kinematics(arm, by_topic, watch=bool(rng.integers(2)))
         joints = np.full(len(kinematics.names), 0.3)
         kinematics.step(joints, kinematics.forward(joints), 0.01)
         kinematics.jacobian(joints)

@@ -319,3 +319,44 @@ def test_a_xacro_file_is_expanded_or_the_remedy_named(six, write_arm, tmp_path, 
     path.write_text(path.read_text().replace('<!-- ', '<link name="${half}"/><!-- '))
     with pytest.raises(ConfigError, match=r'cannot be expanded: .*division by zero'):
         read_urdf(arm)
+
+
+def grown(urdf: str, count: int, parents: str = 'root') -> str:
+    """Return a URDF with `count` more links, all on one or each on the one before."""
+    links = ''.join(f'<link name="k{number}"/>' for number in range(count))
+    joints = ''.join(
+        f'<joint name="kk{number}" type="fixed"><parent link="'
+        f'{parents if parents else f"k{number - 1}" if number else "root"}"/>'
+        f'<child link="k{number}"/></joint>'
+        for number in range(count)
+    )
+    return urdf.replace('</robot>', f'{links}{joints}</robot>')
+
+
+@pytest.mark.parametrize('parents', ['root', ''], ids=['a broom', 'a chain'])
+def test_more_links_than_pinocchio_lives_through_are_refused(six, write_arm, parents) -> None:
+    arm = write_arm(six.document(), six.urdf())
+    Kinematics(arm, grown(six.urdf(), 900, parents), watch=True)
+    with pytest.raises(ConfigError, match='has 20016 links and joints, more than 2000'):
+        Kinematics(arm, grown(six.urdf(), 10_000, parents), watch=True)
+
+
+def test_parts_that_are_nested_without_end_are_refused(six, write_arm) -> None:
+    arm = write_arm(six.document(), six.urdf())
+    deep = f'<link name="deep">{"<x>" * 100_000}{"</x>" * 100_000}</link>'
+    with pytest.raises(ConfigError, match='nested deeper than 32'):
+        Kinematics(arm, six.urdf().replace('</robot>', f'{deep}</robot>'), watch=True)
+
+
+def test_frames_that_nothing_connects_are_refused(six, write_arm) -> None:
+    arm = write_arm(six.document(), six.urdf())
+    torn = re.sub(r'<joint name="base_mount".*?</joint>', '', six.urdf(), flags=re.DOTALL)
+    assert torn != six.urdf()
+    with pytest.raises(ConfigError, match="no joints lead from 'base' to 'tool': .*'root'"):
+        Kinematics(arm, torn)
+
+
+def test_a_urdf_that_is_no_file_is_refused(six, write_arm) -> None:
+    arm = write_arm({**six.document(), 'urdf': {'file': '/dev/zero'}}, six.urdf())
+    with pytest.raises(ConfigError, match='cannot be read: it is no regular file'):
+        read_urdf(arm)

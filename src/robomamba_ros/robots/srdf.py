@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from robomamba_ros.errors import ConfigError
-from robomamba_ros.robots.urdf_text import parse
+from robomamba_ros.robots.urdf_text import parse, read_text
 
 
 def disabled_pairs(path: str | None) -> set[frozenset[str]]:
@@ -17,8 +17,8 @@ def disabled_pairs(path: str | None) -> set[frozenset[str]]:
     if path is None:
         return set()
     try:
-        root: ElementTree.Element = parse(Path(path).read_text(encoding='utf-8'), path)
-    except (OSError, UnicodeDecodeError, ConfigError) as error:
+        root: ElementTree.Element = parse(read_text(Path(path)), path)
+    except (OSError, ConfigError) as error:
         raise ConfigError(f'space.srdf: {path} cannot be read: {error}') from error
     pairs = root.iter('disable_collisions')
     return {frozenset((str(p.get('link1')), str(p.get('link2')))) for p in pairs}

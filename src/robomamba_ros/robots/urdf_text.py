@@ -12,12 +12,16 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+from robomamba_ros.common.files import read_bounded
 from robomamba_ros.errors import ConfigError
 
 Element = ElementTree.Element
 
 # The largest URDF of a maker that we know has 0.5 MB; meshes are files of their own.
-MAX_BYTES = 32 << 20
+MEGABYTES = 32
+# Links and joints, of which no robot has a tenth, and how deep a part of one is. Pinocchio goes
+# through a tree by recursion, and dies on a chain of ten thousand.
+PARTS, DEPTH = 2000, 32
 # A joint further from the one before is written in other units [m].
 MAX_DISTANCE = 100.0
 
@@ -33,9 +37,7 @@ def read_text(path: Path) -> str:
     """
     if path.suffix == '.xacro':
         return _expanded(path)
-    if path.stat().st_size > MAX_BYTES:
-        raise ConfigError(f'{path} has {path.stat().st_size} bytes; is it a URDF?')
-    data = path.read_bytes()
+    data = read_bounded(path, MEGABYTES)
     found = _DECLARED.match(data)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = 'utf-16'
@@ -77,7 +79,7 @@ def _expanded(path: Path) -> str:
 def parse(text: str, arm: str) -> Element:
     """Return the root of a URDF; raises ConfigError naming `arm` where the text is none."""
     what = f"the URDF of arm '{arm}'"
-    if len(text) > MAX_BYTES:
+    if len(text) > MEGABYTES << 20:
         raise ConfigError(f'{what} has {len(text)} characters; is it a URDF?')
     # What it declares has been heeded: this is text.
     text = _DECLARATION.sub('', text, count=1)
@@ -87,12 +89,25 @@ def parse(text: str, arm: str) -> Element:
         root = ElementTree.fromstring(text.encode('utf-8', 'surrogatepass'))
     except (ElementTree.ParseError, ValueError) as error:
         raise ConfigError(f'{what} is not XML: {error}') from error
+    _check_size(root, what)
     if any('/xacro}' in each.tag for each in root.iter() if isinstance(each.tag, str)):
         raise ConfigError(
             f'{what} is xacro that was not expanded; expand it with `xacro FILE > robot.urdf`, '
             'and name or publish what comes out'
         )
     return root
+
+
+def _check_size(root: Element, what: str) -> None:
+    parts = sum(each.tag in ('link', 'joint') for each in root)
+    if parts > PARTS:
+        raise ConfigError(f'{what} has {parts} links and joints, more than {PARTS}; shorten it')
+    level, depth = list(root), 0
+    while level:
+        level = [child for each in level for child in each]
+        depth += 1
+        if depth > DEPTH:
+            raise ConfigError(f'{what} is nested deeper than {DEPTH}; is it a URDF?')
 
 
 def numbers(joint: Element, tag: str, key: str, default: str, count: int = 3) -> list[float]:
