@@ -11,10 +11,12 @@ import lz4.frame
 import pytest
 import yaml
 from backports import zstd
+from support.full_disk import disk_of
 from support.made_recording import Recording
 
 from robomamba_ros.bags.limits import CHUNK_BYTES, FILE_BYTES, decompress
 from robomamba_ros.bags.reader import Bag
+from robomamba_ros.cli.main import main
 from robomamba_ros.errors import DataError
 
 MAGIC = b'\x89MCAP0\r\n'
@@ -79,15 +81,55 @@ def test_what_compresses_well_and_is_small_or_real_is_unpacked() -> None:
     assert decompress('', b'as it is') == (b'as it is', '')
 
 
-def test_a_file_that_unpacks_to_much_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / 'bag.mcap.zstd'
+def pack(path: Path, mebibytes: int) -> None:
     with zstd.open(path, 'wb') as file:
-        for _ in range(FILE_BYTES // MIB + 1):
+        for _ in range(mebibytes):
             file.write(bytes(MIB))
     assert path.stat().st_size < MIB
-    with pytest.raises(
-        DataError, match=r'bag.mcap.zstd cannot be read: its .* unpack to more than'
-    ):
+
+
+def test_a_file_that_unpacks_to_much_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / 'bag.mcap.zstd'
+    pack(path, FILE_BYTES // MIB + 1)
+    with pytest.raises(DataError, match=r'bag.mcap.zstd cannot be read: .* unpack to more than'):
+        Bag(path)
+
+
+def test_the_files_of_a_bag_share_what_they_may_unpack_to(tmp_path: Path) -> None:
+    folder = tmp_path / 'bag'
+    folder.mkdir()
+    whole = Recording().run(stop=200).write(tmp_path / 'whole.mcap').read_bytes()
+    for number in range(3):
+        (folder / f'{number}.mcap.zstd').write_bytes(zstd.compress(whole))
+    with Bag(folder) as bag:
+        everything, said = bag.count, len(bag.warnings)
+    with Bag(folder, most_unpacked=2 * len(whole)) as bag:
+        assert bag.count == everything * 2 // 3
+        assert len(bag.warnings) == said + 1
+        [left_out] = [each for each in bag.warnings if '2.mcap.zstd cannot be read' in each]
+        assert '--unpack-gib' in left_out
+
+
+def test_more_is_unpacked_where_somebody_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / 'bag.mcap.zstd'
+    pack(path, 3)
+    words = ['dataset', 'from-bag', str(path), '--arm', 'sawyer_sim', '--fps', '10']
+    words += ['--output', str(tmp_path / 'set')]
+    assert main([*words, '--unpack-gib', '0.002']) == 2
+    assert f'unpack to more than {int(0.002 * 1024 * MIB)}' in capsys.readouterr().err
+    assert main([*words, '--unpack-gib', '0.004']) == 2
+    assert 'does not begin as an MCAP file does' in capsys.readouterr().err
+    assert main([*words, '--unpack-gib', '-1']) == 2
+    assert 'give a number above 0' in capsys.readouterr().err
+    assert not (tmp_path / 'set').exists()
+
+
+def test_a_full_disk_for_temporary_files_is_named(tmp_path: Path) -> None:
+    path = tmp_path / 'bag.mcap.zstd'
+    pack(path, 3)
+    with disk_of(MIB), pytest.raises(DataError, match=r'no room to unpack it in .*; set TMPDIR'):
         Bag(path)
 
 

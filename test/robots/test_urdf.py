@@ -337,7 +337,7 @@ def grown(urdf: str, count: int, parents: str = 'root') -> str:
 def test_more_links_than_pinocchio_lives_through_are_refused(six, write_arm, parents) -> None:
     arm = write_arm(six.document(), six.urdf())
     Kinematics(arm, grown(six.urdf(), 900, parents), watch=True)
-    with pytest.raises(ConfigError, match='has 20016 links and joints, more than 2000'):
+    with pytest.raises(ConfigError, match='has 20021 links and joints, more than 2000'):
         Kinematics(arm, grown(six.urdf(), 10_000, parents), watch=True)
 
 
@@ -352,7 +352,7 @@ def test_frames_that_nothing_connects_are_refused(six, write_arm) -> None:
     arm = write_arm(six.document(), six.urdf())
     torn = re.sub(r'<joint name="base_mount".*?</joint>', '', six.urdf(), flags=re.DOTALL)
     assert torn != six.urdf()
-    with pytest.raises(ConfigError, match="no joints lead from 'base' to 'tool': .*'root'"):
+    with pytest.raises(ConfigError, match=r"no joints lead from 'base' to 'tool': .*'root'"):
         Kinematics(arm, torn)
 
 

@@ -82,22 +82,29 @@ def _for_rosbags(compression: str) -> Callable[[bytes, int], bytes]:
 storage_mcap.DECOMPRESSORS.update({each: _for_rosbags(each) for each in ('zstd', 'lz4')})
 
 
-def unpack_file(source: BinaryIO, copy: BinaryIO, size: int) -> None:
-    """Unpack a .zstd of `size` bytes.
+class UnpackingRoom:
+    """How many bytes the .zstd files of a bag, of `packed` bytes in all, may unpack to in all.
 
-    Raises DataError where it holds more than FILE_BYTES and FILE_RATIO times its size.
+    most: instead of FILE_BYTES, or FILE_RATIO times `packed` where that is more.
     """
-    most = max(FILE_BYTES, FILE_RATIO * size)
-    with zstd.open(source, 'rb') as content:
-        written = 0
-        while block := content.read(_BLOCK):
-            written += len(block)
-            if written > most:
-                raise DataError(
-                    f'cannot be read: its {size} bytes unpack to more than {most}: that is no '
-                    'recording. If it is, unpack it with `unzstd` and give the result'
-                )
-            copy.write(block)
+
+    def __init__(self, packed: int, most: int | None = None) -> None:
+        self._packed = packed
+        self._most = max(FILE_BYTES, FILE_RATIO * packed) if most is None else most
+        self._left = self._most
+
+    def unpack(self, source: BinaryIO, copy: BinaryIO) -> None:
+        """Unpack a file; raises DataError where there is no room left for it."""
+        with zstd.open(source, 'rb') as content:
+            while block := content.read(_BLOCK):
+                self._left -= len(block)
+                if self._left < 0:
+                    raise DataError(
+                        f'cannot be read: the {self._packed} packed bytes of the bag unpack to '
+                        f'more than {self._most}, which recordings do not. If this one does, give '
+                        '--unpack-gib, or unpack it with `unzstd`'
+                    )
+                copy.write(block)
 
 
 def check_tables(path: Path) -> None:

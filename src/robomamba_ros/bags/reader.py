@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
+from robomamba_ros.bags.limits import UnpackingRoom
 from robomamba_ros.bags.records import Offer, Record
 from robomamba_ros.bags.storage import COMPRESSED, StorageFile, is_storage
 from robomamba_ros.bags.types import MessageTypes, plain
@@ -57,17 +58,18 @@ class Bag:
     """A rosbag2 recording: a folder, or one .mcap, .db3 or .zstd file of it.
 
     topics by name; start_ns, end_ns: times of the first and last message [ns]; warnings: what is
-    damaged, missing or odd, one sentence each; reading adds to them. Raises DataError where
-    nothing can be read. Close it, or use it with `with`.
+    damaged, missing or odd, one sentence each; reading adds to them. most_unpacked: how many bytes
+    its .zstd files may unpack to in all (see UnpackingRoom). Raises DataError where nothing can be
+    read. Close it, or use it with `with`.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, most_unpacked: int | None = None) -> None:
         self.path = Path(path)
         self.warnings: list[str] = []
         self._folder = TemporaryDirectory(prefix='robomamba_bag_')
         self._files: list[StorageFile] = []
         try:
-            self._open(_storage_paths(self.path, self.warn))
+            self._open(_storage_paths(self.path, self.warn), most_unpacked)
         except BaseException:
             self.close()
             raise
@@ -222,11 +224,13 @@ class Bag:
         for record in file.records(topics, start_ns):
             yield record.log_ns, index, record
 
-    def _open(self, paths: Iterable[Path]) -> None:
-        failures = []
+    def _open(self, listed: Iterable[Path], most_unpacked: int | None) -> None:
+        failures, paths = [], list(listed)
+        packed = [path for path in paths if path.suffix == COMPRESSED and path.is_file()]
+        room = UnpackingRoom(sum(path.stat().st_size for path in packed), most_unpacked)
         for path in paths:
             try:
-                self._files.append(StorageFile(path, Path(self._folder.name), self.warn))
+                self._files.append(StorageFile(path, Path(self._folder.name), self.warn, room))
             except DataError as error:
                 failures.append(str(error))
         if not self._files:

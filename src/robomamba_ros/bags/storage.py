@@ -6,6 +6,7 @@ read is.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 import sys
@@ -22,7 +23,12 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import Reader
 
-from robomamba_ros.bags.limits import MESSAGE_BYTES, SQLITE_LIMIT_LENGTH, check_tables, unpack_file
+from robomamba_ros.bags.limits import (
+    MESSAGE_BYTES,
+    SQLITE_LIMIT_LENGTH,
+    UnpackingRoom,
+    check_tables,
+)
 from robomamba_ros.bags.records import Offer, Record, StoredTopic, full_type
 from robomamba_ros.bags.recovery import NO_TIME, Recovered, recover
 from robomamba_ros.errors import DataError
@@ -55,17 +61,19 @@ UNDEFINED = 'unknown'
 class StorageFile:
     """A .mcap or .db3, alone or in .zstd; topics, and the times of its first and last message.
 
-    folder: where a compressed file is unpacked. warn: is told what is damaged, and the remedy.
-    Raises DataError where nothing can be read.
+    folder: where a compressed file is unpacked, as far as there is `room`. warn: is told what is
+    damaged, and the remedy. Raises DataError where nothing can be read.
     """
 
-    def __init__(self, path: Path, folder: Path, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: Path, folder: Path, warn: Callable[[str], None], room: UnpackingRoom
+    ) -> None:
         self._name = path
         self._warn = warn
         self._reader: Reader | None = None
         self._recovered: Recovered | None = None
         try:
-            self._path = self._unpack(path, folder) if path.suffix == COMPRESSED else path
+            self._path = self._unpack(path, folder, room) if path.suffix == COMPRESSED else path
             if path.suffix == '.db3' and _journals(path):
                 self._path = self._complete(path, folder)
             if self._path.stat().st_size == 0:
@@ -75,7 +83,7 @@ class StorageFile:
         except DataError as error:
             raise DataError(f'{path} {error}') from error
         except OSError as error:
-            raise DataError(f'{path} cannot be read: {error.strerror}') from error
+            raise DataError(f'{path} cannot be read: {_reason(error, folder)}') from error
         reader = None
         try:
             reader = Reader(self._path)
@@ -97,12 +105,12 @@ class StorageFile:
             if reader.message_count:
                 self.start_ns, self.end_ns = reader.start_time, reader.end_time - 1
 
-    def _unpack(self, path: Path, folder: Path) -> Path:
+    def _unpack(self, path: Path, folder: Path, room: UnpackingRoom) -> Path:
         """Return the file in a .zstd, as far as it goes."""
         unpacked = folder / path.with_suffix('').name
         with path.open('rb') as file, unpacked.open('wb') as copy:
             try:
-                unpack_file(file, copy, path.stat().st_size)
+                room.unpack(file, copy)
             except (EOFError, zstd.ZstdError) as error:
                 self._warn(f'{path} is damaged: {error}; what could be unpacked of it is read')
         return unpacked
@@ -162,6 +170,12 @@ class StorageFile:
         if self._reader is not None:
             with suppress(Exception):
                 self._reader.close()
+
+
+def _reason(error: OSError, folder: Path) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f'there is no room to unpack it in {folder.parent}; set TMPDIR to a larger disk'
+    return error.strerror or str(error)
 
 
 def _journals(path: Path) -> list[Path]:

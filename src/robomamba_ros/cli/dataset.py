@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robomamba_ros.cli.offsets import add_offset
+from robomamba_ros.cli.bag_options import add_offset, add_unpacking, unpacked_bytes
 
 if TYPE_CHECKING:
     from robomamba_ros.datasets.from_bags.conversion import BagResult
@@ -68,6 +68,7 @@ def _add_from_bag(verbs: Any) -> None:
         help='from recorded commands or measured states; auto: commands where there are some',
     )
     add_offset(parser)
+    add_unpacking(parser)
     channels = parser.add_argument_group('channels, instead of all that go with the action space')
     channels.add_argument('--state-channels', nargs='+', metavar='NAME')
     channels.add_argument('--action-channels', nargs='+', metavar='NAME')
@@ -104,10 +105,13 @@ def convert(args: argparse.Namespace) -> int:
         min_frames=args.min_frames,
         add=args.append,
     )
-    episodes = frames = 0
+    episodes, frames, most = 0, 0, unpacked_bytes(args)
     with BagDataset(args.output, load_arm(args.arm), sampling, options) as dataset:
         for path in args.bag:
-            with Bag(path) as bag, tqdm(total=1.0, desc=path.name, bar_format=BAR) as bar:
+            with (
+                Bag(path, most_unpacked=most) as bag,
+                tqdm(total=1.0, desc=path.name, bar_format=BAR) as bar,
+            ):
                 result = dataset.add(bag, partial(_show, bar))
             for warning in bag.warnings:
                 print(f'warning: {warning}')

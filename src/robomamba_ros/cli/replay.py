@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from robomamba_ros.cli.bag_options import add_offset, add_unpacking, unpacked_bytes
 from robomamba_ros.cli.load_options import add_load_options, load_options
-from robomamba_ros.cli.offsets import add_offset
 from robomamba_ros.cli.ros_distro import add_ros_distro
 
 
@@ -49,6 +49,7 @@ def add_parser(subparsers: Any) -> None:
         help="a figure of the report and a limit, such as 'action_l1>0.02'; may be repeated",
     )
     add_offset(parser)
+    add_unpacking(parser)
     add_ros_distro(parser)
     add_load_options(parser)
     parser.add_argument('--output', type=Path, default=Path('out/replay'), metavar='DIR')
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     latency = latency or fixed_latency(args.latency_ms)
     arm = load_arm(args.arm)
     policies = []
-    with Bag(args.bag) as bag:
+    with Bag(args.bag, most_unpacked=unpacked_bytes(args)) as bag:
         for label, directory in zip(_labels(args.policy), args.policy, strict=True):
             policy = load_chunk_policy(directory, load_options(args))
             # The first inference compiles; a live policy has done that before it is needed.
