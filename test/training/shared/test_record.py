@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from support.full_disk import disk_of
 
+from robomamba_ros.errors import DataError
 from robomamba_ros.training.shared.record import Record
 
 
@@ -50,3 +52,29 @@ def test_a_start_says_which_code_and_machine_it_was(tmp_path):
     assert set(start['software']) >= {'robomamba_ros', 'python', 'torch', 'numpy'}
     assert start['machine']['cpus'] >= 1
     assert start['source'] is None or len(start['source']['commit']) == 40
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'said'),
+    [
+        ('run.json', '{"starts": [', 'run.json, line 1 is not valid JSON'),
+        ('run.json', '[]', 'run.json has no list of starts'),
+        ('metrics.jsonl', '{"step": 1}\n{"step": \n', 'metrics.jsonl, entry 2, line 1'),
+        ('metrics.jsonl', '{"step": 1}\n7\n', 'metrics.jsonl, line 2 has no step'),
+    ],
+)
+def test_a_damaged_record_is_named_and_stays_as_it_is(tmp_path, name, content, said):
+    Record(tmp_path, 0, {'command': 'first'}).line(1, 1, {})
+    (tmp_path / name).write_text(content)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob('*.json*')}
+    with pytest.raises(DataError, match=said):
+        Record(tmp_path, 1, {'command': 'second'})
+    assert {path.name: path.read_bytes() for path in tmp_path.glob('*.json*')} == before
+
+
+def test_a_full_disk_leaves_the_record_as_it_was(tmp_path):
+    Record(tmp_path, 0, {'command': 'first'}).line(1, 1, {})
+    before = {path.name: path.read_bytes() for path in tmp_path.glob('*.json*')}
+    with disk_of(100), pytest.raises(OSError, match='File too large'):
+        Record(tmp_path, 1, {'command': 'second'})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before

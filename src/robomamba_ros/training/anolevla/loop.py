@@ -262,12 +262,14 @@ class Trainer:
             save(folder, network, self._ema, self.tokenizer, self.normalization)
 
     def _restore(self) -> None:
-        state = self._files.load()
-        self.network.load_state_dict(state['network'])
-        self._ema = {name: value.to(self._device) for name, value in state['ema'].items()}
-        self._optimizer.load_state_dict(state['optimizer'])
-        self._best = Best(**state.get('best', {}))
-        self.step = state['step']
+        with self._files.restoring() as state:
+            # The averages have to fit the network too: it takes them first.
+            for weights in (state['ema'], state['network']):
+                self.network.load_state_dict(weights)
+            self._ema = {name: value.to(self._device) for name, value in state['ema'].items()}
+            self._optimizer.load_state_dict(state['optimizer'])
+            self._best = Best(**state.get('best', {}))
+            self.step = state['step']
 
     def _reader(self, samples: Samples) -> BatchReader:
         words = self.network.config.spec.instructions

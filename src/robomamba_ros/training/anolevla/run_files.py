@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from robomamba_ros.training.anolevla.config import TrainConfig
 from robomamba_ros.training.shared.checkpointing import (
     CHECKPOINT,
     STATE_FILE,
+    is_begun,
     refuse_other_settings,
+    restoring,
 )
 
 # Where a run ends, where its data lies, what it dwells on and how it runs may change on resuming.
@@ -36,7 +39,7 @@ class RunFiles:
     @property
     def resumed(self) -> bool:
         """Whether the run has begun already."""
-        return self.state.is_file()
+        return is_begun(self.state)
 
     @property
     def tokenizer(self) -> Path:
@@ -57,14 +60,15 @@ class RunFiles:
         with writing(self.folder, STATE_FILE) as (path,):
             torch.save({'config': asdict(self._config), **moving}, path)
 
-    def load(self) -> dict[str, Any]:
-        """Return what `save` was given, in main memory.
+    @contextmanager
+    def restoring(self) -> Iterator[dict[str, Any]]:
+        """Give what `save` was given, in main memory, to whoever puts it back.
 
-        Raises CheckpointError where the settings were others.
+        Raises CheckpointError where the settings were others, or it does not fit.
         """
-        state: dict[str, Any] = torch.load(self.state, map_location='cpu', weights_only=True)
-        # A setting that is newer than the state had its default value then.
-        defaults = {f.name: f.default for f in fields(TrainConfig) if f.default is not MISSING}
-        saved = {**defaults, **state['config']}
-        refuse_other_settings(self.state, saved, asdict(self._config), MAY_CHANGE)
-        return state
+        with restoring(self.state) as state:
+            # A setting that is newer than the state had its default value then.
+            defaults = {f.name: f.default for f in fields(TrainConfig) if f.default is not MISSING}
+            saved = {**defaults, **state['config']}
+            refuse_other_settings(self.state, saved, asdict(self._config), MAY_CHANGE)
+            yield state

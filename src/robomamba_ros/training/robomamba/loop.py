@@ -41,7 +41,9 @@ from robomamba_ros.training.robomamba.start import begin
 from robomamba_ros.training.shared.checkpointing import (
     CHECKPOINT,
     STATE_FILE,
+    is_begun,
     refuse_other_settings,
+    restoring,
 )
 from robomamba_ros.training.shared.optimization import cosine, make_optimizer, set_learning_rate
 from robomamba_ros.training.shared.precision import autocast, resolve_dtype
@@ -132,7 +134,7 @@ class Stage:
         self._probe = nn.Linear(vision.clip.hidden_size, 3).to(self._device)
         self._optimizer = self._make_optimizer()
         self.step = 0
-        if (folder / STATE_FILE).is_file():
+        if is_begun(folder / STATE_FILE):
             self._restore()
 
     @property
@@ -255,12 +257,12 @@ class Stage:
 
     def _restore(self) -> None:
         path = self.folder / STATE_FILE
-        state = torch.load(path, map_location=self._device, weights_only=True)
-        refuse_other_settings(path, state['settings'], self._settings())
-        self.network.load_state_dict(state['network'])
-        self._probe.load_state_dict(state['probe'])
-        self._optimizer.load_state_dict(state['optimizer'])
-        self.step = state['step']
+        with restoring(path, self._device) as state:
+            refuse_other_settings(path, state['settings'], self._settings())
+            self.network.load_state_dict(state['network'])
+            self._probe.load_state_dict(state['probe'])
+            self._optimizer.load_state_dict(state['optimizer'])
+            self.step = state['step']
 
     def _settings(self) -> dict[str, Any]:
         return {**asdict(self._config), 'seed': self._run.seed}

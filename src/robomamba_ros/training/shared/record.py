@@ -19,9 +19,13 @@ from typing import Any
 import torch
 
 from robomamba_ros import __version__
+from robomamba_ros.common.documents import parse_json, read_json
+from robomamba_ros.common.files import all_written_whole, read_bounded
 from robomamba_ros.common.machine import read_processor
+from robomamba_ros.errors import DataError
 
 RUN, METRICS, EVENTS = 'run.json', 'metrics.jsonl', 'tensorboard'
+MEGABYTES = 1024  # of a record of millions of steps
 PACKAGES = ('torch', 'numpy', 'transformers', 'tokenizers', 'numba', 'triton')
 
 
@@ -32,14 +36,13 @@ class Record:
         folder.mkdir(parents=True, exist_ok=True)
         run, self._path = folder / RUN, folder / METRICS
         # A run of before it kept a record goes on with one.
-        starts = json.loads(run.read_text())['starts'] if step and run.is_file() else []
+        starts = _starts(run) if step and run.is_file() else []
         document = {'starts': [*starts, {'step': step, **start, **_surroundings()}]}
-        run.write_text(json.dumps(document, indent=1) + '\n', encoding='utf-8')
-        old = step and self._path.is_file()
-        lines = self._path.read_text().splitlines(keepends=True) if old else []
-        # The last line of a run that was killed may not be whole.
-        kept = [line for line in lines if line.endswith('\n') and json.loads(line)['step'] <= step]
-        self._path.write_text(''.join(kept), encoding='utf-8')
+        kept = _lines(self._path, step) if step and self._path.is_file() else []
+        # Both are read before either is written, and a disk that is full leaves both.
+        with all_written_whole(folder, RUN, METRICS) as (new_run, metrics):
+            new_run.write_text(json.dumps(document, indent=1) + '\n', encoding='utf-8')
+            metrics.write_text(''.join(kept), encoding='utf-8')
         self._events: Any = None
         if importlib.util.find_spec('tensorboard'):
             from torch.utils.tensorboard import SummaryWriter
@@ -69,6 +72,33 @@ class Record:
             for name, value in values.items():
                 self._events.add_scalar(name, value, step)
             self._events.flush()
+
+
+def _starts(run: Path) -> list[Any]:
+    """Return the starts that run.json has; raises DataError."""
+    document = read_json(run, megabytes=MEGABYTES, error=DataError)
+    starts = document.get('starts') if isinstance(document, dict) else None
+    if not isinstance(starts, list):
+        raise DataError(f'{run} has no list of starts; move it away, and the run records anew')
+    return starts
+
+
+def _lines(metrics: Path, step: int) -> list[str]:
+    """Return the lines up to a step; raises DataError for one that is none."""
+    try:
+        text = read_bounded(metrics, MEGABYTES).decode('utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f'{metrics} cannot be read ({error}); move it away') from error
+    kept = []
+    for number, line in enumerate(text.splitlines(keepends=True), 1):
+        if not line.endswith('\n'):
+            continue  # the last line of a run that was killed may not be whole
+        values = parse_json(line.rstrip(), f'{metrics}, entry {number}', error=DataError)
+        if not isinstance(values, dict) or not isinstance(values.get('step'), int):
+            raise DataError(f'{metrics}, line {number} has no step; remove the line')
+        if values['step'] <= step:
+            kept.append(line)
+    return kept
 
 
 def _surroundings() -> dict[str, Any]:
