@@ -54,7 +54,7 @@ def read_yaml(path: Path, *, megabytes: int = MEGABYTES) -> tuple[Any, list[str]
     holds what is not read: tags, merge keys, aliases without end, values deeper than DEPTH or more
     than VALUES, numbers beyond what a number can hold.
     """
-    text = _text(path, megabytes, ConfigError)
+    text = read_text(path, megabytes, ConfigError)
     try:
         return _parse(text)
     except _UnreadableError as error:
@@ -79,7 +79,7 @@ def read_json(
 
     A key given twice, NaN and infinity are errors: they are not JSON.
     """
-    return parse_json(_text(path, megabytes, error), str(path), error=error)
+    return parse_json(read_text(path, megabytes, error), str(path), error=error)
 
 
 def parse_json(text: str, where: str, *, error: type[RoboMambaError] = ConfigError) -> Any:
@@ -107,7 +107,8 @@ def parse_json(text: str, where: str, *, error: type[RoboMambaError] = ConfigErr
         raise error(f'{where}: {problem}; correct the file') from None
 
 
-def _text(path: Path, megabytes: int, error: type[RoboMambaError]) -> str:
+def read_text(path: Path, megabytes: int, error: type[RoboMambaError]) -> str:
+    """Return the text of a file in UTF-8; raises `error` naming file, line and remedy."""
     try:
         content = read_bounded(path, megabytes)
     except FileNotFoundError:

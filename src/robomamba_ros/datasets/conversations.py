@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from robomamba_ros.common.documents import read_json
 from robomamba_ros.errors import DataError
 
+# Of half a million conversations.
+MEGABYTES = 2048
 IMAGE_MARK = '<image>'  # LLaVA marks where the image goes; here it always goes first
 SPEAKERS = ('human', 'gpt')
 
@@ -69,10 +72,7 @@ def conversations_document(conversations: Sequence[Conversation], root: Path) ->
 
 
 def _read(path: Path, root: Path) -> list[Conversation]:
-    try:
-        entries = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise DataError(f'{path} cannot be read as JSON ({error}); copy it again') from error
+    entries = read_json(path, megabytes=MEGABYTES, error=DataError)
     if not isinstance(entries, list):
         raise DataError(f'{path} must hold a list of conversations')
     conversations = []

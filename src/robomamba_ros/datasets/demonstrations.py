@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from robomamba_ros.common.documents import read_json
 from robomamba_ros.common.files import written_whole
 from robomamba_ros.errors import DataError
 from robomamba_ros.vision.preprocess import CropResize
@@ -61,13 +62,13 @@ class DatasetMeta:
                 'dataset from-bag of rosbags'
             )
         try:
-            raw: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+            raw: dict[str, Any] = read_json(path, error=DataError)
             if 'camera' in raw:  # as stores of a single camera were described at first
                 raw |= {'cameras': [raw.pop('camera')], 'crops': [raw.pop('crop')]}
             for key in ('cameras', 'state_names', 'action_names', 'instructions'):
                 raw[key] = tuple(raw[key])
             return cls(**{**raw, 'crops': tuple(_crop(**crop) for crop in raw['crops'])})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (DataError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f'{path} is not the description of a data set ({error}); collect one with '
                 'robomamba collect'

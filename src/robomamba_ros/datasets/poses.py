@@ -16,11 +16,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from robomamba_ros.common.documents import parse_json, read_text
 from robomamba_ros.common.files import written_whole
 from robomamba_ros.errors import DataError
 from robomamba_ros.types import Float32Array, Float64Array, UInt8Array
 
 POSES, IMAGES, DEPTH, CONVERSATIONS = 'poses', 'images', 'depth', 'conversations'
+MEGABYTES = 1024  # of a file of samples
 DEPTH_STEP_M = 1e-4
 
 
@@ -74,9 +76,10 @@ def read_poses(folder: Path) -> list[PoseSample]:
     """
     samples = []
     for path in sorted((folder / POSES).glob('*.jsonl')):
-        for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
+        for number, line in enumerate(read_text(path, MEGABYTES, DataError).splitlines(), 1):
+            document = parse_json(line, f'{path}, entry {number}', error=DataError)
             try:
-                samples.append(_sample(json.loads(line), folder))
+                samples.append(_sample(document, folder))
             except (ValueError, KeyError, TypeError) as error:
                 what = f'{error} is missing' if isinstance(error, KeyError) else str(error)
                 raise DataError(f'{path}, line {number}: {what}') from error

@@ -9,10 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from robomamba_ros.common.documents import read_json
 from robomamba_ros.common.files import written_whole
 from robomamba_ros.errors import ConfigError, DataError
 from robomamba_ros.evaluation.metaworld import EvaluationConfig, Job, Outcome
 from robomamba_ros.evaluation.success import document
+
+MEGABYTES = 64  # of tens of thousands of episodes
 
 
 class Results:
@@ -92,10 +95,10 @@ def _digest(checkpoint: Path) -> str:
 
 def _read(path: Path, expected: Mapping[str, Any]) -> dict[Job, Outcome]:
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = read_json(path, megabytes=MEGABYTES, error=DataError)
         found = content['settings']
         outcomes = [Outcome(**each) for each in content['episodes']]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f'{path} does not hold results of an evaluation ({error}); give another file'
         ) from error

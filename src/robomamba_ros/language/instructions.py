@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from robomamba_ros.common.documents import read_json
 from robomamba_ros.errors import CheckpointError, ConfigError, ObservationError, unknown_name
 
+MEGABYTES = 16  # of instructions.json, a hundred thousand of them
 FILE = 'instructions.json'
 CHOICES = ('auto', 'trained_only', 'any')
 # A longer one is no instruction but a mistake, or an attack: tokens cost time for each character.
@@ -63,13 +66,15 @@ class Instructions:
         know what is meant. Raises CheckpointError.
         """
         path = folder / FILE
-        if not path.is_file():
+        # A link that leads nowhere is not the same as none: the policy would take any text.
+        if not os.path.lexists(path):
             return cls()
+        document = read_json(path, megabytes=MEGABYTES, error=CheckpointError)
         try:
-            texts = json.loads(path.read_text(encoding='utf-8'))['trained']
+            texts = document['trained']
             if not (texts and isinstance(texts, list) and all(map(_usable, texts))):
                 raise ValueError('`trained` is no list of texts with words in them')
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f'{path} does not say what the policy was trained on ({error}); copy the '
                 'checkpoint again'

@@ -5,16 +5,17 @@ The same inference of the same replay takes the same time whenever it is replaye
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from robomamba_ros.common.documents import read_json
 from robomamba_ros.errors import DataError
 from robomamba_ros.types import Float64Array
 
 # The number of an inference, from 0 on -> how long it takes [ns].
+MEGABYTES = 256  # of a report with the latencies of a day
 Latency = Callable[[int], int]
 
 
@@ -43,10 +44,10 @@ def read_latency(path: Path) -> Latency:
     Raises DataError where the file is no such report.
     """
     try:
-        policies = json.loads(path.read_text(encoding='utf-8'))['policies']
+        policies = read_json(path, megabytes=MEGABYTES, error=DataError)['policies']
         samples = [ms for policy in policies for ms in policy['wall_time']['inference_samples_ms']]
         return recorded_latency(np.array(samples, dtype=np.float64))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise DataError(
             f'{path} is no report.json of robomamba replay ({error!r}): it has no latencies'
         ) from error

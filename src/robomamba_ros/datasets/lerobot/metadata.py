@@ -113,13 +113,17 @@ def reading(path: Path) -> Iterator[None]:
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read a parquet file; raises DataError naming it and what is wrong."""
     with reading(path):
-        return pq.read_table(path, columns=columns, partitioning=None)
+        table = pq.read_table(path, columns=columns, partitioning=None)
+        assert table.column_names is not None  # decodes them: a name may be no UTF-8
+        return table
 
 
 def read_schema(path: Path) -> pa.Schema:
     """Return the columns of a parquet file; raises DataError as `read_table`."""
     with reading(path):
-        return pq.read_schema(path)
+        schema = pq.read_schema(path)
+        assert schema.names is not None  # as in `read_table`
+        return schema
 
 
 def _episodes(root: Path, info: Info) -> Iterator[Episode]:

@@ -31,6 +31,7 @@ from robomamba_ros.nodes.fake_arm.safety import RATE_HZ, SafetyPublishers
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.robots.urdf import read_urdf
+from robomamba_ros.robots.urdf_text import read_text
 from robomamba_ros.simulation.disagreement import Disagreement, read_disagreement
 from robomamba_ros.simulation.fake_arm import FakeArm
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
@@ -148,7 +149,7 @@ def urdf_of(arm: ArmContract, path: str) -> str:
     """
     if path:
         try:
-            return Path(path).read_text(encoding='utf-8')
+            return read_text(Path(path))
         except OSError as error:
             raise ConfigError(
                 f"the parameter 'urdf' names a file that cannot be read: {error}"
