@@ -52,7 +52,11 @@ def test_names_the_conversation_that_is_wrong(tmp_path, speakers, said):
 
 def test_refuses_what_holds_no_conversations(tmp_path):
     path = tmp_path / 'a.json'
-    for text, said in (('{', 'cannot be read'), ('{}', 'must hold a list'), ('[]', 'has no')):
+    for text, said in (
+        ('{', 'a.json, line 1 is not valid JSON'),
+        ('{}', 'must hold a list'),
+        ('[]', 'has no'),
+    ):
         path.write_text(text)
         with pytest.raises(DataError, match=said):
             read_conversations(path)

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -361,3 +362,18 @@ def test_a_link_to_data_is_read(tmp_path: Path) -> None:
     link_data(tmp_path / 'set')
     assert os.path.islink(tmp_path / 'set/data')
     assert len(LeRobotDataset(tmp_path / 'set').values('action')) == LENGTH
+
+
+@pytest.mark.parametrize('file', [DATA_FILE, EPISODES_FILE, 'meta/tasks.parquet'])
+def test_a_column_whose_name_is_no_utf8_is_damage(tmp_path: Path, file: str) -> None:
+    write(tmp_path / 'set')
+    path = tmp_path / 'set' / file
+    names = pq.read_schema(path).names
+    data = path.read_bytes()
+    for name in names:
+        path.write_bytes(data.replace(name.encode(), b'\xff' * len(name)))
+        with suppress(DataError):
+            LeRobotDataset(tmp_path / 'set').window(0, 2)
+    path.write_bytes(data.replace(names[0].encode(), b'\xff' * len(names[0])))
+    with pytest.raises(DataError, match=r'parquet (is damaged|lacks)'):
+        LeRobotDataset(tmp_path / 'set').window(0, 2)

@@ -134,6 +134,12 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
         Instructions.load(tmp_path, own_words=True)
 
 
+def test_a_link_that_leads_nowhere_is_not_the_same_as_no_file(tmp_path: Path) -> None:
+    (tmp_path / 'instructions.json').symlink_to(tmp_path / 'gone.json')
+    with pytest.raises(CheckpointError, match=r'instructions\.json does not say what'):
+        Instructions.load(tmp_path, own_words=True)
+
+
 @pytest.mark.parametrize(
     ('name', 'count'), [('anolevla-mt10', 10), ('anolevla-mt50', 49), ('robomamba-small', 20)]
 )

@@ -69,12 +69,11 @@ class Instructions:
         # A link that leads nowhere is not the same as none: the policy would take any text.
         if not os.path.lexists(path):
             return cls()
-        document = read_json(path, megabytes=MEGABYTES, error=CheckpointError)
         try:
-            texts = document['trained']
+            texts = read_json(path, megabytes=MEGABYTES)['trained']
             if not (texts and isinstance(texts, list) and all(map(_usable, texts))):
                 raise ValueError('`trained` is no list of texts with words in them')
-        except (ValueError, KeyError, TypeError) as error:
+        except (ConfigError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f'{path} does not say what the policy was trained on ({error}); copy the '
                 'checkpoint again'

@@ -47,7 +47,7 @@ def read_latency(path: Path) -> Latency:
         policies = read_json(path, megabytes=MEGABYTES, error=DataError)['policies']
         samples = [ms for policy in policies for ms in policy['wall_time']['inference_samples_ms']]
         return recorded_latency(np.array(samples, dtype=np.float64))
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    except (DataError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise DataError(
             f'{path} is no report.json of robomamba replay ({error!r}): it has no latencies'
         ) from error
