@@ -1,5 +1,7 @@
 """What is recorded: clean actions, valid as far as they follow from what the image shows."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -34,8 +36,22 @@ def sim():
     sim.close()
 
 
-def test_a_clean_episode_replays_to_success_from_its_first_chunk_on(sim):
-    samples = record_episode(sim, FIRST_SEED, config(clean_share=1.0, image_share=1.0), META, 0)
+@pytest.fixture(scope='module')
+def recorded(sim):
+    """Return the samples of an episode; what two tests look at is recorded once."""
+
+    @functools.cache
+    def record(seed, clean_share):
+        settings = config(clean_share=clean_share, image_share=1.0)
+        samples = record_episode(sim, seed, settings, META, 0)
+        samples.flags.writeable = False
+        return samples
+
+    return record
+
+
+def test_a_clean_episode_replays_to_success_from_its_first_chunk_on(sim, recorded):
+    samples = recorded(FIRST_SEED, 1.0)
     assert samples['valid'][0].all()
     sim.reset(None, FIRST_SEED)
     for sample in samples:
@@ -47,16 +63,16 @@ def test_a_clean_episode_replays_to_success_from_its_first_chunk_on(sim):
     assert sim.success
 
 
-def test_chunks_overlap_consistently(sim):
-    samples = record_episode(sim, FIRST_SEED, config(clean_share=1.0, image_share=1.0), META, 0)
+def test_chunks_overlap_consistently(recorded):
+    samples = recorded(FIRST_SEED, 1.0)
     np.testing.assert_array_equal(samples['actions'][10, 5:20], samples['actions'][15, :15])
     last = samples[-1]
     assert last['valid'].sum() == 1
     assert len(samples[0]['actions']) == HORIZON
 
 
-def test_a_chunk_is_valid_up_to_the_disturbance(sim):
-    samples = record_episode(sim, FIRST_SEED + 1, config(clean_share=0.0, image_share=1.0), META, 0)
+def test_a_chunk_is_valid_up_to_the_disturbance(recorded):
+    samples = recorded(FIRST_SEED + 1, 0.0)
     # While it is pushed the arm does not do what the clean actions say: one step counts.
     counts = samples['valid'].sum(axis=1)
     assert counts.min() == 1
@@ -66,9 +82,9 @@ def test_a_chunk_is_valid_up_to_the_disturbance(sim):
         assert sample['valid'][: sample['valid'].sum()].all()
 
 
-def test_noise_moves_the_arm_off_the_clean_path(sim):
-    clean = record_episode(sim, FIRST_SEED + 1, config(clean_share=1.0, image_share=1.0), META, 0)
-    noisy = record_episode(sim, FIRST_SEED + 1, config(clean_share=0.0, image_share=1.0), META, 0)
+def test_noise_moves_the_arm_off_the_clean_path(recorded):
+    clean = recorded(FIRST_SEED + 1, 1.0)
+    noisy = recorded(FIRST_SEED + 1, 0.0)
     steps = min(len(clean), len(noisy))
     apart = np.linalg.norm(clean['state'][:steps, :3] - noisy['state'][:steps, :3], axis=1)
     assert apart.max() > 0.02
