@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
-from robomamba_ros.types import NANOSECONDS, Float32Array, UInt8Array
+from robomamba_ros.errors import ObservationError
+from robomamba_ros.types import NANOSECONDS, Float32Array, Float64Array, UInt8Array
 
 # Pixels, or what decodes them when they are used: most images never are.
 Image: TypeAlias = UInt8Array | Callable[[], UInt8Array]
@@ -15,6 +16,23 @@ Depth: TypeAlias = Float32Array | Callable[[], Float32Array]
 
 # Depth is often computed from the images, and comes some images later; so do other cameras.
 KEPT = 8
+
+
+class Intrinsics(NamedTuple):
+    """The pixel matrix (3, 3) of a camera, for images of `size` (h, w)."""
+
+    matrix: Float64Array
+    size: tuple[int, int]
+
+    def of(self, camera: str, image: UInt8Array) -> Float64Array:
+        """Return the matrix for an image; raises ObservationError where it has another size."""
+        if self.size != image.shape[:2]:
+            raise ObservationError(
+                f'{camera}/camera_info is for images of {self.size[1]} x {self.size[0]}, the '
+                f'images have {image.shape[1]} x {image.shape[0]}; give the camera_info of these '
+                'images'
+            )
+        return self.matrix
 
 
 class CameraImage(NamedTuple):
@@ -140,12 +158,18 @@ def _joined(
     return chosen
 
 
-def smallest_skew_ns(cameras: Mapping[str, Sequence[CameraImage]]) -> int:
-    """Return how far apart the images nearest to one time are [ns]; each camera has some."""
+def too_far_apart(cameras: Mapping[str, Sequence[CameraImage]], max_skew_ns: int) -> str:
+    """Return the sentence on cameras of which each has images, and none of the others' time."""
     slowest = min(cameras.values(), key=lambda images: images[0].stamp_ns)
-    return min(
+    smallest_ns = min(
         _skew_ns({name: _nearest(images, reference) for name, images in cameras.items()})
         for reference in slowest
+    )
+    return (
+        f'{", ".join(cameras)}: no images of one time; the nearest are '
+        f'{smallest_ns / NANOSECONDS:.3f} s apart, max_camera_skew_s is '
+        f'{max_skew_ns / NANOSECONDS:g}. Synchronise the cameras, give their latency_s, or raise '
+        'max_camera_skew_s in the arm contract'
     )
 
 

@@ -18,9 +18,11 @@ from robomamba_ros.control.policy.camera_images import (
     CameraImages,
     Depth,
     Image,
+    Intrinsics,
     newest_set,
-    smallest_skew_ns,
+    too_far_apart,
 )
+from robomamba_ros.control.policy.task import Task
 from robomamba_ros.errors import ConfigError, ObservationError, unknown_name
 from robomamba_ros.policies.base import PolicySpec
 from robomamba_ros.robots.arm import MAX_CAMERA_SKEW_S, ArmContract
@@ -75,10 +77,9 @@ class ObservationBuffer:
         self._streams = tuple(states)
         self._freshness = Freshness({**budgets, **states})
         self._needed = tuple(name for name in self._freshness.budgets if name not in self._optional)
-        self._intrinsics: dict[str, tuple[Float64Array, tuple[int, int]]] = {}
+        self._intrinsics: dict[str, Intrinsics] = {}
         self._states = StateHistory()
-        self._instruction = ''
-        self._uninstructed = 'instruction: nothing received yet'
+        self._task = Task(spec.instructions)
         # The newest images of one time, computed with every message; None while a camera has none.
         self._set: dict[str, CameraImage] | None = None
         # What `stamp_ns` returns, computed with every message, and what it last was besides None.
@@ -107,7 +108,7 @@ class ObservationBuffer:
     def set_intrinsics(self, camera: str, matrix: Float64Array, size: tuple[int, int]) -> None:
         """Set the pixel matrix (3, 3) of a camera for images of `size` (h, w); outlives `clear`."""
         with self._lock:
-            self._intrinsics[camera] = (matrix, size)
+            self._intrinsics[camera] = Intrinsics(matrix, size)
             self._update()
 
     def add_state(self, state: RobotState) -> None:
@@ -122,25 +123,15 @@ class ObservationBuffer:
     def instruction(self) -> str:
         """The task in words, in the policy's own spelling where it knows the text; '' for none."""
         with self._lock:
-            return self._instruction
+            return self._task.text
 
     def set_instruction(self, text: str) -> bool:
         """Set the task, in words, and return whether it is another; it survives `clear`.
 
-        Raises ObservationError for one that the policy does not take. There is no instruction then:
-        whoever gave it wanted something else than what the arm was doing.
+        Raises ObservationError for one that the policy does not take; there is none then.
         """
-        instructions = self._spec.instructions
-        try:
-            instructions.check(text)
-        except ObservationError as error:
-            with self._lock:
-                self._instruction, self._uninstructed = '', str(error)
-            raise
-        followed = instructions.known(text) or text.strip()
         with self._lock:
-            changed, self._instruction = followed != self._instruction, followed
-        return changed
+            return self._task.set(text)
 
     def clear(self) -> None:
         """Forget images and states, as at the start of an episode."""
@@ -208,7 +199,7 @@ class ObservationBuffer:
             intrinsics = dict(self._intrinsics)
             state = self._vector(stamp_ns)
             previous_state = self._vector(stamp_ns - self._spec.dt_ns)
-            instruction = self._instruction
+            instruction = self._task.text
         # Decoding takes long and must not keep the callbacks waiting.
         black = {
             name: np.zeros((camera.height, camera.width, 3), np.uint8)
@@ -223,9 +214,7 @@ class ObservationBuffer:
             previous_state=previous_state,
             instruction=instruction,
             depth={name: depth for name, depth in depths.items() if depth is not None},
-            intrinsics={
-                name: _matrix(name, *intrinsics[name], images[name]) for name in self._deep
-            },
+            intrinsics={name: intrinsics[name].of(name, images[name]) for name in self._deep},
         )
         self._spec.check(observation)
         return observation
@@ -259,8 +248,8 @@ class ObservationBuffer:
             problems = self._mismatches(now_ns)
         if not problems and self._is_behind(now_ns):
             problems = (self._behind,)
-        if not self._instruction:
-            problems = (*problems, self._uninstructed)
+        if not self._task.text:
+            problems = (*problems, self._task.missing)
         return problems
 
     @property
@@ -293,12 +282,7 @@ class ObservationBuffer:
         too_old = any(f.stamp_ns < oldest_ns[name] for name, f in (self._set or {}).items())
         if self._set is not None and not too_old:
             return ()
-        return (
-            f'{", ".join(needed)}: no images of one time; the nearest are '
-            f'{smallest_skew_ns(needed) / NANOSECONDS:.3f} s apart, max_camera_skew_s is '
-            f'{self._max_skew_ns / NANOSECONDS:g}. Synchronise the cameras, give their latency_s, '
-            'or raise max_camera_skew_s in the arm contract',
-        )
+        return (too_far_apart(needed, self._max_skew_ns),)
 
     def _vector(self, time_ns: int) -> Float32Array:
         state = self._states.at(time_ns)
@@ -320,14 +304,3 @@ def observation_buffer(spec: PolicySpec, arm: ArmContract) -> ObservationBuffer:
 
 def _depth_of(camera: str) -> str:
     return f'{camera}/depth'
-
-
-def _matrix(
-    camera: str, matrix: Float64Array, size: tuple[int, int], image: UInt8Array
-) -> Float64Array:
-    if size != image.shape[:2]:
-        raise ObservationError(
-            f'{camera}/camera_info is for images of {size[1]} x {size[0]}, the images have '
-            f'{image.shape[1]} x {image.shape[0]}; give the camera_info of these images'
-        )
-    return matrix
