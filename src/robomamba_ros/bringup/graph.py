@@ -136,6 +136,7 @@ def fake_graph(options: PolicyOptions, disagree: str = '') -> tuple[NodeSpec, ..
         options = replace(options, gripper_output='joint_state')
     policy, controller = policy_graph(replace(options, budget_factor=STAND_IN_BUDGETS))
     # The one place where they are dropped: nobody is there to say what a real robot says.
+    controller = _waiting(controller)
     controller = replace(controller, parameters={**controller.parameters, 'interlocks': False})
     parameters: dict[str, Any] = {'arm': options.arm, 'use_sim_time': options.use_sim_time}
     for camera in read_outline(options.checkpoint).cameras[:1]:
@@ -146,6 +147,11 @@ def fake_graph(options: PolicyOptions, disagree: str = '') -> tuple[NodeSpec, ..
         'fake_arm_node', 'fake_arm_node', options.namespace, parameters, controller.remappings
     )
     return (robot, controller, policy)
+
+
+def _waiting(controller: NodeSpec) -> NodeSpec:
+    """Return a controller that stays enabled however long a policy takes to load: of a stand-in."""
+    return replace(controller, parameters={**controller.parameters, 'enable_timeout_s': 0.0})
 
 
 def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
@@ -161,6 +167,7 @@ def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
     policy, controller = _policy_and_controller(
         replace(options, use_sim_time=True, budget_factor=STAND_IN_BUDGETS)
     )
+    controller = _waiting(controller)
     parameters = {
         'arm': options.arm,
         'mode': options.mode,

@@ -269,6 +269,77 @@ def test_a_chunk_is_followed_for_twice_its_executed_steps_and_no_longer(steps, f
     assert 'no newer chunk has come' in rig.status.reason
 
 
+def test_a_chunk_that_does_not_say_is_not_followed_for_ever_by_a_robot_that_goes_slowly():
+    loop, now_ns = SetpointLoop(ARM, foresight=True, supervised=False), NANOSECONDS
+    loop.enable(True)
+    loop.update_state(state(now_ns, HOME))
+    loop.tick(now_ns)
+    loop.set_speed_scale(0.25, now_ns)
+    actions = np.full((50, 1), 1e-3)
+    chunk = ActionChunk(now_ns, 20_000_000, actions, ActionSpace.JOINT_DELTA, NAMES[:1])
+    loop.add_chunk(chunk, now_ns)
+    while loop.status.state is LoopState.TRACKING:
+        now_ns += PERIOD_NS
+        loop.update_state(state(now_ns, HOME))
+        loop.tick(now_ns)
+        loop.trajectory()
+    # Its own second, and one more; it would have ended after four.
+    assert (now_ns - chunk.stamp_ns) / NANOSECONDS == pytest.approx(2.0, abs=0.011)
+    assert loop.status.reason.startswith('action_chunk is 2.0')
+
+
+@pytest.mark.parametrize('measured', [True, False])
+def test_an_arm_that_waits_too_long_for_its_first_chunk_is_disabled(measured):
+    rig = Rig(enable_timeout_s=1.0)
+    rig.run(0.9)
+    assert rig.status.state is LoopState.WAITING
+    if not measured:
+        rig.every = 10**9
+    rig.run(0.2)
+    assert rig.status.state is LoopState.DISABLED
+    assert rig.status.reason == (
+        'no action_chunk came within 1 s of being enabled; enable to move again'
+    )
+    assert rig.commands[-1] is None
+    with pytest.raises(ActionError, match='the arm is disabled'):
+        rig.move()
+    rig.every = 1
+    rig.run(0.5)
+    # Enabled by somebody, it waits anew, and after a chunk no longer.
+    rig.loop.enable(True)
+    rig.run(0.9)
+    rig.move(steps=5)
+    assert rig.status.state is LoopState.TRACKING
+    rig.run(0.5)
+    rig.move(steps=5)
+    assert rig.status.state is LoopState.TRACKING
+
+
+@pytest.mark.parametrize('options', [{}, {'enable_timeout_s': 0.5, 'supervised': False}])
+def test_without_a_timeout_and_in_lockstep_it_waits_for_ever(options):
+    rig = Rig(**options)
+    rig.run(1.0)
+    assert rig.status.state is LoopState.WAITING
+
+
+@pytest.mark.parametrize('late_s', [0.5, 0.7, 0.85])
+@pytest.mark.parametrize('missed', [4, 8, 15])
+def test_a_late_tick_makes_no_arm_run_over_the_end_of_its_chunk(late_s, missed):
+    rig = Rig(supervised=False)
+    times = 0.02 * np.arange(1, 51)
+    goal = HOME[0] + 0.4
+    way = HOME[0] + 0.2 * (1.0 - np.cos(np.pi * times))
+    chunk = ActionChunk(rig.now_ns, 20_000_000, way[:, None], ActionSpace.JOINT_POSITION, NAMES[:1])
+    rig.loop.add_chunk(chunk, rig.now_ns)
+    rig.run(late_s)
+    rig.now_ns += missed * PERIOD_NS
+    rig.run(2.0)
+    reached = np.array([row[0] for row in rig.commands if row is not None])
+    assert reached.max() <= goal + 1e-6
+    assert reached[-1] == pytest.approx(goal, abs=1e-6)
+    assert rig.excess([row for row in rig.commands if row is not None]) <= 1.0 + 1e-6
+
+
 def test_the_interlock_of_an_arm_that_stands_still_leaves_no_motion_for_its_release():
     rig = Rig()
     rig.move(0.3)

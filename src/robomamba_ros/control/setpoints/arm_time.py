@@ -1,4 +1,4 @@
-"""The time of an arm whose controller slows it down: the integral of its speed scaling.
+"""The time of an arm that a controller slows down, or that nobody commanded for a while.
 
 A controller that scales adds period * scaling to the time of its trajectory in each update. What
 is planned in that time stays with the arm at 50 % and through a pause. Reads no clock.
@@ -33,6 +33,15 @@ class ArmTime:
             return
         now_ns = max(now_ns, self._changes[-1][0])
         self._changes.append((now_ns, self.at(now_ns), scale))
+        self._forget(now_ns)
+
+    def stand_still(self, since_ns: int, until_ns: int) -> None:
+        """Take out the time between two moments since the last change: nothing moved the arm."""
+        here_ns, scale = self.at(since_ns), self._changes[-1][2]
+        self._changes += [(since_ns, here_ns, 0.0), (until_ns, here_ns, scale)]
+        self._forget(until_ns)
+
+    def _forget(self, now_ns: int) -> None:
         while len(self._changes) > 1 and self._changes[1][0] < now_ns - _SPAN_NS:
             self._changes.pop(0)
 

@@ -15,14 +15,16 @@ from robomamba_ros.errors import ActionError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import NANOSECONDS, ActionChunk
 
-# A chunk may be as old as this, however few of its steps are to be executed [s].
-MIN_AGE_S = 0.3
+# A chunk may be as old as this, however few of its steps are to be executed [s]; and one that does
+# not say, by so much older than it is long: a robot that goes slower comes to its end later.
+MIN_AGE_S, MARGIN_S = 0.3, 1.0
 
 
 class Decisions:
     """Looks at an arm and its inputs, and stops it where they do not carry its motion.
 
-    age_factor, supervised: see SetpointLoop. chunk: the one that is followed, by the clock.
+    age_factor, enable_timeout_s, supervised: see SetpointLoop. chunk: the one that is followed, by
+    the clock. waits_since_ns: since when an arm that is enabled has waited [ns].
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Decisions:
         transitions: Transitions,
         *,
         age_factor: float,
+        enable_timeout_s: float,
         supervised: bool,
     ) -> None:
         self._arm = arm
@@ -40,6 +43,8 @@ class Decisions:
         self._supervision = supervision
         self._to = transitions
         self._age_factor = age_factor
+        self._enable_timeout_s = enable_timeout_s
+        self.waits_since_ns: int | None = None
         self._supervised = supervised
         self.chunk: ActionChunk | None = None
 
@@ -68,6 +73,7 @@ class Decisions:
                 self._to.forget()
             if problems or self._commander.started:
                 self._to.wait(problems or NO_CHUNK)
+            self._wait_no_longer(now_ns)
         elif problems:
             self._to.fault(problems)
         elif self._to.state is not LoopState.TRACKING:
@@ -83,6 +89,15 @@ class Decisions:
         elif too_old:
             self._commander.drop_course()
             self._to.want_chunk(f'{too_old}; no newer chunk has come', now_ns)
+
+    def _wait_no_longer(self, now_ns: int) -> None:
+        """Disable an arm that has waited for its first chunk for too long."""
+        if self.waits_since_ns is None:
+            self.waits_since_ns = now_ns
+        limit_s = self._enable_timeout_s
+        waited_s = (now_ns - self.waits_since_ns) / NANOSECONDS
+        if self._supervised and limit_s and waited_s > limit_s:
+            self._to.expire(f'no action_chunk came within {limit_s:g} s of being enabled')
 
     def give_up(self, reason: str, now_ns: int) -> None:
         """Stop at once, as was foreseen; a stop that is under way keeps its reason."""
@@ -115,9 +130,11 @@ class Decisions:
 
     def _too_old(self, chunk: ActionChunk, now_ns: int) -> str:
         """Return by how much a chunk is too old to be followed, '' where it is not."""
+        step_s = chunk.dt_ns / NANOSECONDS
         if chunk.execute_steps is None:
-            return ''
-        steps_s = chunk.execute_steps * chunk.dt_ns / NANOSECONDS
-        most_s = self._age_factor * max(MIN_AGE_S, 2 * steps_s)
+            most_s = chunk.horizon * step_s + MARGIN_S
+        else:
+            most_s = max(MIN_AGE_S, 2 * chunk.execute_steps * step_s)
+        most_s *= self._age_factor
         age_s = (now_ns - chunk.stamp_ns) / NANOSECONDS
         return f'action_chunk is {age_s:.3f} s old, allowed {most_s:.3f} s' * (age_s > most_s)

@@ -43,7 +43,10 @@ class SetpointLoop:
     several times at rest, and stops where its motion is not the commanded one. Not so in a dry
     run, in a replay, and in a simulation in lockstep, which is one sample old and may lag.
     age_factor: multiplies how old the chunk that is followed may become, which is twice the steps
-    that it is to be executed for, at least MIN_AGE_S; a chunk that does not say runs to its end.
+    that it is to be executed for, at least MIN_AGE_S; of a chunk that does not say, its own length
+        and MARGIN_S.
+    enable_timeout_s: how long a supervised arm that is enabled waits for a chunk before it is
+        disabled again [s]; 0: for ever.
     counts: limits, seams, refusals and stops since the start or the last reset.
 
     A stop for want of a chunk ends with the next one, if it comes within a second. Every other
@@ -59,10 +62,13 @@ class SetpointLoop:
         foresight: bool = False,
         supervised: bool = True,
         age_factor: float = 1.0,
+        enable_timeout_s: float = 0.0,
     ) -> None:
         self._arm = arm
         self._supervised = supervised
         self._foresight = foresight
+        # Positions alone: by twists, and by trajectories, an arm goes on while a tick is late.
+        self._streams = not foresight and all(output.kind != 'twist' for output in arm.outputs)
         self._supervision = Supervision(arm)
         self._commander = Commander(arm, blending or Blending(), kinematics, foresight=foresight)
         self._time = ArmTime()
@@ -77,6 +83,7 @@ class SetpointLoop:
             self._supervision,
             self._to,
             age_factor=age_factor,
+            enable_timeout_s=enable_timeout_s,
             supervised=supervised,
         )
 
@@ -129,6 +136,7 @@ class SetpointLoop:
                 self._supervision.check_start()
                 self._to.forget()
             self._to.enabled = True
+            self._decisions.waits_since_ns = None
             self._to.wait()
         elif not enabled:
             self._to.enabled = False
@@ -154,7 +162,7 @@ class SetpointLoop:
         positions and twists that are streamed have no time. Raises ObservationError on another
         number.
         """
-        self._time.set_scale(scale, now_ns)
+        (self._time if self._foresight else ArmTime()).set_scale(scale, now_ns)
 
     def update_state(self, state: RobotState, now_ns: int | None = None) -> None:
         """Take in the newest proprioception; now_ns: the clock, where it is known.
@@ -204,6 +212,9 @@ class SetpointLoop:
         Asked again for the same time it gives the same answer.
         """
         stall_s = 0.0 if self._clock_ns is None else (now_ns - self._clock_ns) / NANOSECONDS
+        if self._streams and self._clock_ns is not None and self._lateness_s(stall_s):
+            # Caught up at once, what was missed would be run over.
+            self._time.stand_still(self._clock_ns, now_ns - self._arm.period_ns)
         self._clock_ns = now_ns
         tick_ns, problem = self._commander.catch_up(self._own(now_ns))
         if problem:
@@ -304,9 +315,11 @@ class SetpointLoop:
         return late_s if late_s > self._arm.period_ns / NANOSECONDS else 0.0
 
     def _own(self, clock_ns: int) -> int:
-        """Return the arm's own time; that of streams is the clock's."""
-        return self._time.at(clock_ns) if self._foresight else clock_ns
+        """Return the arm's own time."""
+        return self._time.at(clock_ns)
 
     def _forget_time(self) -> None:
+        if not self._foresight:
+            self._time = ArmTime()
         self._supervision.clear()
         self._commander.forget_times()

@@ -73,6 +73,12 @@ class Transitions:
             self.enabled = False
             self.stop(f'{reason}; {AGAIN}')
 
+    def expire(self, reason: str) -> None:
+        """Command nothing any more, as nobody has used that the arm is enabled."""
+        self.enabled = False
+        self.forget()
+        self.status = LoopStatus(LoopState.DISABLED, f'{reason}; {AGAIN}')
+
     def want_chunk(self, reason: str, now_ns: int, resume_s: float = RESUME_S) -> None:
         """Come to rest for want of a chunk, which may continue until resume_s from now."""
         self._resume_ns = now_ns + round(resume_s * NANOSECONDS)

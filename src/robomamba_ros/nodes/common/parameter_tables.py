@@ -42,6 +42,13 @@ CONTROLLER = (
     declared.CROSSFADE_STEPS,
     declared.ENSEMBLE_DECAY,
     declared.ENABLED,
+    Option(
+        'enable_timeout_s',
+        60.0,
+        'how long an arm that is enabled waits for its first chunk before it disables itself [s]; '
+        '0: for ever. A dry run and lockstep wait for ever',
+        limits=(0.0, 86_400.0),
+    ),
     declared.DRY_RUN,
     Option(
         'interlocks',

@@ -76,6 +76,7 @@ class ControllerNode(ManagedNode):
             foresight=foresight,
             supervised=not self._dry_run and mode != 'lockstep',
             age_factor=parameters['budget_factor'],
+            enable_timeout_s=parameters['enable_timeout_s'],
         )
         self._time = ControlClock(self)
         self._enabled = False
