@@ -40,7 +40,8 @@ FLOORS = (
     ('replay',),
     ('benchmarks',),
     ('cli',),
-    ('__main__', 'executables'),
+    ('executables',),
+    ('__main__',),
 )
 FLOOR = {part: height for height, parts in enumerate(FLOORS) for part in parts}
 

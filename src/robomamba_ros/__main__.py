@@ -1,6 +1,6 @@
 """`python -m robomamba_ros` is `robomamba`."""
 
-from robomamba_ros.cli.main import main
+from robomamba_ros.executables import robomamba
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    robomamba()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from importlib import import_module
 from typing import NoReturn
 
 from robomamba_ros.errors import RoboMambaError
+
+# What a command that Ctrl-C ended returns.
+INTERRUPTED = 130
 
 
 def robomamba() -> NoReturn:
@@ -44,4 +49,11 @@ def _run(module: str) -> NoReturn:
         main = import_module(f'robomamba_ros.{module}').main
     except RoboMambaError as error:
         sys.exit(str(error))
-    sys.exit(main())
+    status = main()
+    threads = [each for each in threading.enumerate() if each is not threading.main_thread()]
+    if status == INTERRUPTED and not all(each.daemon for each in threads):
+        # A policy still loads in a thread of its own: Python's own way out would wait for it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

@@ -28,7 +28,8 @@ GRACE_S = 3.0
 class Host:
     """Runs nodes until one fails or `stop` is called; a context manager.
 
-    ended: set where a node has ended, or by whoever wants all to end.
+    Ctrl-C leaves nodes that only compute, and the process has to end. ended: set where a node has
+    ended, or by whoever wants all to end.
     """
 
     def __init__(
@@ -68,8 +69,11 @@ class Host:
     def __enter__(self) -> Host:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is KeyboardInterrupt:
+            self.leave()
+        else:
+            self.stop()
 
 
 def run(factories: Sequence[NodeFactory], arguments: list[str] | None = None) -> int:
