@@ -15,7 +15,7 @@ STEPS, WARM_UP = 10_000, 1_000
 DRIFT = 1e-6  # relative error of a hidden state; float32 resolves 1.2e-7
 GROWTH = 900  # blocks of memory; one object kept every tenth step is as much
 
-STREAM = MambaConfig(d_model=16, n_layer=1, d_state=8)
+STREAM = MambaConfig(d_model=16, n_layer=2, d_state=8)
 POLICY = MambaConfig(d_model=96, n_layer=3)
 
 
