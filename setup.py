@@ -83,7 +83,7 @@ setup(
     python_requires='>=3.10',
     package_dir={'': 'src'},
     packages=find_packages('src'),
-    package_data={NAME: ['py.typed', '**/*.html', '**/*.css']},
+    package_data={NAME: ['py.typed', '**/*.css']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),

@@ -30,6 +30,7 @@ from rosbags.rosbag2.storage_sqlite3 import Sqlite3Writer
 from robomamba_ros.bags.definitions import Definition
 from robomamba_ros.bags.distributions import DressedStorage, dressed, layout, ros_distro
 from robomamba_ros.bags.records import Offer, Record
+from robomamba_ros.common.files import written_whole
 from robomamba_ros.errors import DataError, unknown_name
 from robomamba_ros.types import NANOSECONDS
 
@@ -111,9 +112,8 @@ class Recording:
             self._writer.storage = dress
             self._writer.close()
             path = self._writer.metapath
-            made = path.with_suffix('.yaml.made')
-            made.write_text(dressed(path.read_text('utf8'), self._distro) + '\n', 'utf8')
-            made.replace(path)
+            with written_whole(path) as made:
+                made.write_text(dressed(path.read_text('utf8'), self._distro) + '\n', 'utf8')
         except (OSError, sqlite3.Error) as error:
             raise self._failure(error) from error
 

@@ -11,10 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.duration import Duration
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 from std_srvs.srv import SetBool, Trigger
 
@@ -32,7 +29,7 @@ from robomamba_ros.nodes.common.conversions import time_message
 from robomamba_ros.nodes.common.host import end_process, run
 from robomamba_ros.nodes.common.hosted_node import Finished
 from robomamba_ros.nodes.common.parameter_tables import BAG_PLAYER
-from robomamba_ros.nodes.common.parameters import Parameters
+from robomamba_ros.nodes.common.self_starting import SelfStartingNode
 from robomamba_ros.types import NANOSECONDS
 
 CLOCK = '/clock'
@@ -41,15 +38,11 @@ LOOK_S = 0.05
 DELIVERY = Duration(seconds=1)
 
 
-class BagPlayerNode(Node):
+class BagPlayerNode(SelfStartingNode):
     """Plays one bag and ends. Services: `~/pause` (SetBool), `~/toggle_paused` (Trigger)."""
 
     def __init__(self, **node_options: Any) -> None:
-        super().__init__(
-            'bag_player_node', automatically_declare_parameters_from_overrides=True, **node_options
-        )
-        self.fatal = ''
-        self._declared = Parameters(self, BAG_PLAYER)
+        super().__init__('bag_player_node', BAG_PLAYER, **node_options)
         self._bag: Bag | None = None
         self._outputs: dict[str, Any] = {}
         self._ticks: Any = None
@@ -57,21 +50,9 @@ class BagPlayerNode(Node):
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._ended = self.create_guard_condition(self._on_end)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._start_timer = self.create_timer(0.0, self._start, clock=steady)
 
-    def _start(self) -> None:
-        self.destroy_timer(self._start_timer)
-        try:
-            self._open(self._declared.values())
-        except RoboMambaError as error:
-            self.fatal = str(error)
-            self.get_logger().error(self.fatal)
-        else:
-            self._thread = threading.Thread(target=self._run, name='playback')
-            self._thread.start()
-
-    def _open(self, options: Mapping[str, Any]) -> None:
+    def connect(self, options: Mapping[str, Any]) -> None:
+        """Open the bag, announce its topics, and start the thread that plays it."""
         self._options = options
         self._bag = bag = Bag(options['bag'])
         self._warn_of(bag)
@@ -95,6 +76,8 @@ class BagPlayerNode(Node):
         self.create_service(SetBool, '~/pause', self._on_pause)
         self.create_service(Trigger, '~/toggle_paused', self._on_toggle)
         self.get_logger().info(f'{bag.path}: {bag.duration_s:.1f} s, {len(self._outputs)} topics')
+        self._thread = threading.Thread(target=self._run, name='playback')
+        self._thread.start()
 
     def _announce(self, topic: Topic) -> None:
         try:

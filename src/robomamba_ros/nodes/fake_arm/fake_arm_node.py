@@ -11,18 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
-from rclpy.node import Node
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from robomamba_ros.errors import BackendError, ConfigError, RoboMambaError
+from robomamba_ros.errors import BackendError, ConfigError
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.diagnostics import OK, WARN, Diagnostics, Report
 from robomamba_ros.nodes.common.host import end_process, run
 from robomamba_ros.nodes.common.parameter_tables import FAKE_ARM
-from robomamba_ros.nodes.common.parameters import Parameters
+from robomamba_ros.nodes.common.self_starting import SelfStartingNode
 from robomamba_ros.nodes.common.warning_counts import WarningCounts
 from robomamba_ros.nodes.fake_arm.events import FakeArmEvents
 from robomamba_ros.nodes.fake_arm.inputs import FakeArmInputs
@@ -30,17 +27,15 @@ from robomamba_ros.nodes.fake_arm.publishers import CameraPublishers, StatePubli
 from robomamba_ros.nodes.fake_arm.safety import RATE_HZ, SafetyPublishers
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.robots.parts import POSE_KINDS
 from robomamba_ros.robots.urdf import read_urdf
 from robomamba_ros.robots.urdf_text import read_text
 from robomamba_ros.simulation.disagreement import Disagreement, read_disagreement
 from robomamba_ros.simulation.fake_arm import FakeArm
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
 
-# An arm is moved by its kinematics where its output is one of these.
-POSE_KINDS = ('target_pose', 'twist')
 
-
-class FakeArmNode(Node):
+class FakeArmNode(SelfStartingNode):
     """A robot that is where it was commanded to be, or not, and measures what it was commanded.
 
     `disagree` says how it is not where it was told to be, and services what happens to it (see
@@ -50,26 +45,13 @@ class FakeArmNode(Node):
     """
 
     def __init__(self, **node_options: Any) -> None:
-        super().__init__(
-            'fake_arm_node', automatically_declare_parameters_from_overrides=True, **node_options
-        )
-        self.fatal = ''
+        super().__init__('fake_arm_node', FAKE_ARM, **node_options)
         self.fake: FakeArm | None = None
         self.inputs: FakeArmInputs | None = None
-        self._declared = Parameters(self, FAKE_ARM)
         self._warnings = WarningCounts(self.get_logger().warning)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._start_timer = self.create_timer(0.0, self._start, clock=steady)
 
-    def _start(self) -> None:
-        self.destroy_timer(self._start_timer)
-        try:
-            self._connect(self._declared.values())
-        except RoboMambaError as error:
-            self.fatal = str(error)
-            self.get_logger().error(self.fatal)
-
-    def _connect(self, parameters: Mapping[str, Any]) -> None:
+    def connect(self, parameters: Mapping[str, Any]) -> None:
+        """Make the robot of the arm contract, and every topic and service of it."""
         arm = load_arm(parameters['arm'])
         urdf = urdf_of(arm, parameters['urdf'])
         kinematics = self._kinematics(arm, urdf)
@@ -89,7 +71,7 @@ class FakeArmNode(Node):
             fake.speed_scaling = self.get_parameter('speed_scaling').value
             states.publish(fake, now_ns)
 
-        def look() -> None:
+        def publish_images() -> None:
             now_ns = self._now_ns()
             for camera in cameras:
                 camera.publish(now_ns)
@@ -101,7 +83,7 @@ class FakeArmNode(Node):
             return response
 
         self.create_timer(1.0 / arm.control_rate_hz, tick)
-        self.create_timer(1.0 / parameters['camera_rate'], look)
+        self.create_timer(1.0 / parameters['camera_rate'], publish_images)
         self.create_service(Trigger, '~/reset', on_reset)
         FakeArmEvents(self, arm, fake, self._now_ns)
         safety = SafetyPublishers(self, arm)

@@ -10,9 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
@@ -23,7 +20,7 @@ from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.diagnostics import Rate
 from robomamba_ros.nodes.common.host import end_process, run
 from robomamba_ros.nodes.common.parameter_tables import SIM
-from robomamba_ros.nodes.common.parameters import Parameters
+from robomamba_ros.nodes.common.self_starting import SelfStartingNode
 from robomamba_ros.nodes.common.warning_counts import WarningCounts
 from robomamba_ros.nodes.sim.next_episode import LOOK_S, NextEpisode
 from robomamba_ros.nodes.sim.publishers import SimPublishers
@@ -37,29 +34,16 @@ STEP_S = DT_NS / NANOSECONDS
 REPEAT_S = 0.25
 
 
-class SimNode(Node):
+class SimNode(SelfStartingNode):
     """A simulated arm. The thread that spins the node makes every call of the simulation."""
 
     def __init__(self, **node_options: Any) -> None:
-        super().__init__(
-            'sim_node', automatically_declare_parameters_from_overrides=True, **node_options
-        )
-        self.fatal = ''
-        self._declared = Parameters(self, SIM)
+        super().__init__('sim_node', SIM, **node_options)
         self._warnings = WarningCounts(self.get_logger().warning)
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._robot: SimulatedRobot | None = None
-        self._start_timer = self.create_timer(0.0, self._start, clock=self._steady)
 
-    def _start(self) -> None:
-        self.destroy_timer(self._start_timer)
-        try:
-            self._connect(self._declared.values())
-        except RoboMambaError as error:
-            self.fatal = str(error)
-            self.get_logger().error(self.fatal)
-
-    def _connect(self, parameters: Mapping[str, Any]) -> None:
+    def connect(self, parameters: Mapping[str, Any]) -> None:
+        """Make the simulation, and every topic, timer and service of it."""
         arm = load_arm(parameters['arm'])
         size, lockstep = parameters['camera_size'], parameters['mode'] == 'lockstep'
         camera_steps = max(1, round(1.0 / (STEP_S * parameters['camera_rate'])))
@@ -74,15 +58,15 @@ class SimNode(Node):
             self._go_on(robot)
         self._subscribe(arm, robot)
         if lockstep:
-            self.create_timer(REPEAT_S, robot.repeat, clock=self._steady)
+            self.create_timer(REPEAT_S, robot.repeat, clock=self.steady)
         else:
-            self.create_timer(STEP_S, robot.tick, clock=self._steady)
+            self.create_timer(STEP_S, robot.tick, clock=self.steady)
         rate = Rate()
 
         def measure() -> None:
             robot.real_time_factor = rate.read(robot.ticks) * STEP_S
 
-        self.create_timer(1.0, measure, clock=self._steady)
+        self.create_timer(1.0, measure, clock=self.steady)
 
     def _go_on(self, robot: SimulatedRobot) -> None:
         """Let the next episode, with the next seed, follow when one is over."""
@@ -98,7 +82,7 @@ class SimNode(Node):
             if robot.done and not following.under_way:
                 following.start(enable=robot.commanded)
 
-        self.create_timer(LOOK_S, look, clock=self._steady)
+        self.create_timer(LOOK_S, look, clock=self.steady)
 
     def _subscribe(self, arm: ArmContract, robot: SimulatedRobot) -> None:
         def on_target(message: PoseStamped) -> None:
