@@ -23,7 +23,7 @@ from robomamba_ros.doctor.facts import (
 )
 from robomamba_ros.doctor.finding import Finding, Level
 from robomamba_ros.language.instructions import Instructions
-from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
+from robomamba_ros.policies.base import CameraSpec, OutputKind, PolicySpec
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
 from robomamba_ros.types import ActionSpace
@@ -567,7 +567,7 @@ def test_depth_has_to_be_registered() -> None:
 
 
 def test_a_policy_that_answers_need_not_be_in_time() -> None:
-    facts = with_spec(gives=Gives.ANSWERS)(healthy())
+    facts = with_spec(output_kind=OutputKind.ANSWERS)(healthy())
     assert [f.about for f in examine(facts) if f.about == 'policy: time'] == []
 
 

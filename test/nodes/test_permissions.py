@@ -27,7 +27,7 @@ from robomamba_ros.nodes.clients import examination
 from robomamba_ros.nodes.clients.bag_recorder import BagRecorder
 from robomamba_ros.nodes.common.lifecycle import SUCCESS
 from robomamba_ros.nodes.graph import make_node
-from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
+from robomamba_ros.policies.base import CameraSpec, OutputKind, PolicySpec
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.types import ActionChunk, ActionSpace, Observation
 
@@ -57,7 +57,15 @@ class SeesAll:
     def __init__(self, arm: ArmContract) -> None:
         cameras = [CameraSpec(c.name, 4, 4, depth=c.depth_topic is not None) for c in arm.cameras]
         self.spec = PolicySpec(
-            'all', tuple(cameras), (), ActionSpace.EE_DELTA, ('ee_dx',), 1, 10**8, 1, Gives.CHUNKS
+            'all',
+            tuple(cameras),
+            (),
+            ActionSpace.EE_DELTA,
+            ('ee_dx',),
+            1,
+            10**8,
+            1,
+            OutputKind.CHUNKS,
         )
 
     def reset(self) -> None:

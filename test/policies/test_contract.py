@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from robomamba_ros.errors import CheckpointError, ConfigError, ObservationError
-from robomamba_ros.policies.base import CACHES, Gives, fake_observation
+from robomamba_ros.policies.base import CACHES, OutputKind, fake_observation
 from robomamba_ros.policies.registry import KINDS, describe_policy, load_policy
 from robomamba_ros.types import EE_POSE_NAMES, PoseTarget
 
@@ -199,7 +199,7 @@ def test_it_can_be_described_without_loading_its_weights(policy, folder):
         assert word in text
     for camera in policy.spec.cameras:
         assert f'{camera.name} {camera.width} x {camera.height} px' in text
-    chunks = policy.spec.gives is Gives.CHUNKS
+    chunks = policy.spec.output_kind is OutputKind.CHUNKS
     assert ('executed per inference' in text, 'one for an instruction' in text) == (
         chunks,
         not chunks,

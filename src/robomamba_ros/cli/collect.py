@@ -85,8 +85,8 @@ def _collect_store(folder: Path, config: CollectConfig, workers: int) -> None:
     instructions = {task: known[task].instruction for task in config.tasks}
     total = len(config.tasks) * config.episodes_per_task // config.episodes_per_shard
     samples = 0
-    there = total - len(missing_shards(folder, config))
-    with tqdm(total=total, initial=there, unit='shard') as bar:
+    present = total - len(missing_shards(folder, config))
+    with tqdm(total=total, initial=present, unit='shard') as bar:
         for _, count, _ in collect(folder, config, instructions, workers):
             samples += count
             bar.set_postfix(samples=samples)
@@ -102,8 +102,8 @@ def _collect_lerobot(folder: Path, config: CollectConfig, video: bool, workers: 
     total = len(config.tasks) * config.episodes_per_task
     frames = 0
     with LeRobotCollection(folder, config, video=video) as collection:
-        there = total - len(collection.missing)
-        with tqdm(total=total, initial=there, unit='episode') as bar:
+        present = total - len(collection.missing)
+        with tqdm(total=total, initial=present, unit='episode') as bar:
             for count in collection.run(workers):
                 frames += count
                 bar.set_postfix(frames=frames)

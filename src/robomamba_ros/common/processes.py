@@ -1,6 +1,6 @@
 """Jobs in several processes, each of which keeps what is expensive to make from job to job.
 
-A worker that dies is an error here, not a wait without end.
+A worker that dies raises an error here, where a pool would wait without end.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ def run_jobs(
     waiting: dict[Group, deque[Item]] = {}
     for group, item in jobs:
         waiting.setdefault(group, deque()).append(item)
-    crew: dict[Connection, BaseProcess] = {}
+    processes: dict[Connection, BaseProcess] = {}
     busy: dict[Connection, tuple[Group, Item]] = {}
 
-    def give(worker: Connection, last: Group | None) -> None:
+    def assign(worker: Connection, last: Group | None) -> None:
         if last in waiting:
             group: Group = last
         elif waiting:
-            crowd = Counter(group for group, _ in busy.values())
-            group = min(waiting, key=crowd.__getitem__)
+            busy_workers = Counter(group for group, _ in busy.values())
+            group = min(waiting, key=busy_workers.__getitem__)
         else:
             return
         busy[worker] = (group, waiting[group].popleft())
@@ -57,35 +57,35 @@ def run_jobs(
     try:
         for _ in range(min(workers, sum(map(len, waiting.values())))):
             ours, theirs = context.Pipe()
-            crew[ours] = context.Process(target=_work, args=(make, theirs), daemon=True)
-            crew[ours].start()
+            processes[ours] = context.Process(target=_run_worker, args=(make, theirs), daemon=True)
+            processes[ours].start()
             theirs.close()
-            give(ours, None)
+            assign(ours, None)
         while busy:
             ready = wait(list(busy))
             for worker in [each for each in busy if each in ready]:
                 try:
                     result = worker.recv()
                 except (EOFError, ConnectionResetError):
-                    crew[worker].join()
+                    processes[worker].join()
                     raise RoboMambaError(
-                        f'a worker process died (exit code {crew[worker].exitcode}) at '
+                        f'a worker process died (exit code {processes[worker].exitcode}) at '
                         f'{" ".join(map(str, busy[worker]))}; where memory ran out, give fewer '
                         '--workers'
                     ) from None
                 if isinstance(result, RoboMambaError):
                     raise result
                 group, item = busy.pop(worker)
-                give(worker, group)
+                assign(worker, group)
                 yield group, item, result
     finally:
-        for worker, process in crew.items():
+        for worker, process in processes.items():
             worker.close()
             process.terminate()
             process.join()
 
 
-def _work(make: Callable[[], Callable[[Group, Item], Result]], jobs: Connection) -> None:
+def _run_worker(make: Callable[[], Callable[[Group, Item], Result]], jobs: Connection) -> None:
     # Ctrl-C reaches every process of a terminal; the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -10,7 +10,7 @@ from robomamba_ros.control.policy.fit import misfits
 from robomamba_ros.doctor.facts import Facts, PolicyFacts, Stream
 from robomamba_ros.doctor.finding import Finding, fault, note, ok
 from robomamba_ros.errors import ObservationError
-from robomamba_ros.policies.base import Gives, PolicySpec
+from robomamba_ros.policies.base import OutputKind, PolicySpec
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import EE_POSE_NAMES, GRIPPER_NAME, NANOSECONDS, ActionSpace
 
@@ -32,7 +32,7 @@ def check_policy(facts: Facts) -> Iterator[Finding]:
     if not problems:
         yield ok('policy: arm', f"arm '{facts.arm.name}' has its cameras and channels")
     yield from _instruction(facts, policy.spec)
-    if policy.spec.gives is Gives.CHUNKS:
+    if policy.spec.output_kind is OutputKind.CHUNKS:
         yield _in_time(policy, policy.spec)
 
 
@@ -55,7 +55,7 @@ def _instruction(facts: Facts, spec: PolicySpec) -> Iterator[Finding]:
 
 def _channels(spec: PolicySpec, arm: ArmContract) -> Iterator[str]:
     """Yield the channels of state and actions that the arm does not have."""
-    if spec.gives is not Gives.CHUNKS:
+    if spec.output_kind is not OutputKind.CHUNKS:
         return
     joints = tuple(joint.name for joint in arm.joints)
     states = set(spec.state_names) - {*EE_POSE_NAMES, GRIPPER_NAME, *joints}

@@ -41,8 +41,8 @@ class CameraSpec:
     optional: bool = False
 
 
-class Gives(str, Enum):
-    """What `infer` gives.
+class OutputKind(str, Enum):
+    """What `infer` returns.
 
     chunks: actions, one chunk after the other. targets: a PoseTarget, one for an instruction.
     answers: nothing; the policy answers questions only.
@@ -73,8 +73,8 @@ class PolicySpec:
     dt_ns: int
     # Actions to run before the next inference, as the policy was evaluated.
     execute_steps: int
-    # What `infer` gives.
-    gives: Gives = Gives.CHUNKS
+    # What `infer` returns.
+    output_kind: OutputKind = OutputKind.CHUNKS
     # Those it was trained on, and whether it takes others.
     instructions: Instructions = field(default_factory=Instructions)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from robomamba_ros.language.instructions import FILE, Instructions
-from robomamba_ros.policies.base import Gives, PolicySpec
+from robomamba_ros.policies.base import OutputKind, PolicySpec
 
 # Instructions that are listed.
 SHOWN = 50
@@ -85,9 +85,9 @@ def _instructions(instructions: Instructions) -> str:
 def _given(spec: PolicySpec) -> dict[str, str]:
     """Return what `infer` gives, in words by label."""
     actions = f'{spec.action_space.value}: {", ".join(spec.action_names)}'
-    if spec.gives is Gives.TARGETS:
+    if spec.output_kind is OutputKind.TARGETS:
         return {'target': f'one for an instruction, {actions}'}
-    if spec.gives is Gives.ANSWERS:
+    if spec.output_kind is OutputKind.ANSWERS:
         return {'target': 'none: it answers questions'}
     seconds = spec.dt_ns * 1e-9
     return {

@@ -9,7 +9,7 @@ from robomamba_ros.common.metrics import LatencyWindow
 from robomamba_ros.errors import ActionError, ObservationError
 from robomamba_ros.policies.base import (
     AnsweringPolicy,
-    Gives,
+    OutputKind,
     Policy,
     PolicySpec,
     fake_observation,
@@ -46,13 +46,13 @@ class TimedPolicy:
 
     def warm_up(self) -> None:
         """Infer once on made-up inputs: the first inference compiles and allocates."""
-        if self.spec.gives is Gives.ANSWERS:
+        if self.spec.output_kind is OutputKind.ANSWERS:
             return
         try:
             self.infer(fake_observation(self.spec))
         except (ObservationError, ActionError):
             # In an image that is noise there may be nothing to act on; everything ran to see that.
-            if self.spec.gives is not Gives.TARGETS:
+            if self.spec.output_kind is not OutputKind.TARGETS:
                 raise
         self.reset()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from robomamba_ros.control.policy.fit import misfits
-from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
+from robomamba_ros.policies.base import CameraSpec, OutputKind, PolicySpec
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import ActionSpace, Pose
 
@@ -16,7 +16,7 @@ ARM = load_arm('sawyer_sim')
 CAMERA = ARM.cameras[0]
 SPEC = PolicySpec(
     'toy', (CameraSpec('corner2', 4, 4, depth=True),), (), ActionSpace.EE_POSE, (), 1, 1, 1,
-    gives=Gives.TARGETS,
+    output_kind=OutputKind.TARGETS,
 )  # fmt: skip
 COMPLETE = {
     'depth_topic': 'depth',
@@ -57,7 +57,7 @@ def test_a_camera_that_moves_is_placed_too():
 
 
 def test_a_policy_of_chunks_needs_no_place_of_the_camera():
-    assert misfits(replace(SPEC, gives=Gives.CHUNKS), arm_with(base_T_camera=None)) == ()
+    assert misfits(replace(SPEC, output_kind=OutputKind.CHUNKS), arm_with(base_T_camera=None)) == ()
 
 
 def test_a_camera_that_is_not_there_is_named_with_those_that_are():

@@ -11,12 +11,12 @@ import pytest
 from support.patience import PATIENCE_S
 
 from robomamba_ros.control.policy.observation_buffer import ObservationBuffer
-from robomamba_ros.control.policy.policy_runner import Outlets, PolicyRunner, RunnerState
+from robomamba_ros.control.policy.policy_runner import PolicyCallbacks, PolicyRunner, RunnerState
 from robomamba_ros.control.policy.questions import Questions
 from robomamba_ros.control.policy.target_loop import TargetLoop
 from robomamba_ros.errors import ConfigError, ObservationError
 from robomamba_ros.language.instructions import Instructions
-from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
+from robomamba_ros.policies.base import CameraSpec, OutputKind, PolicySpec
 from robomamba_ros.types import ActionChunk, ActionSpace, Pose, PoseTarget, RobotState
 
 SECOND = 1_000_000_000
@@ -37,8 +37,8 @@ IMAGE = np.full((2, 2, 3), 7, np.uint8)
 class Policy:
     """Gives what its spec says, or the error that the test sets."""
 
-    def __init__(self, gives=Gives.TARGETS):
-        self.spec = replace(SPEC, gives=gives)
+    def __init__(self, output_kind=OutputKind.TARGETS):
+        self.spec = replace(SPEC, output_kind=output_kind)
         self.inferred, self.resets, self.error = [], 0, None
         self.during = lambda: None
 
@@ -50,7 +50,7 @@ class Policy:
         self.during()
         if self.error:
             raise self.error
-        if self.spec.gives is Gives.CHUNKS:
+        if self.spec.output_kind is OutputKind.CHUNKS:
             actions = np.zeros((4, 1))
             return ActionChunk(
                 observation.stamp_ns, SPEC.dt_ns, actions, SPEC.action_space, SPEC.action_names
@@ -161,7 +161,7 @@ def test_a_question_about_an_old_image_is_refused_and_dropped():
 
 
 def test_a_policy_without_a_camera_is_asked_without_an_image():
-    policy = Reasoner(Gives.ANSWERS)
+    policy = Reasoner(OutputKind.ANSWERS)
     policy.spec = replace(policy.spec, cameras=())
     buffer = ObservationBuffer(policy.spec, {}, {'joint_states': 0.5})
     questions = Questions(policy, buffer)
@@ -184,8 +184,8 @@ class Running:
         self.given, self.answers, self.errors, self.withdrawn = [], [], [], 0
         self._out = threading.Semaphore(0)
         given, answer, error = (self._into(x) for x in (self.given, self.answers, self.errors))
-        outlets = Outlets(given, self._withdraw, answer, error)
-        self.runner = PolicyRunner(policy, self.buffer, outlets, lambda: self.now_ns, **options)
+        callbacks = PolicyCallbacks(given, self._withdraw, answer, error)
+        self.runner = PolicyRunner(policy, self.buffer, callbacks, lambda: self.now_ns, **options)
 
     def _into(self, where):
         return lambda what: (where.append(what), self._out.release())
@@ -211,7 +211,7 @@ class Running:
 
 
 def test_a_disabled_runner_infers_nothing_and_says_so():
-    policy = Policy(Gives.CHUNKS)
+    policy = Policy(OutputKind.CHUNKS)
     with Running(policy, lockstep=True) as running:
         running.runner.notify()
         assert running.status() == (RunnerState.DISABLED, '')
@@ -230,7 +230,7 @@ def test_a_disabled_runner_infers_nothing_and_says_so():
 
 
 def test_a_new_instruction_withdraws_the_chunk_of_the_last_and_gives_one_at_once():
-    policy = Policy(Gives.CHUNKS)
+    policy = Policy(OutputKind.CHUNKS)
     with Running(policy) as running:
         running.runner.enable(True)
         running.wait()
@@ -246,7 +246,7 @@ def test_a_new_instruction_withdraws_the_chunk_of_the_last_and_gives_one_at_once
 
 
 def test_a_chunk_that_is_being_inferred_for_the_last_instruction_is_not_given():
-    policy = Policy(Gives.CHUNKS)
+    policy = Policy(OutputKind.CHUNKS)
     with Running(policy) as running:
         policy.during = lambda: policy.inferred.count('close it') or running.instruct('close it')
         running.runner.enable(True)
@@ -296,7 +296,7 @@ class Panic(BaseException):
 @pytest.mark.parametrize('error', [Panic('index\nout of range'), ValueError('index out of range')])
 @pytest.mark.parametrize('lockstep', [True, False])
 def test_after_an_unforeseen_error_it_waits_to_be_asked_again(error, lockstep, capsys):
-    policy = Policy(Gives.CHUNKS)
+    policy = Policy(OutputKind.CHUNKS)
     policy.error = error
     with Running(policy, lockstep=lockstep) as running:
         running.runner.enable(True)
@@ -320,7 +320,7 @@ def test_after_an_unforeseen_error_it_waits_to_be_asked_again(error, lockstep, c
 
 
 def test_a_refused_instruction_leaves_none_and_a_trained_one_goes_on():
-    policy = Policy(Gives.CHUNKS)
+    policy = Policy(OutputKind.CHUNKS)
     policy.spec = replace(policy.spec, instructions=Instructions(('Open it',), trained_only=True))
     with Running(policy, full_buffer(spec=policy.spec), lockstep=True) as running:
         running.runner.enable(True)
@@ -353,7 +353,7 @@ def test_a_question_that_says_nothing_is_refused(question, problem):
 
 
 def test_what_is_inferred_while_it_is_disabled_is_dropped():
-    policy = Policy(Gives.CHUNKS)
+    policy = Policy(OutputKind.CHUNKS)
     with Running(policy, lockstep=True) as running:
         policy.during = lambda: running.runner.enable(False)
         running.runner.enable(True)
@@ -381,7 +381,11 @@ def test_questions_are_answered_whether_it_is_enabled_or_not():
     ('policy', 'lockstep', 'message'),
     [
         (Policy(), False, "policy 'toy' cannot answer questions"),
-        (Reasoner(Gives.CHUNKS), True, "policy 'toy' cannot answer questions in the mode lockstep"),
+        (
+            Reasoner(OutputKind.CHUNKS),
+            True,
+            "policy 'toy' cannot answer questions in the mode lockstep",
+        ),
     ],
 )
 def test_a_policy_that_cannot_answer_says_so(policy, lockstep, message):
@@ -392,7 +396,7 @@ def test_a_policy_that_cannot_answer_says_so(policy, lockstep, message):
 
 
 def test_a_policy_that_only_answers_is_idle():
-    with Running(Reasoner(Gives.ANSWERS)) as running:
+    with Running(Reasoner(OutputKind.ANSWERS)) as running:
         running.runner.enable(True)
         assert running.status() == (RunnerState.IDLE, 'the policy only answers questions')
         running.runner.question('open?')

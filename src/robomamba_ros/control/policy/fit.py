@@ -5,7 +5,7 @@ What is not on the topics in spite of the contract shows at run time.
 
 from __future__ import annotations
 
-from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
+from robomamba_ros.policies.base import CameraSpec, OutputKind, PolicySpec
 from robomamba_ros.robots.arm import ArmContract, Camera
 from robomamba_ros.types import GRIPPER_NAME
 
@@ -45,7 +45,7 @@ def _depth_misfits(
             'registered to its images'
         )
     placed = any((camera.base_T_camera, camera.ee_T_camera, camera.link))
-    if spec.gives is Gives.TARGETS and not placed:
+    if spec.output_kind is OutputKind.TARGETS and not placed:
         found.append(
             f"policy '{spec.name}' gives poses in the frame of the camera '{needed.name}', and "
             f"nothing says where that is: give it base_T_camera, its place in '{arm.base_frame}', "

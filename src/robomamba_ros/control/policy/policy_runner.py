@@ -19,13 +19,13 @@ from robomamba_ros.language.instructions import check_text, shown
 from robomamba_ros.policies.base import (
     AnsweringPolicy,
     ChunkPolicy,
-    Gives,
+    OutputKind,
     Policy,
     TargetPolicy,
 )
 from robomamba_ros.types import ActionChunk, PoseTarget
 
-Given: TypeAlias = ActionChunk | PoseTarget
+PolicyOutput: TypeAlias = ActionChunk | PoseTarget
 # Characters of an error that nobody foresaw.
 LONGEST_ERROR = 300
 _AGAIN = 'a new instruction, ~/reset or ~/enable tries again'
@@ -56,16 +56,17 @@ class RunnerStatus:
 
 
 @dataclass(frozen=True)
-class Outlets:
-    """What takes what the policy gives, from the thread that it runs in.
+class PolicyCallbacks:
+    """Called with what the policy returns, from the thread that it runs in."""
 
-    withdraw: takes note that what was given is not wanted any more, from the thread that says so.
-    """
-
-    given: Callable[[Given], None]
-    withdraw: Callable[[], None]
-    answer: Callable[[str], None]
-    error: Callable[[Exception], None]
+    # With every chunk or pose target.
+    on_output: Callable[[PolicyOutput], None]
+    # When the last output is no longer wanted, from the thread that says so.
+    on_withdraw: Callable[[], None]
+    # With the answer to a question.
+    on_answer: Callable[[str], None]
+    # With an error of the policy, or the reason why a question has no answer.
+    on_error: Callable[[Exception], None]
 
 
 class PolicyRunner:
@@ -83,31 +84,31 @@ class PolicyRunner:
         self,
         policy: Policy,
         buffer: ObservationBuffer,
-        outlets: Outlets,
+        callbacks: PolicyCallbacks,
         clock: Callable[[], int],
         *,
         execute_steps: int = 0,
         lockstep: bool = False,
     ) -> None:
         spec = policy.spec
-        if spec.gives is not Gives.CHUNKS and (lockstep or execute_steps):
+        if spec.output_kind is not OutputKind.CHUNKS and (lockstep or execute_steps):
             raise ConfigError(
-                f"policy '{spec.name}' gives {spec.gives.value}, not chunks of actions: leave the "
-                'parameter mode realtime and execute_steps 0'
+                f"policy '{spec.name}' gives {spec.output_kind.value}, not chunks of actions: "
+                'leave the parameter mode realtime and execute_steps 0'
             )
         self._policy = policy
         self._buffer = buffer
-        self._outlets = outlets
+        self._callbacks = callbacks
         self._clock = clock
         self._enabled = False
-        # Held while something is handed out, so that nothing is once `enable` has said no.
-        self._giving = threading.Lock()
+        # Held while an output is handed out, so that none is once `enable(False)` has returned.
+        self._output_lock = threading.Lock()
         self._problem = self._question_problem = ''
         self._sent = self._failed = False
         self._loop: PolicyLoop | TargetLoop | None = None
-        if spec.gives is Gives.TARGETS:
+        if spec.output_kind is OutputKind.TARGETS:
             self._loop = TargetLoop(cast(TargetPolicy, policy), buffer)
-        elif spec.gives is Gives.CHUNKS:
+        elif spec.output_kind is OutputKind.CHUNKS:
             steps = execute_steps or spec.execute_steps
             chunks = cast(ChunkPolicy, policy)
             self._loop = PolicyLoop(chunks, buffer, execute_steps=steps)
@@ -132,7 +133,7 @@ class PolicyRunner:
 
     def enable(self, enabled: bool) -> None:
         """Infer from now on, or stop inferring; what is being inferred then is dropped."""
-        with self._giving:
+        with self._output_lock:
             self._enabled = enabled
         if enabled:
             self.ask()
@@ -143,13 +144,13 @@ class PolicyRunner:
         changed: it is another one. What was given for the last one is withdrawn, and the next
         chunk comes from the next observation. In lockstep it comes when it is due.
         """
-        with self._giving:
+        with self._output_lock:
             if isinstance(self._loop, TargetLoop):
                 self._loop.ask()
             elif self._loop is not None and changed and self._thread is not None:
                 self._loop.renew()
             if changed and self._enabled:
-                self._outlets.withdraw()
+                self._callbacks.on_withdraw()
             self._sent = self._failed = False
         self.notify()
 
@@ -176,7 +177,7 @@ class PolicyRunner:
         try:
             now_ns = self._clock()
             if self._due(now_ns) and self._loop is not None:
-                self._on_given(self._loop.infer(now_ns))
+                self._on_output(self._loop.infer(now_ns))
         except BaseException as error:
             self._on_error(error)
 
@@ -216,34 +217,34 @@ class PolicyRunner:
             on_error = self._on_question_error
             jobs.append(Job(questions.due, questions.answer, self._on_answer, on_error))
         if (loop := self._loop) is not None:
-            jobs.append(Job(self._due, loop.infer, self._on_given, self._on_error))
+            jobs.append(Job(self._due, loop.infer, self._on_output, self._on_error))
         return jobs
 
     def _due(self, now_ns: int) -> bool:
         ready = self._enabled and not self._failed
         return ready and self._loop is not None and self._loop.due(now_ns)
 
-    def _on_given(self, given: Given | None) -> None:
-        with self._giving:
+    def _on_output(self, output: PolicyOutput | None) -> None:
+        with self._output_lock:
             overtaken = isinstance(self._loop, PolicyLoop) and self._loop.overtaken
-            if given is not None and self._enabled and not overtaken:
+            if output is not None and self._enabled and not overtaken:
                 self._problem = ''
                 self._sent = True
-                self._outlets.given(given)
+                self._callbacks.on_output(output)
 
     def _on_answer(self, answer: str) -> None:
         self._question_problem = ''
-        self._outlets.answer(answer)
+        self._callbacks.on_answer(answer)
 
     def _on_error(self, error: BaseException) -> None:
         """Decide what follows from an error of the policy: the one place where that is done."""
         self._failed = not isinstance(error, RoboMambaError)
         self._problem = f'{_described(error)}; {_AGAIN}' if self._failed else str(error)
-        self._outlets.error(RoboMambaError(self._problem))
+        self._callbacks.on_error(RoboMambaError(self._problem))
 
     def _on_question_error(self, error: BaseException) -> None:
         self._question_problem = _described(error)
-        self._outlets.error(RoboMambaError(self._question_problem))
+        self._callbacks.on_error(RoboMambaError(self._question_problem))
 
 
 def _described(error: BaseException) -> str:

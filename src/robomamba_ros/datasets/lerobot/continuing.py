@@ -42,11 +42,11 @@ def check_continued(
             f'{root} has {info.fps:g} frames per second, not {fps}; write to another folder'
         )
     for key in {**info.features, **features}:
-        theirs, ours = info.features.get(key), features.get(key)
-        if theirs != ours:
+        found, wanted = info.features.get(key), features.get(key)
+        if found != wanted:
             raise DataError(
-                f"{root}: feature '{key}' is {_told(theirs)} in the data set and {_told(ours)} in "
-                'what is to be added; write to another folder'
+                f"{root}: feature '{key}' is {_described(found)} in the data set and "
+                f'{_described(wanted)} in what is to be added; write to another folder'
             )
     difference = _difference(dataset, frames, episodes)
     if difference:
@@ -78,5 +78,5 @@ def _difference(dataset: LeRobotDataset, frames: pa.Schema, episodes: pa.Schema)
     return None
 
 
-def _told(feature: Feature | None) -> str:
+def _described(feature: Feature | None) -> str:
     return 'missing' if feature is None else str(feature.describe())

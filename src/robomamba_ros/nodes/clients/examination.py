@@ -33,7 +33,7 @@ from robomamba_ros.errors import RoboMambaError
 from robomamba_ros.messages.state import nanoseconds
 from robomamba_ros.nodes.clients.graph_facts import GraphFacts, reading_profile
 from robomamba_ros.nodes.common.text_input import TextInput
-from robomamba_ros.policies.base import Gives, LoadOptions, fake_observation
+from robomamba_ros.policies.base import LoadOptions, OutputKind, fake_observation
 from robomamba_ros.policies.timed import timed
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import NANOSECONDS
@@ -56,7 +56,7 @@ def try_policy(name: str, options: LoadOptions, execute_steps: int = 0) -> Polic
 
         policy = timed(load_policy(checkpoint_directory(name), **vars(options)))
         policy.warm_up()
-        trials = TRIALS if policy.spec.gives is Gives.CHUNKS else 0
+        trials = TRIALS if policy.spec.output_kind is OutputKind.CHUNKS else 0
         for seed in range(trials):
             policy.infer(fake_observation(policy.spec, seed))
     except (RoboMambaError, ImportError) as error:

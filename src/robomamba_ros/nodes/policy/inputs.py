@@ -17,7 +17,7 @@ from robomamba_ros.nodes.common.state_input import StateInput
 from robomamba_ros.nodes.common.text_input import TextInput
 from robomamba_ros.nodes.policy.camera_input import CameraInput
 from robomamba_ros.nodes.policy.depth_input import DepthInput
-from robomamba_ros.policies.base import Gives, PolicySpec
+from robomamba_ros.policies.base import OutputKind, PolicySpec
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import RobotState, UInt8Array
@@ -63,9 +63,10 @@ class PolicyInputs:
         # How many nodes may publish on each.
         self.topics = {stream: arm.publishers.get(stream, 1) for stream in arm.inputs}
         self.topics |= {camera.topic: 1 for camera in self._cameras.values()}
-        hung = {c.name for c in arm.cameras if c.link} if spec.gives is Gives.TARGETS else set()
+        targets = spec.output_kind is OutputKind.TARGETS
+        on_links = {c.name for c in arm.cameras if c.link and targets}
         self._description: RobotDescription | None = None
-        if 'ee_pose' not in arm.inputs or hung & set(wanted):
+        if 'ee_pose' not in arm.inputs or on_links & set(wanted):
             self._description = RobotDescription(node, arm)
         self._states = StateInput(node, arm, mode, self._on_state, on_error, self._description)
         self._active = node.create_publisher(String, 'active_instruction', qos.LATCHED)

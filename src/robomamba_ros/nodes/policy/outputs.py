@@ -10,7 +10,7 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from robomamba_ros.control.motion.approach import approach_chunk
-from robomamba_ros.control.policy.policy_runner import Given
+from robomamba_ros.control.policy.policy_runner import PolicyOutput
 from robomamba_ros.errors import ActionError
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.chunk_messages import chunk_to_messages, predicted_path, withdrawal
@@ -53,7 +53,7 @@ class PolicyOutputs:
 
     def publish(
         self,
-        given: Given,
+        output: PolicyOutput,
         then: RobotState,
         now: Pose,
         now_ns: int,
@@ -65,10 +65,10 @@ class PolicyOutputs:
         for cameras on a link. Raises ActionError where a pose target cannot be followed;
         `pose_target` has it then.
         """
-        if isinstance(given, ActionChunk):
-            self._publish_chunk(given, then.pose)
+        if isinstance(output, ActionChunk):
+            self._publish_chunk(output, then.pose)
             return
-        target = self._in_base(given, then, kinematics)
+        target = self._in_base(output, then, kinematics)
         stamped = pose_to_stamped(target.pose, target.stamp_ns, target.frame)
         self._publishers['pose_target'].publish(stamped)
         self.targets += 1

@@ -16,7 +16,12 @@ from typing import Any
 from robomamba_ros.common.metrics import LatencyWindow
 from robomamba_ros.common.resources import checkpoint_directory
 from robomamba_ros.control.policy.fit import misfits
-from robomamba_ros.control.policy.policy_runner import Given, Outlets, PolicyRunner, RunnerState
+from robomamba_ros.control.policy.policy_runner import (
+    PolicyCallbacks,
+    PolicyOutput,
+    PolicyRunner,
+    RunnerState,
+)
 from robomamba_ros.errors import BackendError, ConfigError
 from robomamba_ros.nodes.common.diagnostics import OK, WARN, Rate, Report, latency_values
 from robomamba_ros.nodes.common.duplicates import Publishers
@@ -99,7 +104,7 @@ class PolicyNode(ManagedNode):
         self._runner = PolicyRunner(
             self._policy,
             self._inputs.buffer,
-            Outlets(self._publish, self._outputs.withdraw, self._outputs.answer, self.warn),
+            PolicyCallbacks(self._publish, self._outputs.withdraw, self._outputs.answer, self.warn),
             self._now_ns,
             execute_steps=parameters['execute_steps'],
             lockstep=self._lockstep,
@@ -143,14 +148,14 @@ class PolicyNode(ManagedNode):
         if not (waits and self._outputs.repeat(stamp_ns)):
             self._runner.notify()
 
-    def _publish(self, given: Given) -> None:
+    def _publish(self, output: PolicyOutput) -> None:
         inputs, outputs = self._inputs, self._outputs
-        then = None if inputs is None else inputs.buffer.state(given.stamp_ns)
+        then = None if inputs is None else inputs.buffer.state(output.stamp_ns)
         if inputs is None or outputs is None or inputs.state is None or then is None:
             return  # torn down or reset since this inference began
         now = inputs.state.pose
-        outputs.publish(given, then, now, self._now_ns(), inputs.kinematics)
-        arrived_s = inputs.arrived_s(given.stamp_ns)
+        outputs.publish(output, then, now, self._now_ns(), inputs.kinematics)
+        arrived_s = inputs.arrived_s(output.stamp_ns)
         if arrived_s is not None:
             self._latency.add(time.monotonic() - arrived_s)
 

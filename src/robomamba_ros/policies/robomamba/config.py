@@ -14,7 +14,7 @@ from robomamba_ros.errors import ConfigError
 from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.mamba.backbone import MambaConfig
 from robomamba_ros.mamba.language_model import LanguageModelConfig
-from robomamba_ros.policies.base import CameraSpec, Gives, PolicySpec
+from robomamba_ros.policies.base import CameraSpec, OutputKind, PolicySpec
 from robomamba_ros.policies.spec_file import CAMERA_KEYS, LARGEST_WIDTH, read_camera, read_size
 from robomamba_ros.spatial.camera import Approach
 from robomamba_ros.types import EE_POSE_NAMES, ActionSpace
@@ -76,7 +76,7 @@ class RoboMambaConfig:
             horizon=1,
             dt_ns=1,
             execute_steps=1,
-            gives=Gives.ANSWERS if self.head is None else Gives.TARGETS,
+            output_kind=OutputKind.ANSWERS if self.head is None else OutputKind.TARGETS,
             instructions=self.instructions,
         )
 
