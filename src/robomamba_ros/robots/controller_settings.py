@@ -19,8 +19,12 @@ FROM_DESIRED = (
     'open_loop_control',
     'allow_trajectory_replacement',
 )
+# Each names what slows the time of trajectories, or is empty: that of current versions
+# (joint_trajectory_controller_parameters.yaml of ros2_controllers), and of Universal Robots
+# (scaled_joint_trajectory_controller_parameters.yaml of Universal_Robots_ROS2_Driver).
+SCALED_BY = ('speed_scaling.state_interface', 'speed_scaling_interface_name')
 # All that is read of a controller.
-CONTROLLER_PARAMETERS = ('joints', 'allow_partial_joints_goal', *FROM_DESIRED)
+CONTROLLER_PARAMETERS = ('joints', 'allow_partial_joints_goal', *FROM_DESIRED, *SCALED_BY)
 
 
 class Problem(NamedTuple):
@@ -50,6 +54,7 @@ def problems_of(
         for problem in (
             _joints(output, name, settings, arm.names_of(output.part)),
             _start(name, settings) if depends_on_settings(output) else None,
+            _scaling(name, settings, arm) if depends_on_settings(output) else None,
         )
         if problem is not None
     ]
@@ -77,6 +82,24 @@ def _start(controller: str, settings: Mapping[str, Any]) -> Problem | None:
         f'{controller} has {known[0]} false: it begins each trajectory where the joints are, '
         'behind where they were sent, and limits do not hold there',
         f'write `{known[0]}: true` under `{name}: ros__parameters:` in the file of its controllers',
+    )
+
+
+def _scaling(controller: str, settings: Mapping[str, Any], arm: ArmContract) -> Problem | None:
+    """Return that a robot slows trajectories and nobody hears by how much.
+
+    Each newer one would hurry the arm to where it would be at full speed. It is never behind for
+    long enough to be noticed by where it is.
+    """
+    scaled = [name for name in SCALED_BY if settings.get(name)]
+    if not scaled or arm.speed_scaling is not None:
+        return None
+    return Problem(
+        'scaling',
+        f'{controller} slows trajectories by {settings[scaled[0]]}, which the arm contract does '
+        'not read, and limits do not hold when it does',
+        'name the topic that tells it in the contract, as `speed_scaling: {topic: '
+        'speed_scaling_state_broadcaster/speed_scaling, budget_s: 0.2}`',
     )
 
 
