@@ -36,8 +36,8 @@ def test_motion_is_counted_by_limit_seam_refusal_and_stop():
         'stops': 0,
         'dropped_states': 0,
     }
-    for bites in (('jerk',), (), ('velocity', 'jerk'), ()):
-        counts.add_setpoint(bites)
+    for active_limits in (('jerk',), (), ('velocity', 'jerk'), ()):
+        counts.add_setpoint(active_limits)
     counts.add_seam(0.02, 0.3, 0.0)
     counts.add_seam(0.01, 0.4, 0.0)
     counts.add_refusal('too old')

@@ -101,19 +101,19 @@ class MotionCounts:
         self.setpoints = 0
         self.limited = 0
         self.dropped_states = 0
-        self._bites: Counter[str] = Counter()
+        self._active_limits: Counter[str] = Counter()
         self._jumps = {'m': 0.0, 'rad': 0.0, 'joint': 0.0}
         self._refused = 0
         self._refusal = ''
         self._stops = 0
         self._stop = ''
 
-    def add_setpoint(self, bites: Iterable[str]) -> None:
+    def add_setpoint(self, active_limits: Iterable[str]) -> None:
         """Count one setpoint and the limits that bit it."""
-        bitten = tuple(bites)
+        active = tuple(active_limits)
         self.setpoints += 1
-        self.limited += bool(bitten)
-        self._bites.update(bitten)
+        self.limited += bool(active)
+        self._active_limits.update(active)
 
     def add_seam(self, way_m: float, turn_rad: float, joint: float) -> None:
         """Record the jumps of a seam: of the pose, or of the joint that jumps most [rad or m]."""
@@ -135,7 +135,7 @@ class MotionCounts:
         values: dict[str, float | int | str] = {'limited_setpoints': self.limited}
         if self.setpoints:
             values['limited_share'] = self.limited / self.setpoints
-        for name, count in sorted(self._bites.items()):
+        for name, count in sorted(self._active_limits.items()):
             values[f'limited_by_{name}'] = count / self.setpoints
         for name, jump in self._jumps.items():
             values[f'seam_jump_max_{name}'] = jump

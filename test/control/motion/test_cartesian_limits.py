@@ -76,10 +76,10 @@ def troubles(arm, urdf: str) -> Iterator[str]:
             motion.follow(target)
             # Looked at five times a second: the first time it is on its way.
             looks = tick % round(arm.control_rate_hz / 5) == 0
-            if motion.trouble or (looks and fastest(motion) < 1e-5):
+            if motion.problem or (looks and fastest(motion) < 1e-5):
                 break
-        if motion.trouble:
-            yield motion.trouble
+        if motion.problem:
+            yield motion.problem
         else:
             arrived = motion.setpoint(0, 0.0).pose
             if len(kinematics.names) > 5:

@@ -97,7 +97,7 @@ def swinging():
 
 
 def zigzag(home, count=30):
-    """Jumps that every limit bites."""
+    """Jumps that exceed every limit."""
     return home + np.random.default_rng(1).uniform(-0.5, 0.5, (count, len(home)))
 
 

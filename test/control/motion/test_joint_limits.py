@@ -139,7 +139,7 @@ def test_a_ramp_within_limits_is_followed_by_the_lag_and_nothing_else():
     assert limiter.lag_periods == 9.5
     assert limiter.joints == pytest.approx(slope * (149 - 9.5) * PERIOD, abs=1e-12)
     assert limiter.velocity == pytest.approx(slope, abs=1e-9)
-    assert limiter.bites == ()
+    assert limiter.active_limits == ()
 
 
 def test_a_stop_is_a_straight_line_and_takes_the_time_and_the_way_they_say():
@@ -170,7 +170,7 @@ def test_an_end_that_is_flown_at_is_braked_for_and_not_run_into():
         path.append(limiter.follow(np.array([3.0 * tick * PERIOD])))
     assert path[-1] == elbow.position[1]
     assert violation([elbow], path, path[0]) <= 1e-6
-    assert 'position' in limiter.bites
+    assert 'position' in limiter.active_limits
 
 
 def test_a_joint_that_starts_outside_moves_only_inwards():

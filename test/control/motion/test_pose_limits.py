@@ -206,7 +206,7 @@ def test_a_corner_can_be_flown_at_on_the_diagonal():
     poses = [START]
     for i in range(1, 120):
         poses.append(follower.follow(Pose(np.minimum(START.position + i * step, 0.5), IDENTITY)))
-    assert not follower.bites
+    assert not follower.active_limits
     assert poses[-1].position == pytest.approx([0.5, 0.5, 0.5])
     follower = limiter(box=Workspace(BOX.lower, np.array([0.5, 0.5, 0.8])))
     poses = [START]
@@ -223,7 +223,7 @@ def test_a_target_that_gathers_more_speed_than_the_limit_is_followed_at_the_limi
     for i in range(1, 40):
         ahead = ahead + np.array([min(0.05 * i, 0.6) * PERIOD, 0.0, 0.0])
         poses.append(follower.follow(Pose(ahead, IDENTITY)))
-        assert bool(follower.bites) is (i > 10)
+        assert bool(follower.active_limits) is (i > 10)
     assert within_limits(poses)
     assert follower.velocity[0] == pytest.approx(LIMITS.velocity)
 
@@ -295,12 +295,12 @@ def test_what_bites_is_named():
     far = Pose(START.position + np.array([0.9, 0.0, 0.0]), IDENTITY)
     turned = Pose(START.position, quaternion_from_rotation_vector(np.array([0.0, 0.0, 1.0])))
     assert follower.follow(START) is START
-    assert follower.bites == ()
+    assert follower.active_limits == ()
     follower.follow(far)
-    assert follower.bites == ('position', 'velocity', 'acceleration', 'jerk')
+    assert follower.active_limits == ('position', 'velocity', 'acceleration', 'jerk')
     follower = limiter(limits=JERKY)
     follower.follow(turned)
-    assert follower.bites == ('rotation_velocity', 'rotation_acceleration', 'rotation_jerk')
+    assert follower.active_limits == ('rotation_velocity', 'rotation_acceleration', 'rotation_jerk')
 
 
 def test_from_outside_the_workspace_it_moves_only_inwards():

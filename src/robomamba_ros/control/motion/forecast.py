@@ -104,7 +104,7 @@ class Forecast:
 
     def _add(self, step: Step) -> None:
         self._motion, self.end_ns = step.motion, step.tick_ns
-        if step.followed and step.motion.trouble:
+        if step.followed and step.motion.problem:
             self._plan = Plan()
         self._points.add(step.tick_ns, step.motion)
         self._ahead.append(step)
@@ -204,7 +204,7 @@ class Foresight:
         self._covered_ns = _FOR_EVER if forecast.complete else forecast.end_ns
         return forecast.trajectory(now_ns)
 
-    def relive(self, motion: JointMotion, tick_ns: int) -> tuple[JointMotion, str]:
+    def advance_missed(self, motion: JointMotion, tick_ns: int) -> tuple[JointMotion, str]:
         """Return the motion after the period at tick_ns, as the controllers did by themselves.
 
         motion: the one before it. Also returns why they stop in it, '' where they do not.
@@ -218,9 +218,9 @@ class Foresight:
         known = self.step(tick_ns)
         if known is None:
             known = Step(tick_ns, motion, advance(motion, self._plan, tick_ns, self._period_ns))
-        if known.followed and known.motion.trouble:
+        if known.followed and known.motion.problem:
             self._plan = Plan()
-            problem = known.motion.trouble
+            problem = known.motion.problem
         return known.motion, problem
 
     def is_over(self, tick_ns: int) -> bool:

@@ -28,7 +28,7 @@ class JointLimiter:
 
     joints: the last command (n,) in the order of `joints` [rad or m]; velocity: of that command.
     ahead: the newest command before it was averaged, which commands reach `lag_periods` later.
-    bites: which limits kept the last command from its target; a jerk that was smoothed counts.
+    active_limits: those that kept the last command from its target; a smoothed jerk counts.
     """
 
     def __init__(self, joints: Sequence[Joint], period_s: float, start: Float64Array) -> None:
@@ -48,7 +48,7 @@ class JointLimiter:
         self._ahead_acceleration = np.zeros(len(joints))
         self.joints = self._target
         self.velocity = np.zeros(len(joints))
-        self.bites: tuple[str, ...] = ()
+        self.active_limits: tuple[str, ...] = ()
 
     def copy(self) -> JointLimiter:
         """Return one that goes on from here by itself."""
@@ -92,17 +92,19 @@ class JointLimiter:
             'velocity': np.abs(reaching) > self._speed + ROUNDING,
             'acceleration': change > step + ROUNDING,
         }
-        self.bites = tuple(name for name, joints in forbids.items() if True in joints.tolist())
+        self.active_limits = tuple(
+            name for name, joints in forbids.items() if True in joints.tolist()
+        )
         self._target = target
-        if not self.bites:
+        if not self.active_limits:
             self._command(np.asarray(target, dtype=np.float64))
             return self.joints
-        bitten = forbids['position'] | forbids['velocity'] | forbids['acceleration']
+        limited = forbids['position'] | forbids['velocity'] | forbids['acceleration']
         desired = tracking + np.sign(gap) * closing
         desired = clipped(clipped(desired, -self._speed, self._speed), lower, upper)
         velocity = clipped(desired, current - step, current + step)
         moved = self._inside(self.ahead + velocity * period)
-        self._command(np.where(bitten, moved, target))
+        self._command(np.where(limited, moved, target))
         return self.joints
 
     def brake(self) -> Float64Array:
@@ -154,7 +156,7 @@ class JointLimiter:
         acceleration = (velocity - self._ahead_velocity) / self._period
         jump = np.abs(acceleration - self._ahead_acceleration)
         if True in (jump > self._most_jump).tolist():
-            self.bites += ('jerk',)
+            self.active_limits += ('jerk',)
         self.ahead, self._ahead_velocity, self._ahead_acceleration = ahead, velocity, acceleration
         joints = self._average.add(ahead)
         self.velocity = (joints - self.joints) / self._period

@@ -40,7 +40,7 @@ class JointMotion:
 
     Poses are kept within the Cartesian limits first, then the joints that reach them within those
     of the joints, which hold in any case. Where the joints cannot be where the pose asks for (out
-    of reach, near a singularity, a joint at its end or too slow), `trouble` says so.
+    of reach, near a singularity, a joint at its end or too slow), `problem` says so.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class JointMotion:
         self._rest: Float64Array | None = None
         # Where the arm was when it was last looked at for collisions.
         self._looked: Float64Array | None = None
-        self.trouble = ''
+        self.problem = ''
 
     def copy(self) -> JointMotion:
         """Return one that goes on from here by itself, with the same kinematics."""
@@ -111,14 +111,14 @@ class JointMotion:
     @property
     def brakes_by_joint(self) -> bool:
         """Whether `brake` does what `stop` tells, from now on."""
-        by_pose = self._hand is not None and not self._hand.at_rest and not self.trouble
+        by_pose = self._hand is not None and not self._hand.at_rest and not self.problem
         return (self._rest is None and not by_pose) or self.at_rest
 
     @property
-    def bites(self) -> tuple[str, ...]:
+    def active_limits(self) -> tuple[str, ...]:
         """The limits that kept the last command from its point."""
-        hand = () if self._hand is None else self._hand.bites
-        return (*hand, *(f'joint_{name}' for name in self._limiter.bites))
+        hand = () if self._hand is None else self._hand.active_limits
+        return (*hand, *(f'joint_{name}' for name in self._limiter.active_limits))
 
     def lag_ns(self, space: ActionSpace) -> int:
         """Return the delay of the averages that keep the jerks, one or both [ns]."""
@@ -137,12 +137,12 @@ class JointMotion:
 
     def follow(self, point: Point) -> None:
         """Be on `point`, a pose or joints, at the end of this period, or catch up."""
-        self.trouble = ''
+        self.problem = ''
         kinematics = self._kinematics
         if not isinstance(point, Pose):
             self._hand = None
             self._limiter.follow(point)
-            self.trouble = self._space.leaving(self._limiter.rest, self._limiter.joints)
+            self.problem = self._space.leaving(self._limiter.rest, self._limiter.joints)
         elif kinematics is not None:
             if self._hand is None:
                 self._asked = self._limiter.ahead[self._in_chain]
@@ -153,7 +153,7 @@ class JointMotion:
         self._look()
 
     def _look(self) -> None:
-        """Note trouble where the arm, if it braked now, would touch what it must not.
+        """Note a problem where the arm, if it braked now, would touch what it must not.
 
         The stop from the look before was free of that. In between no link moves further than half
         the margin.
@@ -164,7 +164,7 @@ class JointMotion:
             if moved_m < 0.5 * self._arm.space.margin_m:
                 return
         self._looked = here.copy()
-        self.trouble = self.trouble or self._space.touching(self._limiter.rest, here)
+        self.problem = self.problem or self._space.touching(self._limiter.rest, here)
 
     def brake(self) -> None:
         """Come to rest: along the way of the end effector while it is followed, else the joints'.
@@ -175,7 +175,7 @@ class JointMotion:
         if self._rest is not None:
             self._hand = None
             self._limiter.follow(self._rest)
-        elif self._hand is None or self._kinematics is None or self._hand.at_rest or self.trouble:
+        elif self._hand is None or self._kinematics is None or self._hand.at_rest or self.problem:
             self._hand = None
             self._limiter.brake()
         else:
@@ -220,7 +220,7 @@ class JointMotion:
         if not self._short:
             stray = max(stray, stray_rad / _STRAY_RAD)
         if stray > 1.0:
-            self.trouble = (
+            self.problem = (
                 f'the joints cannot follow the end effector: {stray_m:.3f} m and {stray_rad:.3f} '
                 f'rad off, {self._cause(kinematics, np.abs(self._asked - ahead))}'
             )

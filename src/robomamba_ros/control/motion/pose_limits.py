@@ -46,7 +46,7 @@ class PoseLimiter:
 
     pose: the last command. ahead: the newest one before it was averaged, which commands reach
     `lag_periods` later. velocity [m/s], rotation_velocity [rad/s]: of the last command, (3,).
-    bites: which limits kept the last command from its target; a jerk that was smoothed counts.
+    active_limits: those that kept the last command from its target; a smoothed jerk counts.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class PoseLimiter:
         self.pose = start
         self.velocity: Float64Array = np.zeros(3)
         self.rotation_velocity: Float64Array = np.zeros(3)
-        self.bites: tuple[str, ...] = ()
+        self.active_limits: tuple[str, ...] = ()
 
     def copy(self) -> PoseLimiter:
         """Return one that goes on from here by itself."""
@@ -106,16 +106,16 @@ class PoseLimiter:
             period=period,
             walls=NO_WALLS,
         )
-        bites, turning_bites = linear.bites(), angular.bites()
-        self.bites = (*bites, *(f'rotation_{name}' for name in turning_bites))
+        active_limits, turning_limits = linear.active_limits(), angular.active_limits()
+        self.active_limits = (*active_limits, *(f'rotation_{name}' for name in turning_limits))
         position, quaternion = target.position, target.quaternion
-        if bites:
+        if active_limits:
             position = self._inside(self.ahead.position + linear.velocity() * period)
-        if turning_bites:
+        if turning_limits:
             turn = angular.velocity() * period
             quaternion = move_in_base(self.ahead, np.zeros(3), turn).quaternion
         self._target = target
-        self._command(Pose(position, quaternion) if self.bites else target)
+        self._command(Pose(position, quaternion) if self.active_limits else target)
         return self.pose
 
     def brake(self) -> Pose:
@@ -138,7 +138,7 @@ class PoseLimiter:
         period = self._period
         velocity = (ahead.position - self.ahead.position) / period
         turning = _turn(self.ahead, ahead) / period
-        self.bites += self._smoothed(velocity, turning)
+        self.active_limits += self._smoothed(velocity, turning)
         self.ahead, self._ahead_velocity, self._ahead_turning = ahead, velocity, turning
         if self.lag_periods == 0:
             self.pose, self.velocity, self.rotation_velocity = ahead, velocity, turning

@@ -44,10 +44,10 @@ class Anchor:
 class Motion(Protocol):
     """An arm that follows points within its limits, from a start at rest.
 
-    trouble: why the last point cannot be followed, '' where it can.
+    problem: why the last point cannot be followed, '' where it can.
     """
 
-    trouble: str
+    problem: str
 
     @property
     def anchor(self) -> Anchor:
@@ -62,7 +62,7 @@ class Motion(Protocol):
         """Whether the command stands still."""
 
     @property
-    def bites(self) -> tuple[str, ...]:
+    def active_limits(self) -> tuple[str, ...]:
         """The limits that kept the last command from its point."""
 
     def lag_ns(self, space: ActionSpace) -> int:
@@ -114,7 +114,7 @@ class PoseMotion:
         period_s = arm.period_ns / NANOSECONDS
         self._limiter = PoseLimiter(arm.cartesian, arm.workspace, period_s, start)
         self._rest: Pose | None = None
-        self.trouble = ''
+        self.problem = ''
 
     @property
     def anchor(self) -> Anchor:
@@ -132,9 +132,9 @@ class PoseMotion:
         return self._limiter.at_rest and (self._rest is None or self._is_at(self._rest))
 
     @property
-    def bites(self) -> tuple[str, ...]:
+    def active_limits(self) -> tuple[str, ...]:
         """The limits that kept the last command from its point."""
-        return self._limiter.bites
+        return self._limiter.active_limits
 
     def lag_ns(self, space: ActionSpace) -> int:
         """Return the delay of the average that keeps the jerk [ns]."""
@@ -149,7 +149,7 @@ class PoseMotion:
         if not isinstance(point, Pose):
             raise ActionError('an arm that is commanded by poses cannot follow joints')
         self._limiter.follow(point)
-        self.trouble = self._entering()
+        self.problem = self._entering()
 
     def _entering(self) -> str:
         """Return which keep-out box the end effector would enter if it braked now; '' for none.

@@ -37,7 +37,7 @@ class Pursuit:
     period: float
     walls: tuple[Float64Array, Float64Array]
 
-    def bites(self) -> tuple[str, ...]:
+    def active_limits(self) -> tuple[str, ...]:
         """Return the limits that forbid meeting the target within this period.
 
         It is met only where its own velocity can be taken up in the next period, so that a target
@@ -51,7 +51,7 @@ class Pursuit:
             'acceleration': norm(reaching - self.current) > step
             or norm(reaching - self.tracking) > step,
         }
-        return tuple(name for name, bitten in forbids.items() if bitten)
+        return tuple(name for name, limited in forbids.items() if limited)
 
     def velocity(self) -> Float64Array:
         """Return the velocity that catches up with the target.

@@ -103,7 +103,7 @@ class BaseServo:
         self._turn = _DOUBT * joints[2].velocity * period_s
         self._period_ns = arm.period_ns
         # Where the base was told to be, and how far the twists sent have led, at which time.
-        self._told, self._led = History(_mixed), History(_mixed)
+        self._commanded, self._led = History(_mixed), History(_mixed)
         self._gone = _STILL
         self._stamp_ns = 0
         self._heading: float | None = None
@@ -117,10 +117,10 @@ class BaseServo:
         stamp_ns = setpoint.stamp_ns
         elapsed_ns = stamp_ns - self._stamp_ns
         if elapsed_ns <= 0:
-            self._told.clear()
+            self._commanded.clear()
             self._led.clear()
         self._stamp_ns = stamp_ns
-        self._told.put(stamp_ns + self._period_ns, joints)
+        self._commanded.put(stamp_ns + self._period_ns, joints)
         self._gone = self._gone + self._limiter.joints * (max(elapsed_ns, 0) / NANOSECONDS)
         self._led.put(stamp_ns, self._gone)
         if measured is None:
@@ -133,7 +133,7 @@ class BaseServo:
             turned = here[2] + end[2] - begin[2]
             heading = self._turned_to(float(turned), max(elapsed_ns / self._period_ns, 1.0))
             if correct:
-                way = _at(self._told, measured_ns) - here
+                way = _at(self._commanded, measured_ns) - here
                 target[:2] += _correction(way[:2], _STILL_M)
                 target[2:] += _correction(way[2:], _STILL_RAD)
         self._heading = heading
@@ -145,7 +145,7 @@ class BaseServo:
 
     def reset(self) -> None:
         """Forget the motion: the next command begins at rest."""
-        self._told.clear()
+        self._commanded.clear()
         self._led.clear()
         self._heading = None
         self._limiter = JointLimiter(self._rates, self._period_s, _STILL)
@@ -193,7 +193,7 @@ class _Follower:
         )
         self._target = target
         sent = target
-        if pursuit.bites():
+        if pursuit.active_limits():
             sent = shortened(self._sent + pursuit.velocity() * period_s, self._speed)
         self._change, self._sent = (sent - self._sent) / period_s, sent
         return self._sent

@@ -34,9 +34,9 @@ class Commander:
 
     Times are the arm's own (see ArmTime).
 
-    bites, trouble: limits that kept the last command from its point, and why it cannot be followed
-    (see Motion); empty where no course was. following: what was commanded, against what is done.
-    anew: whether the newest trajectory is the first one since the arm was at rest.
+    active_limits, problem: those that kept the last command from its point, and why it cannot be
+    followed (see Motion); empty where no course was. following: what was commanded, against what is
+    done. anew: whether the newest trajectory is the first one since the arm was at rest.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class Commander:
         self.tick_ns = 0
         self.anew, self._rested = False, True
         self._foresight = Foresight(arm) if foresight else None
-        self._told = True
-        self.bites: tuple[str, ...] = ()
-        self.trouble = ''
+        self._foresight_current = True
+        self.active_limits: tuple[str, ...] = ()
+        self.problem = ''
 
     @property
     def started(self) -> bool:
@@ -79,8 +79,8 @@ class Commander:
         still = self._motion is None or self._motion.at_rest
         if self._motion is None or self._foresight is None:
             return still
-        told = self._told and not self._changed
-        return still and told and self._plan.is_over(self.tick_ns)
+        announced = self._foresight_current and not self._changed
+        return still and announced and self._plan.is_over(self.tick_ns)
 
     @property
     def end_ns(self) -> int | None:
@@ -91,7 +91,7 @@ class Commander:
         """Stand where the arm is; raises ObservationError where that is not known."""
         self._motion = self._from_rest(state)
         self._gripper = self._gripper if state is None else state.gripper
-        self._told, self._rested = False, True
+        self._foresight_current, self._rested = False, True
 
     def take(
         self,
@@ -150,7 +150,7 @@ class Commander:
         if self._changed:
             delay_ns = 0 if self._foresight is None else self._foresight.delay_ns
             self._plan = Plan(self._course, tick_ns + delay_ns, self._plan).since(tick_ns)
-            self._changed = self._told = False
+            self._changed = self._foresight_current = False
             self._diverge(tick_ns + delay_ns)
         known = None if self._foresight is None else self._foresight.step(tick_ns)
         if known is not None:
@@ -158,8 +158,8 @@ class Commander:
             followed = known.followed
         else:
             followed = advance(motion, self._plan, tick_ns, period_ns)
-        self.bites = motion.bites if followed else ()
-        self.trouble = motion.trouble if followed else ''
+        self.active_limits = motion.active_limits if followed else ()
+        self.problem = motion.problem if followed else ''
         if followed is not None:
             opening = followed.path.gripper_at(tick_ns)
             self._gripper = self._gripper if opening is None else opening
@@ -219,7 +219,7 @@ class Commander:
         self.following.clear()
         self.give_up()
         self._diverge(0)
-        self._told = False
+        self._foresight_current = False
 
     def catch_up(self, now_ns: int) -> tuple[int, str]:
         """Do the ticks that were missed, as controllers of trajectories did by themselves.
@@ -235,7 +235,7 @@ class Commander:
         tick_ns = last_ns + (now_ns - last_ns + period_ns // 2) // period_ns * period_ns
         problem = ''
         for missed_ns in range(last_ns + period_ns, tick_ns, period_ns):
-            motion, stopped = foresight.relive(motion, missed_ns)
+            motion, stopped = foresight.advance_missed(motion, missed_ns)
             problem = stopped or problem
             self._motion = motion
             self._note(missed_ns, motion)
@@ -250,9 +250,9 @@ class Commander:
         """
         if self._foresight is None:
             return None
-        if not self._told and isinstance(self._motion, JointMotion):
+        if not self._foresight_current and isinstance(self._motion, JointMotion):
             self._foresight.restart(self._motion, self._plan, self.tick_ns)
-            self._told = True
+            self._foresight_current = True
         trajectory = self._foresight.due(self.tick_ns)
         self.anew = self._rested
         self._rested = self._rested and trajectory is None

@@ -38,19 +38,19 @@ class Following:
         self._wraps = wraps(arm.joints)
         self._early_ns = _EARLY_PERIODS * arm.period_ns
         self._lag_ns = round(arm.following.lag_s * NANOSECONDS)
-        self._told: deque[tuple[int, Anchor]] = deque()
+        self._commanded: deque[tuple[int, Anchor]] = deque()
 
     def tell(self, reached_ns: int, command: Anchor) -> None:
         """Take note of a command, to be reached at reached_ns."""
-        if self._told and reached_ns <= self._told[-1][0]:
+        if self._commanded and reached_ns <= self._commanded[-1][0]:
             return
-        self._told.append((reached_ns, command))
-        while self._told[0][0] < reached_ns - 2 * NANOSECONDS - self._lag_ns:
-            self._told.popleft()
+        self._commanded.append((reached_ns, command))
+        while self._commanded[0][0] < reached_ns - 2 * NANOSECONDS - self._lag_ns:
+            self._commanded.popleft()
 
     def clear(self) -> None:
         """Forget what was commanded."""
-        self._told.clear()
+        self._commanded.clear()
 
     def problem(self, measured: Anchor, stamp_ns: int) -> str:
         """Return how far the arm, measured at stamp_ns, is from its commands; '' within tolerance.
@@ -98,9 +98,9 @@ class Following:
 
     def _around(self, stamp_ns: int) -> list[Anchor]:
         """Return the commands during the lag before stamp_ns and shortly after it."""
-        stamps = [reached_ns for reached_ns, _ in self._told]
+        stamps = [reached_ns for reached_ns, _ in self._commanded]
         first = int(np.searchsorted(stamps, stamp_ns - self._lag_ns, 'right')) - 1
         last = int(np.searchsorted(stamps, stamp_ns + self._early_ns, 'left')) + 1
         if not stamps or stamp_ns < stamps[0] - self._early_ns:
             return []
-        return [command for _, command in islice(self._told, max(first, 0), last)]
+        return [command for _, command in islice(self._commanded, max(first, 0), last)]

@@ -285,9 +285,9 @@ class SetpointLoop:
         if not moves:
             return self._setpoint
         setpoint = self._commander.step(tick_ns)
-        self.counts.add_setpoint(self._commander.bites)
-        if self._commander.trouble:
-            self._decisions.give_up(self._commander.trouble, now_ns)
+        self.counts.add_setpoint(self._commander.active_limits)
+        if self._commander.problem:
+            self._decisions.give_up(self._commander.problem, now_ns)
         if self._to.state in STOPS and self._commander.at_rest:
             if self._to.state is LoopState.RESETTING:
                 # Nothing is commanded between a reset and the start from the measured pose.
