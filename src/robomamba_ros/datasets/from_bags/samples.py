@@ -28,25 +28,25 @@ from robomamba_ros.robots.arm import ArmContract, Camera
 from robomamba_ros.types import NANOSECONDS
 
 GAP = 'gap'
-SOURCES = ('auto', 'command', 'state')
 
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """How a bag becomes samples.
+    """How a bag becomes samples."""
 
-    cameras: names, None for all that the bag has. task: in words, or task_topic: the topic that
-    tells it, None for the instruction. episodes_by: GAP, or a topic or service that marks them.
-    actions: one of SOURCES, `auto` for commands where the bag has those to the arm. offsets_s:
-    what is added to the stamps of a camera or an input of the arm, by its name [s].
-    """
-
+    # Samples per second [Hz].
     fps: int
+    # Names of the cameras; None: all that the bag has.
     cameras: tuple[str, ...] | None = None
+    # The task in words; None: as `task_topic` says it.
     task: str | None = None
+    # Topic that has the task in words; None: the instruction.
     task_topic: str | None = None
+    # GAP, or a topic or service that marks where episodes begin and end.
     episodes_by: str = GAP
+    # Where actions come from: command, state, or auto: command where the bag has those to the arm.
     actions: str = 'auto'
+    # By camera or input of the arm, what is added to its stamps [s].
     offsets_s: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -50,15 +50,14 @@ from robomamba_ros.training.shared.record import Record
 
 @dataclass(frozen=True)
 class Progress:
-    """One training step: losses on the unit scale and the samples seen per second.
+    """One training step: losses on the unit scale.
 
-    error: velocity loss of the held-out samples, where they were looked at after this step.
+    error: velocity loss of the held-out samples, where it was measured after this step.
     """
 
     step: int
     stage: int
     losses: dict[str, float]
-    samples_per_second: float
     error: float | None
 
 
@@ -155,7 +154,7 @@ class Trainer:
             rate = self.config.batch_size / (time.perf_counter() - start)
             others = {'gradient_norm': norm, 'samples_per_second': rate}
             self._write(done, stage, losses | others, last)
-            yield Progress(done, stage, losses, rate, error)
+            yield Progress(done, stage, losses, error)
 
     def _train_step(self) -> tuple[dict[str, float], float]:
         config = self.config
