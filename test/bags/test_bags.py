@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import os
 import re
 import shutil
 import sqlite3
@@ -548,3 +549,12 @@ def test_a_table_of_topics_that_is_damaged_is_said_in_one_line(tmp_path: Path, c
         said = [str(error)]
     assert any(str(path) in each for each in said)
     assert all('\n' not in each for each in said)
+
+
+@pytest.mark.parametrize('name', ['pipe.mcap', 'pipe.mcap.zstd'])
+def test_a_pipe_among_the_files_of_a_bag_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match='cannot be read: it is no regular file'):
+        Bag(tmp_path)
+    with pytest.raises(DataError, match='neither a file nor a folder'):
+        Bag(tmp_path / name)

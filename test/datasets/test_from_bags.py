@@ -480,3 +480,35 @@ def test_events_are_decoded_as_ros_writes_them() -> None:
     assert (event.info.event_type, event.info.sequence_number) == (1, 7)
     assert (event.info.stamp.sec, event.request[0].data, event.response) == (5, True, [])
     assert json.dumps(event.info.client_gid.tolist()) == json.dumps(list(range(16)))
+
+
+@pytest.mark.parametrize(
+    ('options', 'said'),
+    [
+        ({'fps': 0}, 'to have 0 frames per second; give from 1 to 1000'),
+        ({'fps': -1}, 'to have -1 frames per second'),
+        ({'fps': 10**9}, 'frames per second; give from 1'),
+        ({'task': ' .'}, 'the task is blank'),
+        ({'task': 'a\udcff'}, 'is not UTF-8'),
+        ({'task': 'x' * 10**7}, 'has 10,000,000 characters'),
+    ],
+)
+def test_a_rate_or_task_that_is_none_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        SampleOptions(**{'fps': FPS, **options})
+
+
+def test_a_task_that_no_policy_takes_is_none(tmp_path: Path) -> None:
+    recording = Recording().run().add(0, '/instruction', said('open'))
+    recording.add(1001, '/instruction', said('x' * 5000))
+    bag = recording.write(tmp_path / 'bag.mcap')
+    data, [result] = convert([bag], tmp_path / 'set', task=None)
+    assert data.tasks == ('open',)
+    assert 19 <= sum(lengths(data)) <= 21
+    assert any('has 5,000 characters' in problem for problem in result.samples.problems)
+
+
+def test_a_camera_that_is_named_twice_is_one(tmp_path: Path) -> None:
+    bag = Recording().run(stop=500).write(tmp_path / 'bag.mcap')
+    _, [result] = convert([bag], tmp_path / 'set', cameras=('corner2', 'corner2'))
+    assert result.samples.cameras == ('corner2',)

@@ -371,3 +371,18 @@ def test_a_damaged_bag_is_replayed_as_far_as_it_goes_and_the_report_says_so(
     assert 3 <= len(chunks[0]) < len(chunks[1])
     for found, expected in zip(*chunks, strict=False):
         assert np.array_equal(found.actions, expected.actions)
+
+
+def test_a_recording_is_not_written_into(bag_path, tmp_path, capsys) -> None:
+    folder = tmp_path / 'recording'
+    folder.mkdir()
+    shutil.copy(bag_path, folder / 'bag.mcap')
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert main(['replay', str(folder), *COMMAND, '--output', str(folder)]) == 2
+    assert 'is the folder of the recording' in capsys.readouterr().err
+    shutil.copy(bag_path, tmp_path / 'predictions.mcap')
+    path = str(tmp_path / 'predictions.mcap')
+    assert main(['replay', path, *COMMAND, '--output', str(tmp_path)]) == 2
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert main(['replay', path, *COMMAND, '--latency-ms', '1e300']) == 2
+    assert 'give from 0 to 1e+06' in capsys.readouterr().err

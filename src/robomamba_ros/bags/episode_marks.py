@@ -6,6 +6,7 @@ from typing import Any
 
 from robomamba_ros.bags.services import SERVICES
 from robomamba_ros.errors import ObservationError
+from robomamba_ros.language.instructions import check_text
 
 TEXT, FLAG = 'std_msgs/msg/String', 'std_msgs/msg/Bool'
 SWITCH = 'std_srvs/srv/SetBool_Event'
@@ -35,8 +36,15 @@ class EpisodeMarks:
         return (self._number, self._task) if self._number is not None and self._task else None
 
     def take_task(self, message: Any) -> None:
-        """Take the task in words, a std_msgs/String; an empty one is none."""
+        """Take the task in words, a std_msgs/String; an empty one is none.
+
+        Raises ObservationError for one that no policy takes; there is none then.
+        """
         said = message.data.strip()
+        if said:
+            before, self._task = self._task, ''
+            check_text('task', said)
+            self._task = before
         self.repeats += bool(said) and said == self._task
         self._task = said
 

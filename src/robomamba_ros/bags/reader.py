@@ -264,6 +264,8 @@ def _storage_paths(path: Path, warn: Any) -> list[Path]:
         if not is_storage(path):
             raise DataError(f'{path} is no bag; give a folder, or a .mcap or .db3 file')
         return [path]
+    if not path.is_dir():
+        raise DataError(f'{path} is neither a file nor a folder: it is no bag')
     found = sorted((p for p in path.iterdir() if is_storage(p)), key=_natural)
     listed = _listed(path, warn)
     present = {p.name: p for p in found}

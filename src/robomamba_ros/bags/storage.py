@@ -73,6 +73,8 @@ class StorageFile:
         self._reader: Reader | None = None
         self._recovered: Recovered | None = None
         try:
+            if not path.is_file():  # a pipe would be waited for
+                raise DataError('cannot be read: it is no regular file')
             self._path = self._unpack(path, folder, room) if path.suffix == COMPRESSED else path
             if path.suffix == '.db3' and _journals(path):
                 self._path = self._complete(path, folder)

@@ -7,7 +7,6 @@ bag are looked at; the bag is not read as a whole.
 
 from __future__ import annotations
 
-import math
 import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -33,6 +32,8 @@ _AHEAD_S = 0.010
 _BEHIND_S = 0.200
 # A delay that changes by this over the bag, and by this many times its scatter, drifts.
 _DRIFT_S, _SCATTER = 0.030, 3.0
+# Of an offset: beyond it two clocks of this century cannot be apart [s].
+FURTHEST_S = 1e10
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,11 @@ class StreamClocks:
         for name, offset_s in offsets_s.items():
             if name not in topics:
                 raise ConfigError(unknown_name('stream to offset:', name, topics))
-            if not math.isfinite(offset_s):
-                raise ConfigError(f"the offset of stream '{name}' is {offset_s}, not a time in s")
+            if not abs(offset_s) <= FURTHEST_S:
+                raise ConfigError(
+                    f"the offset of stream '{name}' is {offset_s:g}, not a time in s; give at most "
+                    f'{FURTHEST_S:g}'
+                )
         self._bag, self._topics = bag, topics
         self._offsets_ns = {name: round(each * NANOSECONDS) for name, each in offsets_s.items()}
         self._unstamped: Counter[str] = Counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
     from robomamba_ros.robots.arm import load_arm
 
     arm = load_arm(args.arm)
-    if not args.seconds > 0.0:
-        raise ConfigError(f'--seconds is {args.seconds}; give more than 0')
+    if not 0.0 < args.seconds < math.inf:
+        raise ConfigError(f'--seconds is {args.seconds}; give a number above 0')
     policy = None
     if args.policy is not None:
         policy = try_policy(args.policy, load_options(args), args.execute_steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Collection
 from contextlib import closing
 from functools import partial
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from robomamba_ros.cli.ros_distro import add_ros_distro
-from robomamba_ros.errors import DataError
+from robomamba_ros.errors import ConfigError, DataError
 
 SHOW_S = 0.5
 # At the end messages that were received are still taken, until none came so many times in a row.
@@ -69,6 +70,10 @@ def run(args: argparse.Namespace) -> int:
     topics = None if args.all else args.topics
     if args.arm is not None:
         topics = recorded_topics(load_arm(args.arm))
+    if args.duration is not None and not 0.0 < args.duration < math.inf:
+        raise ConfigError(f'--duration is {args.duration}; give seconds above 0')
+    if args.buffer < 1:
+        raise ConfigError(f'--buffer is {args.buffer}; give at least 1 MiB')
     folder = args.output or Path(time.strftime('bag_%Y_%m_%d-%H_%M_%S'))
     stop = threading.Event()
     # rclpy's own handlers would end the context before the bag is closed.

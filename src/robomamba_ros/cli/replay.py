@@ -10,6 +10,7 @@ from typing import Any
 from robomamba_ros.cli.bag_options import add_offset, add_unpacking, unpacked_bytes
 from robomamba_ros.cli.load_options import add_load_options, load_options
 from robomamba_ros.cli.ros_distro import add_ros_distro
+from robomamba_ros.errors import ConfigError
 
 
 def add_parser(subparsers: Any) -> None:
@@ -84,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     latency = read_latency(args.latency_from) if args.latency_from else None
     latency = latency or fixed_latency(args.latency_ms)
     arm = load_arm(args.arm)
+    _refuse_own_folder(args.bag, args.output)
     policies = []
     with Bag(args.bag, most_unpacked=unpacked_bytes(args)) as bag:
         for label, directory in zip(_labels(args.policy), args.policy, strict=True):
@@ -132,6 +134,15 @@ BAR = '{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}'
 
 def _show(bar: Any, share: float) -> None:
     bar.update(share - bar.n)
+
+
+def _refuse_own_folder(bag: Path, output: Path) -> None:
+    """Raise ConfigError where what is written would replace the recording or become part of it."""
+    folder = bag if bag.is_dir() else bag.parent
+    listed = (folder / 'metadata.yaml').is_file()
+    recorded = bag.is_dir() or listed or bag.name.startswith('predictions')
+    if recorded and output.resolve() == folder.resolve():
+        raise ConfigError(f'{output} is the folder of the recording; give another --output')
 
 
 def _labels(directories: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ From a checkout (or `pip install -e`) they lie in the repository; after `colcon 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from robomamba_ros.errors import CheckpointError, ConfigError
@@ -31,7 +32,8 @@ def find_file(kind: str, name: str, suffix: str = '.yaml') -> Path:
     if given.suffix == suffix:
         if given.is_file():
             return given
-        raise ConfigError(f"there is no file '{given}'")
+        found = 'no regular file at' if os.path.lexists(given) else 'no file'
+        raise ConfigError(f"there is {found} '{given}'")
     folder = share_directory() / 'config' / kind
     path = folder / f'{name}{suffix}'
     if path.is_file():

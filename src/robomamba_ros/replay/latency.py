@@ -16,19 +16,22 @@ from robomamba_ros.types import Float64Array
 
 # The number of an inference, from 0 on -> how long it takes [ns].
 MEGABYTES = 256  # of a report with the latencies of a day
+LONGEST_MS = 1e6  # a quarter of an hour
 Latency = Callable[[int], int]
 
 
 def fixed_latency(latency_ms: float) -> Latency:
     """Return a latency that is always the same; raises DataError on a negative one."""
-    if not 0.0 <= latency_ms < np.inf:
-        raise DataError(f'a latency of {latency_ms} ms is not possible; give 0 or more')
+    if not 0.0 <= latency_ms <= LONGEST_MS:
+        raise DataError(
+            f'a latency of {latency_ms:g} ms is not possible; give from 0 to {LONGEST_MS:g}'
+        )
     return lambda _: round(latency_ms * 1e6)
 
 
 def recorded_latency(samples_ms: Float64Array, seed: int = 0) -> Latency:
     """Return latencies drawn from samples (n,), the same ones for the same seed."""
-    if not len(samples_ms) or not (np.isfinite(samples_ms) & (samples_ms >= 0.0)).all():
+    if not len(samples_ms) or not ((samples_ms >= 0.0) & (samples_ms <= LONGEST_MS)).all():
         raise DataError('recorded latencies must be finite, 0 or more, and at least one')
 
     def draw(number: int) -> int:

@@ -23,16 +23,22 @@ from robomamba_ros.bags.topics import (
     require_topic,
 )
 from robomamba_ros.errors import ConfigError, DataError, ObservationError, unknown_name
+from robomamba_ros.language.instructions import check_text
 from robomamba_ros.messages.commands import TYPES, read_command
 from robomamba_ros.robots.arm import ArmContract, Camera
 from robomamba_ros.types import NANOSECONDS
 
 GAP = 'gap'
+# Beyond any camera; the way from one message to the next is walked frame by frame.
+MOST_FPS = 1000
 
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """How a bag becomes samples."""
+    """How a bag becomes samples.
+
+    Raises ConfigError for a rate that is none, and a task that no policy takes.
+    """
 
     # Samples per second [Hz].
     fps: int
@@ -48,6 +54,17 @@ class SampleOptions:
     actions: str = 'auto'
     # By camera or input of the arm, what is added to its stamps [s].
     offsets_s: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.fps <= MOST_FPS:
+            raise ConfigError(
+                f'the data set is to have {self.fps} frames per second; give from 1 to {MOST_FPS}'
+            )
+        if self.task is not None:
+            try:
+                check_text('task', self.task)
+            except ObservationError as error:
+                raise ConfigError(str(error)) from None
 
 
 class BagSamples:
@@ -131,7 +148,7 @@ class BagSamples:
                 kind = f"camera of the arm contract '{self._arm.name}':"
                 raise ConfigError(unknown_name(kind, name, known))
         if wanted is not None:
-            return [known[name] for name in wanted]
+            return [known[name] for name in dict.fromkeys(wanted)]
         return [
             camera
             for camera in known.values()
@@ -194,8 +211,10 @@ class BagSamples:
         return topic
 
     def _mark(self, take: Callable[[Any], None], message: Message) -> None:
-        take(message.content)
-        self._resampler.set_label(self._marks.label)
+        try:
+            take(message.content)
+        finally:
+            self._resampler.set_label(self._marks.label)
 
     def _state(self, stream: str, message: Message) -> None:
         state = self._streams.state(stream, message)
