@@ -377,3 +377,16 @@ def test_a_column_whose_name_is_no_utf8_is_damage(tmp_path: Path, file: str) -> 
     path.write_bytes(data.replace(names[0].encode(), b'\xff' * len(names[0])))
     with pytest.raises(DataError, match=r'parquet (is damaged|lacks)'):
         LeRobotDataset(tmp_path / 'set').window(0, 2)
+
+
+VIDEO_FILE = f'videos/{CAM}/chunk-000/file-000.mp4'
+
+
+@pytest.mark.parametrize('file', [DATA_FILE, EPISODES_FILE, VIDEO_FILE, 'meta/tasks.parquet'])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path, file: str) -> None:
+    write(tmp_path / 'set', video=True)
+    path = tmp_path / 'set' / file
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DataError, match='it is no regular file'):
+        LeRobotDataset(tmp_path / 'set').window(0, 2)

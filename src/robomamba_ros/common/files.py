@@ -16,13 +16,21 @@ def read_bounded(path: Path, megabytes: int) -> bytes:
     Raises OSError, FileNotFoundError among them; for anything but a regular file, since a pipe or a
     device may never end, and for one of more than `megabytes` MiB.
     """
-    if path.exists() and not path.is_file():
-        raise OSError('it is no regular file')
+    refuse_special(path)
     with path.open('rb') as file:
         content = file.read(megabytes * MEGABYTE + 1)
     if len(content) > megabytes * MEGABYTE:
         raise OSError(f'it is larger than {megabytes} MiB')
     return content
+
+
+def refuse_special(path: Path) -> None:
+    """Raise OSError for what is there and no regular file: a pipe is waited for, a device endless.
+
+    For readers that open a path themselves, some of which not even a signal would stop.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError('it is no regular file')
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robomamba_ros.common.documents import read_json
-from robomamba_ros.common.files import written_whole
+from robomamba_ros.common.files import refuse_special, written_whole
 from robomamba_ros.errors import DataError
 from robomamba_ros.vision.preprocess import CropResize
 
@@ -123,6 +123,7 @@ def open_shards(folder: Path) -> tuple[DatasetMeta, Sequence[NDArray[Any]]]:
     shards = []
     for path in sorted(folder.glob('*.npy')):
         try:
+            refuse_special(path)
             shard = np.load(path, mmap_mode='r', allow_pickle=False)
         except (OSError, ValueError) as error:
             raise DataError(f'{path} is damaged ({error}); delete it and collect again') from error

@@ -105,7 +105,7 @@ def write_whole(path: Path, text: str) -> None:
 
 def read_image(path: Path) -> UInt8Array:
     """Return an image file as (h, w, 3) RGB; raises DataError."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
     if image is None:
         raise DataError(f'{path} is missing or no image; copy or collect it again')
     return np.ascontiguousarray(image[..., ::-1], dtype=np.uint8)
@@ -118,7 +118,7 @@ def write_image(path: Path, image: UInt8Array) -> None:
 
 def read_depth(path: Path) -> Float32Array:
     """Return a depth image (h, w) [m]; raises DataError."""
-    steps = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    steps = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
     if steps is None or steps.dtype != np.uint16 or steps.ndim != 2:
         raise DataError(f'{path} is missing or no 16-bit depth; copy or collect it again')
     return np.asarray(steps * np.float32(DEPTH_STEP_M), dtype=np.float32)

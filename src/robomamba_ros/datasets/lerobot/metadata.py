@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from robomamba_ros.common.documents import parse_json
-from robomamba_ros.common.files import read_bounded
+from robomamba_ros.common.files import read_bounded, refuse_special
 from robomamba_ros.datasets.lerobot.layout import INFO, TASKS, VERSION, Info
 from robomamba_ros.datasets.lerobot.templates import PathTemplate
 from robomamba_ros.errors import DataError
@@ -100,6 +100,7 @@ def read_tasks(root: Path, info: Info) -> tuple[str, ...]:
 def reading(path: Path) -> Iterator[None]:
     """Raise DataError for whatever a parquet file that is missing or damaged makes Arrow raise."""
     try:
+        refuse_special(path)
         yield
     except DataError:
         raise

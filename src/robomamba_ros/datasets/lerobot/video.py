@@ -12,6 +12,7 @@ from types import TracebackType
 
 import numpy as np
 
+from robomamba_ros.common.files import refuse_special
 from robomamba_ros.errors import BackendError, DataError
 from robomamba_ros.types import UInt8Array
 
@@ -121,6 +122,7 @@ class VideoFile:
     def __init__(self, path: Path, fps: float) -> None:
         self._path, self._fps = path, fps
         try:
+            refuse_special(path)
             self._container = av.open(str(path))
             self._stream = self._container.streams.video[0]
             # Threads that decode ahead are lost at every seek.
