@@ -1,4 +1,4 @@
-"""Where an arm must not be: in itself, and in the boxes that its contract keeps it out of.
+"""Checks the distance of an arm to itself and to the keep-out boxes of its contract.
 
 Built from the shapes of the whole URDF, on Pinocchio with coal.
 """
@@ -35,7 +35,8 @@ class Collisions:
     that the contract does not have stand at zero.
     Where self_collision is off the URDF's shapes are not read, and the links are taken for capsules
     between the joints.
-    pairs: how many pairs of shapes are watched. One object serves one thread.
+    pairs: how many pairs of shapes are watched. ignored: the pairs of links that touch at rest.
+    One object serves one thread.
 
     urdf: its text; shapes that are files are sought in the packages of AMENT_PREFIX_PATH and in
     `packages`. Raises ConfigError naming a file that is not there, and BackendError without
@@ -54,6 +55,7 @@ class Collisions:
         self._margin_m = arm.space.margin_m
         self._root_T_base = self._base_in_root()
         self._boxes: list[int] = []
+        self.ignored: tuple[str, ...] = ()
         links = list(range(len(self._shapes.geometryObjects)))
         for index in links:
             thin(self._coal, self._shapes.geometryObjects[index])
@@ -167,6 +169,7 @@ class Collisions:
         if not self.pairs:
             return
         at_rest = self._touching(np.array([_rest(joint) for joint in self._arm.joints]))
+        self.ignored = tuple(sorted(' and '.join(sorted(links)) for links in at_rest))
         random, counts = np.random.default_rng(0), Counter[frozenset[str]]()
         for _ in range(_SAMPLES):
             counts.update(self._touching(np.array([_drawn(random, j) for j in self._arm.joints])))
