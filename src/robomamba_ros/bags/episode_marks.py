@@ -1,4 +1,4 @@
-"""Which episode a recording is in, by what was said: instructions, start, stop, service calls."""
+"""Which episode a recording is in, by its instructions, start and stop marks, and service calls."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""How much a bag may ask for: what a few bytes unpack to, and what a database computes.
+"""Limits of what a bag may cost: how far it unpacks, and what its database computes.
 
-A recording is made by somebody else's program, or by somebody. Each limit is far beyond what
-recorders write.
+A recording may come from any program or person. Each limit is far beyond what recorders write.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When what a bag holds is due on the wall: rate, pauses, ticks of a clock between messages."""
+"""Schedules a recording for playback: its rate, pauses, and ticks of a clock between messages."""
 
 from __future__ import annotations
 

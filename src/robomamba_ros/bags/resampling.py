@@ -96,14 +96,14 @@ class Resampler:
     def add_image(self, camera: str, stamp_ns: int, decode: Callable[[], UInt8Array]) -> None:
         """Take an image, which is decoded only where a tick needs it."""
         self._add(camera, lambda: self._images[camera], stamp_ns, decode)
-        self._pass(stamp_ns)
+        self._advance_to(stamp_ns)
 
     def add_state(self, state: RobotState, jumped: str = '') -> None:
         """Take a state of the arm; jumped: what came there without a way from the state before."""
         if jumped:
             self._jumps[state.stamp_ns] = jumped
         self._add('states', lambda: self._states, state.stamp_ns, state)
-        self._pass(state.stamp_ns)
+        self._advance_to(state.stamp_ns)
 
     def add_command(self, part: str, stamp_ns: int, command: Command) -> None:
         """Take a command to a part of the robot; a command may be for later, so no time passes."""
@@ -131,7 +131,7 @@ class Resampler:
         if not stream().add(stamp_ns, value):
             self.report.late[name] += 1
 
-    def _pass(self, stamp_ns: int) -> None:
+    def _advance_to(self, stamp_ns: int) -> None:
         """Let time go on to a stamp; before the first tick, drop what is too old for it."""
         self.now_ns = max(stamp_ns, self.now_ns or stamp_ns)
         if self._next_tick() is None:

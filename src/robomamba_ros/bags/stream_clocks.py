@@ -80,7 +80,7 @@ class StreamClocks:
         self._offsets_ns = {name: round(each * NANOSECONDS) for name, each in offsets_s.items()}
         self._unstamped: Counter[str] = Counter()
         self._newest_ns = 0
-        self.delays = self._look()
+        self.delays = self._measure_delays()
         known = [each.delay_s for each in self.delays.values()]
         # Of a simulation, the time of recording says nothing.
         self._recorder_agrees = not known or abs(known[0]) < _OTHER_CLOCK_S
@@ -156,18 +156,18 @@ class StreamClocks:
         elif delay_s > _BEHIND_S:
             yield (f'{who} are {beside}; where that is its clock and not the delivery, {remedy}')
 
-    def _look(self) -> dict[str, Delay]:
+    def _measure_delays(self) -> dict[str, Delay]:
         """Return the delays of those streams that have stamps."""
         bag, streams = self._bag, {topic: name for name, topic in self._topics.items()}
         places: dict[str, list[tuple[float, Float64Array]]] = {name: [] for name in self._topics}
         for share in _PLACES:
             start_ns = bag.start_ns + round(share * (bag.end_ns - bag.start_ns))
-            for name, pairs in self._look_at(start_ns, streams).items():
+            for name, pairs in self._measure_stream(start_ns, streams).items():
                 times, delays = np.array(pairs).T
                 places[name].append((float(np.median(times)), delays))
         return {name: _delay(found) for name, found in places.items() if found}
 
-    def _look_at(
+    def _measure_stream(
         self, start_ns: int, streams: Mapping[str, str]
     ) -> dict[str, list[tuple[float, float]]]:
         """Return (time since the start, delay) [s] of a few messages of each stream."""

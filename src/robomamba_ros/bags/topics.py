@@ -1,4 +1,4 @@
-"""The topics of a bag that an arm contract names, their types, and the kinematics they lead to."""
+"""The topics of a bag that an arm contract names, their types, and the kinematics for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long an arm takes to do what it is told: a change of mind, and a stop.
+"""How long an arm takes to follow a command: to reverse, and to stop.
 
 Prints a row of a table for each arm. What is measured are commands, in virtual time, with the
 contract's limits and lead; the lag of the arm itself comes on top.

@@ -59,7 +59,7 @@ def stops(arm: ArmContract) -> Stops:
     moved, _ = at_full_speed(arm)
     late = _come_to_rest(moved, lambda: None, fresh=False)
     moved, _ = at_full_speed(arm)
-    alone = _left_alone(moved)
+    alone = _stop_without_chunks(moved)
     return Stops(commanded, late, alone, *_joints_stop(arm))
 
 
@@ -78,7 +78,7 @@ def _come_to_rest(moved: Commanded, begin: Callable[[], None], *, fresh: bool = 
     )
 
 
-def _left_alone(moved: Commanded) -> Stop:
+def _stop_without_chunks(moved: Commanded) -> Stop:
     """Measure what controllers do by themselves from the worst moment on."""
     worst = Stop(0.0, 0.0, 0.0)
     for _ in range(round(WATCHED_S * moved.arm.control_rate_hz)):

@@ -57,8 +57,8 @@ THREADS = Option(
 FOLLOW_TARGETS = Option(
     'follow_targets',
     True,
-    'go straight where a pose target says, by an action_chunk; false: publish pose_target '
-    'alone, for a planner',
+    'go straight to a pose target, by an action_chunk; false: publish pose_target alone, for a '
+    'planner',
 )
 CROSSFADE_STEPS = Option(
     'crossfade_steps',
@@ -72,11 +72,11 @@ ENSEMBLE_DECAY = Option(
     'average overlapping chunks, the i-th oldest by exp(-ensemble_decay * i); below 0: do not',
     limits=(-1.0, 100.0),
 )
-ENABLED = Option('enabled', False, 'move as soon as active, without waiting for ~/enable to say so')
+ENABLED = Option('enabled', False, 'move as soon as active, without waiting for ~/enable')
 DRY_RUN = Option(
     'dry_run',
     False,
-    'compute and show every command and send none: what the policy would do from here',
+    'compute and show every command, send none',
 )
 SEED = Option(
     'seed',
@@ -88,8 +88,8 @@ SEED = Option(
 DISAGREE = Option(
     'disagree',
     '',
-    'how the stand-in is not where it is told to be, as lag_s=0.05,backlash_rad=0.002; empty: it '
-    'is',
+    'how the stand-in deviates from its commands, as lag_s=0.05,backlash_rad=0.002; empty: not at '
+    'all',
 )
 BAG = Option('bag', '', 'a folder of rosbag2, or one of its files', required=True)
 RATE = Option('rate', 1.0, 'seconds of the bag in a second', limits=(0.01, 100.0))

@@ -1,4 +1,4 @@
-"""What may be said when a graph is started: one table for `ros2 launch` and for `robomamba up`."""
+"""The arguments of each graph: one table for `ros2 launch` and for `robomamba up`."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def graph(values: Mapping[str, Any]) -> tuple[NodeSpec, ...]:
             'an arm is simulated, faked or recorded: give one of --sim, --fake and --bag'
         )
     if values.get('disagree') and not values.get('fake'):
-        raise ConfigError('only a stand-in disagrees with what it is told: give --fake too')
+        raise ConfigError('--disagree is for a stand-in: give --fake too')
     if values.get('bag'):
         names = [field.name for field in fields(BagOptions)]
         return replay_graph(options, BagOptions(**{name: values[name] for name in names}))

@@ -58,9 +58,9 @@ def run(args: argparse.Namespace) -> int:
     from robomamba_ros.simulation.collect.demonstrations import CollectConfig
 
     if args.lerobot and args.image_share is not None:
-        raise ConfigError('--image-share is of stores; a LeRobot data set has every frame')
+        raise ConfigError('--image-share is for stores; a LeRobot data set has every frame')
     if args.video and not args.lerobot:
-        raise ConfigError('--video is of LeRobot data sets; give --lerobot too')
+        raise ConfigError('--video is for LeRobot data sets; give --lerobot too')
     config = CollectConfig(
         choose_tasks(args.tasks),
         args.episodes,

@@ -1,4 +1,4 @@
-"""`robomamba doctor`: looks at an arm before anything moves, and says what to do."""
+"""`robomamba doctor`: checks an arm before anything moves, and says what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`robomamba poses`: where to act in an image, and what to say of it: data, training, measures."""
+"""`robomamba poses`: contact poses and questions about images: data, training, evaluation."""
 
 from __future__ import annotations
 

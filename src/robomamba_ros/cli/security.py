@@ -1,4 +1,4 @@
-"""`robomamba security`: who may say, hear and call what, as a policy for SROS2."""
+"""`robomamba security`: an SROS2 policy: which node may publish, subscribe and call what."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""YAML and JSON as people and programs send them, read in bounded time and memory.
+"""Reads YAML and JSON from people and programs, in bounded time and memory.
 
-One reader for every file of settings. What it cannot take is one line: file, line, remedy. It never
-makes anything but mappings, lists, texts, numbers, flags and None.
+One reader for every configuration file. An invalid file gives one line: file, line, remedy. It
+makes mappings, lists, texts, numbers, flags and None, nothing else.
 
 YAML is read as its version 1.2 has it and as it looks: `yes` is a text, `1e-3` a number. What
 version 1.1 would turn into another number (0100 into 64, 1:40 into 100) stays a text, which no

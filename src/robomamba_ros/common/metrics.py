@@ -1,4 +1,4 @@
-"""What is measured while running, for diagnostics. Reads no clock: durations come in."""
+"""Counters and latencies for diagnostics. Reads no clock: durations are arguments."""
 
 from __future__ import annotations
 

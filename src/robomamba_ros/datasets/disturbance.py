@@ -1,4 +1,4 @@
-"""Bursts of noise in what an expert executes, and how far its recorded actions hold across them.
+"""Bursts of noise in an expert's motion, and how long its recorded actions stay valid.
 
 The expert's clean action is what is recorded; what is executed is, now and then, a burst of noise.
 What follows a burst shows how to recover, which clean episodes never show (DART, Laskey et al.

@@ -1,4 +1,4 @@
-"""All checks in the order in which a person would make them."""
+"""Runs all checks, in the order in which a person would make them."""
 
 from __future__ import annotations
 

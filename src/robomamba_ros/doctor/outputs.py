@@ -1,4 +1,4 @@
-"""Checks of where commands go: whether a controller listens, alone with us, for the same joints."""
+"""Checks of the commands: whether one controller listens, to us alone, for the same joints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of a policy against an arm: whether it gets what it needs, gives what fits, in time."""
+"""Checks of a policy against an arm: cameras and states, action channels, time of an inference."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_policy(facts: Facts) -> Iterator[Finding]:
         yield ok('policy: arm', f"arm '{facts.arm.name}' has its cameras and channels")
     yield from _instruction(facts, policy.spec)
     if policy.spec.output_kind is OutputKind.CHUNKS:
-        yield _in_time(policy, policy.spec)
+        yield _inference_time(policy, policy.spec)
 
 
 def _instruction(facts: Facts, spec: PolicySpec) -> Iterator[Finding]:
@@ -71,7 +71,7 @@ def _channels(spec: PolicySpec, arm: ArmContract) -> Iterator[str]:
         yield 'it moves joints, and the controller of the arm takes poses'
 
 
-def _in_time(policy: PolicyFacts, spec: PolicySpec) -> Finding:
+def _inference_time(policy: PolicyFacts, spec: PolicySpec) -> Finding:
     median_s, worst_s = (float(np.percentile(policy.inferences_s, p)) for p in (50.0, 100.0))
     steps = policy.execute_steps or spec.execute_steps
     period_s, chunk_s = (n * spec.dt_ns / NANOSECONDS for n in (steps, spec.horizon))

@@ -1,4 +1,4 @@
-"""Checks of what the arm says about itself: joints, poses, and the description of the robot."""
+"""Checks of what the arm reports: joints, poses, and the description of the robot."""
 
 from __future__ import annotations
 

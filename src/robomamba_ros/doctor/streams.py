@@ -1,4 +1,4 @@
-"""Checks of what comes in: who publishes it, of which type, how often and how old it is."""
+"""Checks of every input: its publishers, type, rate and age."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def check_writers(wanted: Wanted, facts: Facts, *, needed: bool) -> Iterator[Fin
     bad = fault if needed else note
     about = f'{wanted.stream}: publisher'
     if not topic.writers:
-        yield bad(about, f'nobody publishes {topic.name}', _elsewhere(wanted, topic, facts))
+        yield bad(
+            about, f'nobody publishes {topic.name}', _remedy_without_publisher(wanted, topic, facts)
+        )
         return
     names = ', '.join(writer.node for writer in topic.writers)
     yield from check_types(about, wanted, topic, topic.writers)
@@ -157,7 +159,7 @@ def _worst_age_s(stream: Stream) -> float:
     return float(np.percentile(np.array(stream.ages_s) + gaps_s, 99.0))
 
 
-def _elsewhere(wanted: Wanted, topic: Topic, facts: Facts) -> str:
+def _remedy_without_publisher(wanted: Wanted, topic: Topic, facts: Facts) -> str:
     """Return the remedy for a topic without publisher: others of its type, the nearest first."""
     same = [name for name, types in facts.published.items() if wanted.type in types]
     others = difflib.get_close_matches(topic.name, same, n=5, cutoff=0.0)

@@ -52,7 +52,7 @@ def read_tokenizer(path: Path, use: Callable[[Tokenizer], Use]) -> Use:
     """
     _check_parts(read_json(path, megabytes=MEGABYTES, error=CheckpointError), path)
     try:
-        with _no_panic():
+        with _panics_as_errors():
             tokenizer = Tokenizer.from_file(str(path))
             tokenizer.no_truncation()
             tokenizer.no_padding()
@@ -67,7 +67,7 @@ def read_tokenizer(path: Path, use: Callable[[Tokenizer], Use]) -> Use:
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:
     """Return the ids of a text, with nothing added; ObservationError where that cannot be."""
     try:
-        with _no_panic():
+        with _panics_as_errors():
             return list(tokenizer.encode(text, add_special_tokens=False).ids)
     except Exception as error:  # the library raises bare Exception
         raise ObservationError(
@@ -81,7 +81,7 @@ def vocabulary_size(tokenizer: Tokenizer) -> int:
 
 
 @contextmanager
-def _no_panic() -> Iterator[None]:
+def _panics_as_errors() -> Iterator[None]:
     """Make an error of a panic, which is a BaseException: nobody else would see it end a thread."""
     try:
         yield

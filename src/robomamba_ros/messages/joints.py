@@ -29,7 +29,7 @@ def joint_positions(message: Any, names: Sequence[str], arm: ArmContract) -> dic
     positions = _known_positions(message, names)
     missing = [name for name in names if name not in positions]
     if missing:
-        raise ObservationError(_lacks(missing, message.name, arm))
+        raise ObservationError(_missing_text(missing, message.name, arm))
     return positions
 
 
@@ -90,7 +90,7 @@ class JointTable:
             # Whoever gives the others has had a turn when the same joints come again.
             if taken in self._seen:
                 missing = [name for name in arm.measured_joints if name not in self.positions]
-                raise ObservationError(_lacks(missing, message.name, arm))
+                raise ObservationError(_missing_text(missing, message.name, arm))
             self._seen.add(taken)
         self._check_age(stream, stamp_ns)
         return taken
@@ -129,7 +129,7 @@ def _known_positions(message: Any, names: Sequence[str]) -> dict[str, float]:
     return positions
 
 
-def _lacks(missing: Sequence[str], present: Sequence[str], arm: ArmContract) -> str:
+def _missing_text(missing: Sequence[str], present: Sequence[str], arm: ArmContract) -> str:
     return (
         f"a JointState lacks {', '.join(missing)} of arm '{arm.name}'; it has "
         f'{", ".join(present) or "no joints"}'

@@ -1,6 +1,6 @@
-"""What a graph has to know of a policy before its node loads it: cameras and steps, without torch.
+"""Reads cameras and steps of a policy without torch, before its node loads it.
 
-It takes what it finds: what is wrong in a config.yaml, the policy says when it is loaded.
+It checks nothing: the policy reports an invalid config.yaml when it is loaded.
 """
 
 from __future__ import annotations

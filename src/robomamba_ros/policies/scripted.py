@@ -1,4 +1,4 @@
-"""Policies whose motion is written down: they hold still or move to and fro, and see nothing.
+"""Policies without weights: they hold still or move to and fro, and use no image.
 
 For dry runs and for tests of an arm without weights. Imports no torch.
 """

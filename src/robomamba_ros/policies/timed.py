@@ -1,4 +1,4 @@
-"""A policy with a stopwatch, and its first inference ahead of the first real one."""
+"""A policy whose inferences are timed, with a warm-up before the first real one."""
 
 from __future__ import annotations
 

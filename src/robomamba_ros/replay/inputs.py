@@ -1,4 +1,4 @@
-"""Hands the messages of a bag to whoever takes them, as the nodes' subscriptions would.
+"""Passes the messages of a bag to their consumers, as the nodes' subscriptions would.
 
 Knows which topics an arm and a policy need and which clock the bag runs by; nothing about what
 is done with the values.

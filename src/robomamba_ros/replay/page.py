@@ -1,4 +1,4 @@
-"""Turns what a replay found into one HTML page that needs nothing else."""
+"""Writes the results of a replay as one self-contained HTML page."""
 
 from __future__ import annotations
 

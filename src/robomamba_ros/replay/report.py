@@ -1,4 +1,4 @@
-"""What a replay found, as data and as JSON."""
+"""The results of a replay as data and as JSON."""
 
 from __future__ import annotations
 

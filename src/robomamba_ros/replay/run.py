@@ -130,7 +130,9 @@ class Replay:
         self.comparison.finish()
         self._end_stall()
         if not self.trace.chunk_stamps:
-            raise DataError(f'{self._bag.path}: no chunk could be predicted: {self._why()}')
+            raise DataError(
+                f'{self._bag.path}: no chunk could be predicted: {self._stall_reason()}'
+            )
 
     def on_image(self, camera: str, stamp_ns: int, message: partial[UInt8Array]) -> None:
         """Take an image."""
@@ -272,7 +274,7 @@ class Replay:
     def _end_stall(self) -> None:
         self._stall = None
 
-    def _why(self) -> str:
+    def _stall_reason(self) -> str:
         now_ns = self._now_ns or 0
         reasons = [str(problem) for problem in self.trace.problems.most_common(3)]
         return '; '.join([*reasons, *self._buffer.problems(now_ns)]) or 'nothing came'

@@ -1,4 +1,4 @@
-"""What was seen of a replay, as plain values."""
+"""The record of a replay as plain values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the cameras of a bag see, by what the bag and the arm contract say of it."""
+"""The cameras of a bag: intrinsics, and where the arm contract or the bag places them."""
 
 from __future__ import annotations
 

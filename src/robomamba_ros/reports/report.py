@@ -1,4 +1,4 @@
-"""What a run did, as one HTML page that needs nothing else, and as JSON for machines."""
+"""The results of a run, as one self-contained HTML page and as JSON."""
 
 from __future__ import annotations
 

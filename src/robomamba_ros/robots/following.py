@@ -1,4 +1,4 @@
-"""How far an arm may be from where it was told to be before that is a fault."""
+"""How far an arm may be from its command before that is a fault."""
 
 from __future__ import annotations
 

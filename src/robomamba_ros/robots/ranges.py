@@ -1,4 +1,4 @@
-"""What the numbers of an arm contract may be: a slip of the pen is refused, no real arm is."""
+"""Ranges of the numbers in an arm contract, which real arms fit and typing errors do not."""
 
 from __future__ import annotations
 

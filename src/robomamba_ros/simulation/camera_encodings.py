@@ -1,4 +1,4 @@
-"""Pictures in the encodings that cameras send, for cameras that are not there."""
+"""Images in the encodings that cameras send, for simulated cameras."""
 
 from __future__ import annotations
 

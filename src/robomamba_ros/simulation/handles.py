@@ -1,4 +1,4 @@
-"""Where to take hold in Meta-World's scenes: contact points and directions from MuJoCo's geometry.
+"""Where to grasp in Meta-World's scenes: contact points and directions from MuJoCo's geometry.
 
 A scene is a task with its objects placed by a seed, the fixture turned, the arm parked and the
 camera moved a little.

@@ -1,4 +1,4 @@
-"""Makes up a URDF for an arm contract, so that an arm can be tried without its maker's.
+"""Generates a URDF for an arm contract, to try an arm without its own URDF.
 
 Names, joints and limits are the contract's; where the joints lie and about what they turn is
 invented.

@@ -1,4 +1,4 @@
-"""Somebody else who commands a fake arm, through the controller that we command too."""
+"""A second commander of a fake arm, through the controller that we command too."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class TrajectoryController:
         # The last update, the time in the trajectory, and a message that waits for an update.
         self._now_ns = self._clock_ns = now_ns
         self._pending: JointTrajectory | None = None
-        self._stand(now_ns, start)
+        self._hold(now_ns, start)
 
     @property
     def arrived(self) -> bool:
@@ -113,13 +113,13 @@ class TrajectoryController:
     def step(self, now_ns: int, here: Float64Array) -> Float64Array:
         """Return the positions (n,) to be at now_ns, whatever they were before."""
         if self._pending is not None:
-            self._come_onto(self._pending, now_ns)
+            self._start_trajectory(self._pending, now_ns)
         else:
             self._clock_ns += round((now_ns - self._now_ns) * self.scaling)
         self._now_ns = now_ns
-        if self._strays():
+        if self._leaves_tolerance():
             self.stopped += 1
-            self._stand(now_ns, self._measured.positions)
+            self._hold(now_ns, self._measured.positions)
         positions = self._positions(self._clock_ns + self._ahead_ns)
         if self.record is not None:
             self.record.add(positions)
@@ -127,16 +127,16 @@ class TrajectoryController:
 
     def hold(self, now_ns: int, here: Float64Array) -> None:
         """Stay at `here` (n,), where the joints are, until the next trajectory."""
-        self._stand(now_ns, here)
+        self._hold(now_ns, here)
         if self.record is not None:
             self.record.restart(here)
 
-    def _stand(self, now_ns: int, here: Float64Array) -> None:
+    def _hold(self, now_ns: int, here: Float64Array) -> None:
         self._now_ns = self._clock_ns = now_ns
         self._pending = None
         self._follow((TrajectoryPoint(now_ns, here, self._still, self._still),))
 
-    def _come_onto(self, trajectory: JointTrajectory, now_ns: int) -> None:
+    def _start_trajectory(self, trajectory: JointTrajectory, now_ns: int) -> None:
         """Leave what was followed for a trajectory, as the rules of the version say."""
         if self._rules.replaces and self._clock_ns < self._times_ns[-1]:
             before = replace(self._at(self._clock_ns), time_ns=now_ns)
@@ -201,7 +201,7 @@ class TrajectoryController:
             terms = (powers[:, None] * terms)[1:]
         return TrajectoryPoint(time_ns, *values)
 
-    def _strays(self) -> bool:
+    def _leaves_tolerance(self) -> bool:
         """Tell whether a joint that moves is further from its way than is tolerated."""
         if not self._tolerance or self._clock_ns >= self._times_ns[-1]:
             return False

@@ -1,4 +1,4 @@
-"""What an arm is to do from now on: follow a path until it ends, then brake; and when it changes.
+"""What an arm follows from now on: a path until it ends, then a stop; and when that changes.
 
 The setpoint loop runs it period by period, a forecast all at once: the same function, so that both
 give the same commands.

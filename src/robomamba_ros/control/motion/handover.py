@@ -1,4 +1,4 @@
-"""How a joint_trajectory_controller comes from one trajectory onto the next within limits.
+"""How a joint_trajectory_controller gets from one trajectory onto the next within limits.
 
 Between two points it goes by a quintic, and from its desired state on receipt to the first point.
 """

@@ -1,4 +1,4 @@
-"""An arm in motion: points in, commands within limits out. Here one that is commanded by poses."""
+"""The motion of an arm: points in, commands within limits out; here for arms commanded by poses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an arm gives a policy what it needs, as far as the arm contract can tell.
+"""Whether an arm provides what a policy needs, as far as the arm contract tells.
 
 What is not on the topics in spite of the contract shows at run time.
 """

@@ -1,4 +1,4 @@
-"""Runs a policy that says where to act: once whenever somebody asks."""
+"""Runs a policy that gives pose targets: once for each request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When an arm stops, and why: inputs, chunk and motion are looked at in every control period."""
+"""Decides when an arm stops, and why: checks inputs, chunk and motion in every period."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an arm does what it is told: measured motion against commanded motion.
+"""Whether an arm follows its commands: measured motion against commanded motion.
 
 Reads no clock: each measurement is compared with what was commanded around its own stamp.
 """

@@ -1,4 +1,4 @@
-"""Refuses actions that no policy can mean: many times what the arm can do.
+"""Refuses actions that are many times larger than the arm can move.
 
 Limits would keep the arm safe from them, but it would go to a corner of them then.
 """

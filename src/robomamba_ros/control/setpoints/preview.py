@@ -1,4 +1,4 @@
-"""Where the end effector went, goes and does not go any more, for people to look at."""
+"""Where the end effector went, will go, and no longer goes, for display."""
 
 from __future__ import annotations
 

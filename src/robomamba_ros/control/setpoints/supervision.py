@@ -1,4 +1,4 @@
-"""What stands in the way of motion: inputs that are late, a state that is no start, interlocks.
+"""What prevents motion: late inputs, a state that cannot be a start, interlocks.
 
 Decides nothing about motion. Reads no clock.
 """

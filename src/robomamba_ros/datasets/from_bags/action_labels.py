@@ -1,4 +1,4 @@
-"""The action that recorded motion or recorded commands amount to, in any action space."""
+"""The actions that recorded motion or commands correspond to, in any action space."""
 
 from __future__ import annotations
 

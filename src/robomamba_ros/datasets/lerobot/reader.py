@@ -103,7 +103,7 @@ class LeRobotDataset:
 
     def names(self, key: str) -> tuple[str, ...]:
         """Return the channels of a feature of one dimension; numbered where the set names none."""
-        feature = self.info.features[self._known(key)]
+        feature = self.info.features[self._require_key(key)]
         count = int(np.prod(feature.shape))
         if feature.names is not None and len(feature.names) == count:
             return feature.names
@@ -119,7 +119,7 @@ class LeRobotDataset:
 
         The array is shared: do not write to it.
         """
-        if self._known(key) not in self._columns:
+        if self._require_key(key) not in self._columns:
             wanted = [each for each in CORE if each in self.info.features] if key in CORE else [key]
             features = {each: self.info.features[each] for each in wanted}
             for name, feature in features.items():
@@ -146,7 +146,7 @@ class LeRobotDataset:
 
     def image(self, key: str, index: int) -> UInt8Array:
         """Return the image of a camera, by the key of its feature, RGB (h, w, 3) uint8."""
-        feature = self.info.features[self._known(key)]
+        feature = self.info.features[self._require_key(key)]
         episode = self.episode_of(index)
         if feature.dtype == 'image':
             return self._tables.image(key, feature, episode, index)
@@ -186,7 +186,7 @@ class LeRobotDataset:
         disturbed = self.values(DISTURBED)[episode.first : episode.stop]
         return within & valid_actions(disturbed[steps.clip(max=episode.length - 1)])
 
-    def _known(self, key: str) -> str:
+    def _require_key(self, key: str) -> str:
         if key in self.info.skipped:
             raise DataError(
                 f"{self.root}: '{key}' is of the type {self.info.skipped[key]}, which is not read"

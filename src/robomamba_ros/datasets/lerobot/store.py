@@ -90,7 +90,7 @@ class Store:
         ):
             raise DataError(f'{root} holds other files; give another folder')
         refuse_links(root)
-        strange = [path.name for path in self._left() if not _is_made(path)]
+        strange = [path.name for path in self._left_behind() if not _is_made(path)]
         if strange:
             raise DataError(
                 f'{self.folder} holds {", ".join(sorted(strange))[:80]}, which no writer of data '
@@ -116,7 +116,7 @@ class Store:
 
     def put_rows(self, place: Place, table: Path) -> Place:
         """Add a data table to the file at `place`, or the next where that is full; return which."""
-        place = self._room(place, DATA, DATA_FILE_MB)
+        place = self._place_with_room(place, DATA, DATA_FILE_MB)
         target = place.path(self.root, DATA)
         if place.used:
             joined = self.folder / 'joined.parquet'
@@ -137,7 +137,7 @@ class Store:
         """Add a video to the file at `place`, or the next where they do not fit; return which."""
         from robomamba_ros.datasets.lerobot.video import join_videos, same_encoding
 
-        place = self._room(place, VIDEO, VIDEO_FILE_MB, video_key=key)
+        place = self._place_with_room(place, VIDEO, VIDEO_FILE_MB, video_key=key)
         target = place.path(self.root, VIDEO, video_key=key)
         if place.used and not same_encoding(target, video):
             place = place.next()
@@ -168,16 +168,16 @@ class Store:
         if path.is_file() and is_own(read_schema(path), schema):
             path.unlink()
 
-    def _left(self) -> list[Path]:
+    def _left_behind(self) -> list[Path]:
         found = list(self.folder.iterdir()) if self.folder.is_dir() else []
         return [path for path in found if path.name != LOCK]
 
     def _clear(self) -> None:
-        for path in self._left():
+        for path in self._left_behind():
             if _is_made(path):
                 path.unlink()
 
-    def _room(self, place: Place, template: str, megabytes: int, **keys: str) -> Place:
+    def _place_with_room(self, place: Place, template: str, megabytes: int, **keys: str) -> Place:
         limit = megabytes * MEGABYTE
         if place.used and place.path(self.root, template, **keys).stat().st_size >= limit:
             return place.next()

@@ -23,7 +23,7 @@ MAMBA_SSM = 'mamba_ssm'
 
 
 @dataclass(frozen=True)
-class _Needs:
+class _Requirements:
     """What a compiled backend needs: a type of device, modules, and the command that gets them."""
 
     device: str
@@ -33,13 +33,13 @@ class _Needs:
 
 # The faster one last. mamba_ssm leaves its kernels for Mamba-1 out unless told to build them.
 _COMPILED = {
-    CPU: _Needs('cpu', ('numba',), 'pip install numba'),
-    MAMBA_SSM: _Needs(
+    CPU: _Requirements('cpu', ('numba',), 'pip install numba'),
+    MAMBA_SSM: _Requirements(
         'cuda',
         ('mamba_ssm', 'selective_scan_cuda', 'causal_conv1d'),
         'MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-build-isolation mamba-ssm causal-conv1d',
     ),
-    TRITON: _Needs('cuda', ('triton',), 'pip install triton'),
+    TRITON: _Requirements('cuda', ('triton',), 'pip install triton'),
 }
 
 

@@ -52,8 +52,8 @@ class BagRecorder(Node):
         self.seen = 0
         # Not the node's clock: simulated time may stand still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(LOOK_S, self._look, clock=steady)
-        self._look()
+        self.create_timer(LOOK_S, self._subscribe_to_new_topics, clock=steady)
+        self._subscribe_to_new_topics()
 
     @property
     def fatal(self) -> str:
@@ -70,7 +70,7 @@ class BagRecorder(Node):
         """The topics that are recorded."""
         return sorted(self._profiles)
 
-    def _look(self) -> None:
+    def _subscribe_to_new_topics(self) -> None:
         for name, types in self.get_topic_names_and_types():
             if name in self._left_out or (self._wanted is not None and name not in self._wanted):
                 continue
@@ -100,7 +100,7 @@ class BagRecorder(Node):
     def _compare(self, name: str, publishers: list[Any]) -> None:
         """Say where a publisher came that offers less than the subscription asks for."""
         profile = self._profiles[name]
-        if any(_weaker(each.qos_profile, profile) for each in publishers):
+        if any(_is_weaker(each.qos_profile, profile) for each in publishers):
             self._profiles[name] = _matching(publishers)
             self._say(
                 f'{name} has a publisher now that offers less than those before it: its messages '
@@ -126,7 +126,7 @@ def _matching(publishers: list[Any]) -> QoSProfile:
     )
 
 
-def _weaker(offered: QoSProfile, asked: QoSProfile) -> bool:
+def _is_weaker(offered: QoSProfile, asked: QoSProfile) -> bool:
     unreliable = asked.reliability == ReliabilityPolicy.RELIABLE != offered.reliability
     volatile = asked.durability == DurabilityPolicy.TRANSIENT_LOCAL != offered.durability
     return bool(unreliable or volatile)

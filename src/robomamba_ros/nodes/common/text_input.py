@@ -20,7 +20,7 @@ from robomamba_ros.nodes.common.reception import with_info
 COPY_S = 0.5
 
 
-class _Heard(NamedTuple):
+class _ReceivedText(NamedTuple):
     kept: bool
     sent_ns: int
     text: str
@@ -39,7 +39,7 @@ class TextInput:
     def __init__(self, node: Any, topic: str, on_text: Callable[[str], None]) -> None:
         self._node = node
         self._on_text = on_text
-        self._heard: deque[_Heard] = deque(maxlen=16)
+        self._heard: deque[_ReceivedText] = deque(maxlen=16)
         # rclpy would warn that nothing is heard of a plain publisher: not by one of the two.
         events = SubscriptionEventCallbacks(use_default_callbacks=False)
         self._subscriptions = [
@@ -56,7 +56,7 @@ class TextInput:
             if same and (sent_ns or now_s < each.at_s + COPY_S):
                 self._heard.remove(each)
                 return
-        self._heard.append(_Heard(kept, sent_ns, message.data, now_s))
+        self._heard.append(_ReceivedText(kept, sent_ns, message.data, now_s))
         self._on_text(message.data)
 
     def destroy(self) -> None:

@@ -1,4 +1,4 @@
-"""The time of control: that of the node's clock, which a system clock that is set does not move.
+"""The control's time: the node's clock, unaffected by changes of the system clock.
 
 A real arm is moved by the steady clock: NTP or a person may set the system clock at any time, and
 an arm that brakes must brake on. With simulated time both are one.

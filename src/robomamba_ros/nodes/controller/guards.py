@@ -1,6 +1,6 @@
-"""What must hold outside of this process for an arm to be moved, told to the setpoint loop.
+"""Reports to the setpoint loop what outside of this process must hold for the arm to move.
 
-Publishers, controllers, interlocks and speed scaling are looked at here; the loop decides.
+It checks publishers, controllers, interlocks and speed scaling; the loop decides.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Listens to what the robot, or a person, must say for the arm to be moved.
+"""Subscribes to the interlocks: what the robot or a person must report for the arm to be moved.
 
 Message types are found by their names when they are needed: packages of a robot are installed
 where the robot is.
@@ -44,7 +44,7 @@ def field_of(message: Any, path: str) -> Any:
     return value[0] if isinstance(value, bytes) and len(value) == 1 else value
 
 
-class _Said:
+class _LastMessage:
     """What is said on one topic: when the last message came, and what is wrong with it.
 
     name: of the topic among the node's own. budget_s: age at which a message is too old, None
@@ -99,7 +99,7 @@ class _Said:
             self._node.destroy_subscription(self._subscription)
 
 
-class InterlockInput(_Said):
+class InterlockInput(_LastMessage):
     """One interlock of a contract.
 
     on_missing: told in one line where the package of an optional one is not installed. Raises
@@ -168,7 +168,7 @@ class InterlockInput(_Said):
         return f'{value} ({named[0].removeprefix(prefix)})' if number and named else f'{value}'
 
 
-class SpeedScalingInput(_Said):
+class SpeedScalingInput(_LastMessage):
     """The share of the commanded speed that the robot executes.
 
     on_scale: called with it, 0..1; raises ObservationError where it is none.

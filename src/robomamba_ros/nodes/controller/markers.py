@@ -1,4 +1,4 @@
-"""Draws where the end effector went, goes and does not go any more, for RViz."""
+"""Draws for RViz where the end effector went, will go, and no longer goes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Services by which somebody stops a fake arm, moves it, blocks it and switches its controllers."""
+"""Services that stop a fake arm, move it, block it and switch its controllers."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class FakeArmEvents:
         self._way = {names[min(1, len(names) - 1)]: WAY}
         self._parts = [output.part for output in arm.outputs if output.part != 'gripper']
         for kind in STOPS:
-            self._lasting(kind, self._stop(kind))
-        self._lasting('controllers', self._switch)
-        self._lasting('blocked', self._block)
-        self._lasting('measuring', self._measure)
-        self._once('hand', self._hand)
-        self._once('other_commander', self._other)
+            self._switch_service(kind, self._stop(kind))
+        self._switch_service('controllers', self._switch)
+        self._switch_service('blocked', self._block)
+        self._switch_service('measuring', self._measure)
+        self._trigger_service('hand', self._move_by_hand)
+        self._trigger_service('other_commander', self._command_from_elsewhere)
 
-    def _lasting(self, name: str, do: Callable[[bool], None]) -> None:
+    def _switch_service(self, name: str, do: Callable[[bool], None]) -> None:
         def on_request(request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
             self._fake.advance(self._now_ns())
             do(request.data)
@@ -50,7 +50,7 @@ class FakeArmEvents:
 
         self._node.create_service(SetBool, f'~/{name}', on_request)
 
-    def _once(self, name: str, do: Callable[[], None]) -> None:
+    def _trigger_service(self, name: str, do: Callable[[], None]) -> None:
         def on_request(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
             self._fake.advance(self._now_ns())
             try:
@@ -83,9 +83,9 @@ class FakeArmEvents:
     def _measure(self, measuring: bool) -> None:
         self._fake.reports.dead = not measuring
 
-    def _hand(self) -> None:
+    def _move_by_hand(self) -> None:
         self._fake.deactivate()
         self._fake.move_by_hand(self._way, SECONDS)
 
-    def _other(self) -> None:
+    def _command_from_elsewhere(self) -> None:
         command_elsewhere(self._fake, self._arm, self._way, SECONDS)

@@ -1,4 +1,4 @@
-"""Any arm of a contract as a ROS 2 robot, without hardware or simulator: it goes where it is told.
+"""Any arm of a contract as a ROS 2 robot, without hardware or simulator.
 
 Parameters, topics and timers around FakeArm.
 """

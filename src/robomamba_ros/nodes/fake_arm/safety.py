@@ -1,6 +1,6 @@
-"""Says for a fake arm what a contract's interlocks and speed scaling listen to.
+"""Publishes the interlocks and the speed scaling of a fake arm's contract.
 
-Message types are found by their names; those of packages that are not installed are not said.
+Message types are found by their names; topics of packages that are not installed are left out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a simulation asks of policy and controller between two episodes, as a user would."""
+"""Begins the next episode of a simulation: the calls to policy and controller."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class SimNode(SelfStartingNode):
             endless=parameters['endless'],
         )
         if parameters['endless']:
-            self._go_on(robot)
+            self._follow_with_episodes(robot)
         self._subscribe(arm, robot)
         if lockstep:
             self.create_timer(REPEAT_S, robot.repeat, clock=self.steady)
@@ -68,7 +68,7 @@ class SimNode(SelfStartingNode):
 
         self.create_timer(1.0, measure, clock=self.steady)
 
-    def _go_on(self, robot: SimulatedRobot) -> None:
+    def _follow_with_episodes(self, robot: SimulatedRobot) -> None:
         """Let the next episode, with the next seed, follow when one is over."""
 
         def begin() -> None:

@@ -151,7 +151,9 @@ class RoboMambaPolicy:
         if self._kept is not None and _same(image, self._kept.image):
             return self._kept
         opening = self._embed(self._prompts.opening)
-        tokens = opening if image is None else torch.cat((self._see(image), opening), dim=1)
+        tokens = (
+            opening if image is None else torch.cat((self._encode_image(image), opening), dim=1)
+        )
         # Always a pass of its own, kept or not: the same cut gives the same bits.
         hidden, state = self.network.language.backbone(tokens)
         copy = None if image is None else image.copy()
@@ -160,7 +162,7 @@ class RoboMambaPolicy:
             self._kept = start
         return start
 
-    def _see(self, image: UInt8Array) -> Tensor:
+    def _encode_image(self, image: UInt8Array) -> Tensor:
         vision = self._require(self.network.vision, 'vision')
         pixels = clip_image(image, vision.image_size)
         tokens: Tensor = vision(pixels[None].to(self._device))

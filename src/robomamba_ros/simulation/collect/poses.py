@@ -122,12 +122,12 @@ def _collect_shard(
         talks.append(Conversation(samples[-1].image, turns))
     sim.close()
     path = _shard_file(folder, task, start)
-    _write_talks(folder, path.stem, talks)
+    _write_conversations(folder, path.stem, talks)
     write_samples(path, samples, folder)
     return path.stem, len(samples), len(seeds) - len(samples)
 
 
-def _write_talks(folder: Path, name: str, talks: Sequence[Conversation]) -> None:
+def _write_conversations(folder: Path, name: str, talks: Sequence[Conversation]) -> None:
     text = conversations_document(talks, folder)
     write_whole(folder / CONVERSATIONS / f'{name}.json', text)
 

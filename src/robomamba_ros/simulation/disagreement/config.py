@@ -1,4 +1,4 @@
-"""How a fake arm differs from what it is told: a value with a field for each way, and its text."""
+"""How a fake arm deviates from its commands: a field for each way, and its text form."""
 
 from __future__ import annotations
 

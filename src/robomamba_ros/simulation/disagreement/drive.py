@@ -70,7 +70,7 @@ class Drive:
         self, wanted: Float64Array, speeds: Float64Array, seconds: float, blocked: Mask | None
     ) -> None:
         """Move for some seconds towards positions (n,), with speeds (n,) where driven by them."""
-        motor, speed = self._followed(self._freed(wanted), seconds)
+        motor, speed = self._followed(self._after_friction(wanted), seconds)
         if self._wheels is not None:
             lag_s = self._flaws.lag_s
             share = 1.0 - np.exp(-seconds / lag_s) if lag_s > 0.0 else 1.0
@@ -92,7 +92,7 @@ class Drive:
         self._speed = self.velocities
         self._sticks = np.ones(len(positions), dtype=bool)
 
-    def _freed(self, wanted: Float64Array) -> Float64Array:
+    def _after_friction(self, wanted: Float64Array) -> Float64Array:
         """Return where each joint goes: where it sticks nowhere."""
         friction = self._flaws.friction
         if friction <= 0.0:

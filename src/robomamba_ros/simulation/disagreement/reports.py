@@ -1,4 +1,4 @@
-"""What an arm says about its joints: how often, how late, and stamped with which time."""
+"""What a fake arm reports of its joints: how often, how late, and with which stamps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of a run out of its file and the command line: their ranges, every error at once."""
+"""Reads the settings of a run from its file and the command line, with every error at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data of a run: which samples it learns from, and which it is measured on."""
+"""The data of a run: the samples to train on, and those to validate on."""
 
 from __future__ import annotations
 

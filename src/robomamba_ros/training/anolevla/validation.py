@@ -1,4 +1,4 @@
-"""The error on episodes that are held out, and when a stage has had enough of them."""
+"""The error on held-out episodes, and when a stage ends because of it."""
 
 from __future__ import annotations
 

@@ -44,11 +44,11 @@ def begin(start: str, corpus: Iterable[str], seed: int, *, head: bool) -> Start:
         folder = checkpoint_directory(start)
     except CheckpointError:
         path = find_file('policies', start)
-        config = _seeing(read_config(path, path.stem))
+        config = _require_vision(read_config(path, path.stem))
         tokenizer = TextTokenizer.train(corpus, config.language.vocab_size)
         words = tokenizer.vocabulary
         language = replace(config.language, vocab_size=words, vocab_rows=words)
-        network = RoboMamba(_headed(replace(config, language=language), head))
+        network = RoboMamba(_with_head(replace(config, language=language), head))
         # As Mamba's own: the head is the embedding, and PyTorch's would give logits in the tens.
         torch.nn.init.normal_(network.language.embedding.weight, std=0.02)
         return Start(network, tokenizer)
@@ -57,8 +57,8 @@ def begin(start: str, corpus: Iterable[str], seed: int, *, head: bool) -> Start:
 
 def _continue(folder: Path, head: bool) -> Start:
     require_files(folder, CONFIG, WEIGHTS, TOKENIZER)
-    found = _seeing(read_config(folder / CONFIG, folder.name))
-    network = RoboMamba(_headed(found, head))
+    found = _require_vision(read_config(folder / CONFIG, folder.name))
+    network = RoboMamba(_with_head(found, head))
     weights = in_type(read_safetensors(folder / WEIGHTS), torch.float32)
     if found.head is None and head:
         fresh = network.state_dict()
@@ -69,7 +69,7 @@ def _continue(folder: Path, head: bool) -> Start:
     return Start(network, TextTokenizer.load(folder / TOKENIZER))
 
 
-def _seeing(config: RoboMambaConfig) -> RoboMambaConfig:
+def _require_vision(config: RoboMambaConfig) -> RoboMambaConfig:
     if config.vision is None:
         raise ConfigError(
             f"policy '{config.name}' has no vision; start from one that has it, from robomamba "
@@ -78,7 +78,7 @@ def _seeing(config: RoboMambaConfig) -> RoboMambaConfig:
     return config
 
 
-def _headed(config: RoboMambaConfig, head: bool) -> RoboMambaConfig:
+def _with_head(config: RoboMambaConfig, head: bool) -> RoboMambaConfig:
     if config.head is not None or not head:
         return config
     return replace(config, head=paper_head(config.language.backbone.d_model))

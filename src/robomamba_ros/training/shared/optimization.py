@@ -1,4 +1,4 @@
-"""How weights change: which of them decay, at what rate they learn, and their running average."""
+"""Optimizer, learning rate and running average of weights, for both trainers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run directory says of itself: how it was made, and how its losses went.
+"""The record in a run directory: how the run was made, and its losses over time.
 
 run.json has an entry for each start of the run, metrics.jsonl a line for every few steps, and
 tensorboard/ the same as events where the package `tensorboard` is installed.

@@ -1,4 +1,4 @@
-"""What an output is: it publishes the commands of one part."""
+"""The interface of an output: it publishes the commands of one part."""
 
 from __future__ import annotations
 

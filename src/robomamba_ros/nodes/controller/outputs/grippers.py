@@ -49,11 +49,11 @@ class OnChange:
             self.opening = asked if command.measured is None else command.measured.gripper
             self._forward, self._away = 0.0, 0
         change = asked - self.opening
-        if change and self._worth(asked, change) and self.go_to(asked):
+        if change and self._is_change(asked, change) and self.go_to(asked):
             self.opening, self._forward, self._away = asked, change, 0
             self.count += 1
 
-    def _worth(self, asked: float, change: float) -> bool:
+    def _is_change(self, asked: float, change: float) -> bool:
         """Return whether an opening is to be sent; called once per period."""
         # Periods, below 0 for those on the side of closing.
         side = 1 if change > 0.0 else -1
