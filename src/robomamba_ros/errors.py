@@ -46,6 +46,11 @@ class DataError(RoboMambaError):
     """A data set or bag cannot be read or written; names the file."""
 
 
+def shortened(text: str, most: int = 1000) -> str:
+    """Return a text that somebody can read to its end: names come from messages of anybody."""
+    return text if len(text) <= most else f'{text[:most]} .. ({len(text)} letters)'
+
+
 def without_numbers(text: str) -> str:
     """Return a text with # for its numbers: problems that differ in those are of one kind."""
     return re.sub(r'\d+(\.\d+)?', '#', text)

@@ -318,3 +318,10 @@ def test_a_png_whose_chunks_lie_is_refused() -> None:
     text = struct.pack('>I', 4) + b'teSt' + b'abcd' + struct.pack('>I', crc32(b'teStabcd'))
     more = data[: at - 4] + text + data[at - 4 :]
     np.testing.assert_array_equal(compressed_image_to_rgb(from_bytes(more, 'png')), RGB)
+
+
+def test_an_encoding_without_end_is_shown_shortened() -> None:
+    message = Image(height=4, width=4, encoding='x' * 100_000, step=12, data=bytes(48))
+    with pytest.raises(ObservationError) as error:
+        image_to_rgb(message)
+    assert len(str(error.value)) < 500

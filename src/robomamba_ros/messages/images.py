@@ -65,7 +65,7 @@ def camera_to_rgb(message: Any, camera: Camera) -> UInt8Array:
     unnamed = channels and _UNNAMED.get(message.encoding) == channels
     if message.encoding != camera.encoding and not unnamed:
         raise ObservationError(
-            f"camera '{camera.name}' sends {message.encoding}, the arm contract says "
+            f"camera '{camera.name}' sends {message.encoding:.60}, the arm contract says "
             f'{camera.encoding}; correct `encoding` in the arm file if the camera is right'
         )
     return image_to_rgb(message, camera.encoding)
@@ -90,7 +90,7 @@ def image_to_rgb(message: Any, encoding: str = '') -> UInt8Array:
         return np.repeat(grey[:, :, None], 3, axis=2)
     supported = ', '.join((*ENCODINGS, MONO16, *CONVERTED))
     raise ObservationError(
-        f"image encoding '{message.encoding}' is not supported; supported: {supported}"
+        f"image encoding '{message.encoding:.60}' is not supported; supported: {supported}"
     )
 
 
@@ -142,7 +142,7 @@ def depth_to_metres(message: Any) -> Float32Array:
     """
     if message.encoding not in DEPTH_ENCODINGS:
         raise ObservationError(
-            f"depth encoding '{message.encoding}' is not supported; supported: "
+            f"depth encoding '{message.encoding:.60}' is not supported; supported: "
             f'{", ".join(DEPTH_ENCODINGS)} (millimetres, metres)'
         )
     kind, scale = DEPTH_ENCODINGS[message.encoding]
@@ -174,7 +174,7 @@ def _pixels(message: Any, pixel_bytes: int, planes: int = 1) -> UInt8Array:
     data = np.frombuffer(message.data, dtype=np.uint8)
     if height == 0 or width == 0 or step < width * pixel_bytes or data.size < rows * step:
         raise ObservationError(
-            f'an image of {width} x {height} {message.encoding} with step {step} does not fit '
+            f'an image of {width} x {height} {message.encoding:.60} with step {step} does not fit '
             f'its {data.size} bytes of data'
         )
     pixels = data[: rows * step].reshape(rows, step)[:, : width * pixel_bytes]

@@ -130,7 +130,8 @@ def pose_from_stamped(message: Any, frame: str) -> Pose:
     """
     if message.header.frame_id.lstrip('/') != frame:
         raise ObservationError(
-            f"a pose is in the frame '{message.header.frame_id}', the arm's base frame is '{frame}'"
+            f"a pose is in the frame '{message.header.frame_id:.60}', the arm's base frame is "
+            f"'{frame}'"
         )
     return pose_from_message(message.pose)
 
@@ -148,7 +149,7 @@ def planar_pose(message: Any, frame: str) -> tuple[tuple[float, float], float]:
     """
     if message.header.frame_id.lstrip('/') != frame:
         raise ObservationError(
-            f"odometry is in the frame '{message.header.frame_id}', the arm's base frame is "
+            f"odometry is in the frame '{message.header.frame_id:.60}', the arm's base frame is "
             f"'{frame}'"
         )
     pose = pose_from_message(message.pose.pose)

@@ -97,8 +97,8 @@ def messages_to_chunk(targets: Any, joints: Any, frame: str) -> ActionChunk:
     stamp_ns = nanoseconds(targets.header.stamp)
     if targets.header.frame_id != frame:
         raise ActionError(
-            f"action_chunk is in the frame '{targets.header.frame_id}', the arm's base frame is "
-            f"'{frame}'"
+            f"action_chunk is in the frame '{targets.header.frame_id:.60}', the arm's base frame "
+            f"is '{frame}'"
         )
     space, execute_steps = _space(list(targets.joint_names))
     horizon = len(targets.points)

@@ -12,9 +12,10 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 
 from robomamba_ros.common.metrics import LatencyWindow
-from robomamba_ros.errors import without_numbers
+from robomamba_ros.errors import shortened, without_numbers
 from robomamba_ros.nodes.common import qos
 
+LONGEST = 4000  # letters of a message or value
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
@@ -30,11 +31,12 @@ class Report:
 def status_message(name: str, report: Report) -> DiagnosticStatus:
     """Return a report as diagnostic_msgs/DiagnosticStatus."""
     values = [KeyValue(key=key, value=_text(value)) for key, value in report.values.items()]
-    return DiagnosticStatus(level=report.level, name=name, message=report.message, values=values)
+    message = shortened(report.message, LONGEST)
+    return DiagnosticStatus(level=report.level, name=name, message=message, values=values)
 
 
 def _text(value: object) -> str:
-    return f'{value:.3f}' if isinstance(value, float) else str(value)
+    return f'{value:.3f}' if isinstance(value, float) else shortened(str(value), LONGEST)
 
 
 class Diagnostics:
@@ -67,10 +69,11 @@ class Diagnostics:
         if said == self._said:
             return
         self._said = said
+        text = shortened(report.message, LONGEST)
         if report.level == OK:
-            self._node.get_logger().info(report.message)
+            self._node.get_logger().info(text)
         else:
-            self._node.get_logger().warning(report.message)
+            self._node.get_logger().warning(text)
 
 
 class Rate:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from robomamba_ros.errors import without_numbers
+from robomamba_ros.errors import shortened, without_numbers
 
 # When a warning that does not come again is over [s]; new kinds of them that are logged a second.
 QUIET_S, WARN_KINDS = 10.0, 5
@@ -36,7 +36,8 @@ class WarningCounts:
 
     def note(self, error: Exception | str) -> None:
         """Count a warning, and log it where it is time to."""
-        now_s, kind = time.monotonic(), without_numbers(str(error))
+        text = shortened(str(error))
+        now_s, kind = time.monotonic(), without_numbers(text)
         for ended in [k for k, w in self._warned.items() if now_s > w.last_s + QUIET_S]:
             del self._warned[ended]
         if kind not in self._warned:
@@ -48,4 +49,4 @@ class WarningCounts:
         if warned.count == warned.next:
             warned.next *= 10
             again = f' ({warned.count} times by now)' if warned.count > 1 else ''
-            self._log(f'{error}{again}')
+            self._log(f'{text}{again}')

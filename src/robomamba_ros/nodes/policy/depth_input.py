@@ -55,8 +55,8 @@ class DepthInput:
         if frame != self._frame:
             if self._frame is not None:
                 error = (
-                    f"{self._name}/depth is in the frame '{frame}', camera_info in "
-                    f"'{self._frame}'; give depth that is registered to the images"
+                    f"{self._name}/depth is in the frame '{frame:.60}', camera_info in "
+                    f"'{self._frame:.60}'; give depth that is registered to the images"
                 )
                 self._on_error(ObservationError(error))
             return
