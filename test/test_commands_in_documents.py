@@ -67,3 +67,14 @@ def test_extras_are_installed_from_the_checkout() -> None:
     installed = [(place, line) for place, line in lines() if 'pip install' in line]
     assert any("'.[policy,bags]'" in line for _, line in installed)
     assert [place for place, line in installed if 'robomamba_ros[' in line] == []
+
+
+def test_an_arm_of_ones_own_is_given_by_its_path() -> None:
+    # A bare name is one of config/arms, where theirs is not.
+    given = [
+        (place, name)
+        for place, line in lines()
+        for name in re.findall(r'(?:--arm |arm:=)(my_\w+(?:\.\w+)?)', line)
+    ]
+    assert len(given) >= 5
+    assert [place for place, name in given if not name.endswith('.yaml')] == []
