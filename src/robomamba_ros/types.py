@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -223,3 +224,7 @@ class PoseTarget:
     def __post_init__(self) -> None:
         if not self.frame:
             raise ActionError('a pose target must name the frame its poses are given in')
+
+
+# What one inference of a policy gives.
+PolicyOutput: TypeAlias = ActionChunk | PoseTarget

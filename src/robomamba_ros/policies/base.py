@@ -18,6 +18,7 @@ from robomamba_ros.types import (
     ActionSpace,
     Float32Array,
     Observation,
+    PolicyOutput,
     PoseTarget,
     UInt8Array,
 )
@@ -140,7 +141,7 @@ class Policy(Protocol):
     def reset(self) -> None:
         """Forget the episode (recurrent state, caches of the instruction)."""
 
-    def infer(self, observation: Observation) -> ActionChunk | PoseTarget:
+    def infer(self, observation: Observation) -> PolicyOutput:
         """Return what to do at one observation; raises ObservationError on a bad one."""
 
 

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 from robomamba_ros.control.policy.inference_thread import InferenceThread, Job
 from robomamba_ros.control.policy.observation_buffer import ObservationBuffer
@@ -23,10 +23,9 @@ from robomamba_ros.policies.base import (
     Policy,
     TargetPolicy,
 )
-from robomamba_ros.types import ActionChunk, PoseTarget
+from robomamba_ros.types import PolicyOutput
 
-PolicyOutput: TypeAlias = ActionChunk | PoseTarget
-# Characters of an error that nobody foresaw.
+# Characters of an unexpected error that are shown.
 LONGEST_ERROR = 300
 _AGAIN = 'a new instruction, ~/reset or ~/enable tries again'
 _SENT = 'its target is sent; a new instruction, ~/reset or ~/enable asks for another'

@@ -10,7 +10,6 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from robomamba_ros.control.motion.approach import approach_chunk
-from robomamba_ros.control.policy.policy_runner import PolicyOutput
 from robomamba_ros.errors import ActionError
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.chunk_messages import chunk_to_messages, predicted_path, withdrawal
@@ -18,7 +17,7 @@ from robomamba_ros.nodes.common.conversions import pose_to_stamped
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics, base_T_optical
 from robomamba_ros.spatial.camera import express_in
-from robomamba_ros.types import ActionChunk, Pose, PoseTarget, RobotState
+from robomamba_ros.types import ActionChunk, PolicyOutput, Pose, PoseTarget, RobotState
 
 
 class PolicyOutputs:

@@ -16,12 +16,7 @@ from typing import Any
 from robomamba_ros.common.metrics import LatencyWindow
 from robomamba_ros.common.resources import checkpoint_directory
 from robomamba_ros.control.policy.fit import misfits
-from robomamba_ros.control.policy.policy_runner import (
-    PolicyCallbacks,
-    PolicyOutput,
-    PolicyRunner,
-    RunnerState,
-)
+from robomamba_ros.control.policy.policy_runner import PolicyCallbacks, PolicyRunner, RunnerState
 from robomamba_ros.errors import BackendError, ConfigError
 from robomamba_ros.nodes.common.diagnostics import OK, WARN, Rate, Report, latency_values
 from robomamba_ros.nodes.common.duplicates import Publishers
@@ -32,6 +27,7 @@ from robomamba_ros.nodes.policy.inputs import PolicyInputs
 from robomamba_ros.nodes.policy.outputs import PolicyOutputs
 from robomamba_ros.policies.base import LoadOptions, Policy
 from robomamba_ros.policies.timed import timed
+from robomamba_ros.types import PolicyOutput
 
 LoadPolicy = Callable[[Path, LoadOptions], Policy]
 
