@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support.made_recording import (
     ARM,
+    JOINTS,
     MS,
     START_MS,
     Recording,
@@ -24,12 +25,14 @@ from support.made_recording import (
 )
 
 from robomamba_ros.bags.reader import Bag
+from robomamba_ros.bags.state_jumps import StateJumps
 from robomamba_ros.bags.writer import BagWriter, message
 from robomamba_ros.cli.main import main
 from robomamba_ros.datasets.from_bags.samples import BagSamples, SampleOptions
 from robomamba_ros.policies.registry import LoadOptions, load_chunk_policy
 from robomamba_ros.replay.predictions import Predictions
 from robomamba_ros.replay.run import Replay
+from robomamba_ros.types import Pose, RobotState
 
 DAY_MS = 86_400_000
 
@@ -240,3 +243,13 @@ def test_a_replay_steps_over_a_first_message_without_a_time(tmp_path: Path, cloc
     assert warning.endswith('the clock jumped ahead from 0.000 s to 1700000000.000 s')
     assert (len(done.trace.chunk_stamps), done.trace.stalls) == (16, [])
     assert done.trace.start_ns == START_MS * MS
+
+
+def test_states_of_a_broken_driver_are_compared_without_overflow() -> None:
+    jumps = StateJumps(ARM)
+    found = []
+    for number, x in enumerate((0.0, 1e308, -1e308, 0.0)):
+        pose = Pose(np.array([x, 0.0, 0.0]), np.array([0.0, 0.0, 0.0, 1.0]))
+        joints = dict.fromkeys(JOINTS, 0.0)
+        found.append(jumps.check(RobotState(number * 10**7, pose, 0.5, joints)))
+    assert found == ['', '', 'the end effector', '']

@@ -35,7 +35,8 @@ class StateJumps:
         if last is None or state.stamp_ns <= last[0]:
             self._before = None
             return ''
-        way = np.abs(place - last[1])
+        with np.errstate(over='ignore'):
+            way = np.abs(place - last[1])
         before, self._before = self._before, way
         if before is None:
             return ''
