@@ -6,10 +6,12 @@ Simulated time waits for every command, so nothing depends on how fast this mach
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
-from support.dds_bench import DdsBench, variant
+import yaml
+from support.dds_bench import FOLDER, DdsBench, variant
 
 from robomamba_ros.types import EE_DELTA_NAMES, ActionSpace
 
@@ -26,19 +28,31 @@ KINDS = {
 
 
 @pytest.fixture
-def bench(peer, tmp_path) -> Iterator[Callable[[str, str], DdsBench]]:
+def bench(peer, tmp_path) -> Iterator[Callable[..., DdsBench]]:
     benches: list[DdsBench] = []
 
-    def start(kind: str, disagree: str) -> DdsBench:
+    def start(kind: str, disagree: str = '', *, hears: bool = False) -> DdsBench:
         name, outputs = KINDS[kind]
         path = variant(tmp_path, name, outputs) if outputs else name
-        benches.append(DdsBench(peer, path, disagree))
+        if hears:
+            path = heard(tmp_path, name)
+        benches.append(DdsBench(peer, path, disagree, hears=hears))
         benches[-1].start()
         return benches[-1]
 
     yield start
     for each in benches:
         each.host.stop()
+
+
+def heard(folder: Path, name: str) -> str:
+    """Write a shipped contract that waits for the speed scaling alone, for a slow machine."""
+    document = yaml.safe_load((FOLDER / f'{name}.yaml').read_text())
+    document.pop('interlocks')
+    document['speed_scaling']['budget_s'] = 5.0
+    path = folder / f'{name}.yaml'
+    path.write_text(yaml.safe_dump(document))
+    return str(path)
 
 
 def move(driven: DdsBench) -> None:
@@ -64,3 +78,53 @@ def test_an_arm_that_lags_is_moved_within_its_limits_and_comes_to_rest(bench, ki
     assert max(reach.values()) > 0.01
     driven.run_to_rest()
     driven.check()
+
+
+def turn(driven: DdsBench, share: float = 0.2) -> None:
+    """Send a chunk of a second that turns the first joint at a share of its speed."""
+    joint = driven.arm.joints_of('arm')[0]
+    way = np.full((50, 1), share * joint.velocity * 0.02)
+    driven.send(way, (joint.name,), ActionSpace.JOINT_DELTA)
+
+
+@pytest.mark.parametrize('kind', ['joint_trajectory', 'forward_position'])
+def test_after_an_emergency_stop_the_arm_stays_where_it_is_until_it_is_enabled(bench, kind) -> None:
+    driven = bench(kind)
+    turn(driven)
+    driven.run(0.3)
+    assert driven.speed > 0.1
+    driven.tell('emergency_stop', True)
+    driven.run_until('stopping')
+    assert 'the arm does not follow' in driven.status
+    driven.run_until('holding')
+    driven.tell('emergency_stop', False)
+    assert max(driven.run(1.0, held=True).values()) < 1e-6
+    assert 'enable to move again' in driven.status
+    driven.fake.forget_peaks()
+    driven.enable()
+    turn(driven, -0.2)
+    assert max(driven.run(0.5).values()) > 0.01
+    driven.check(stopped=True)
+
+
+def test_a_speed_slider_slows_the_arm_and_its_release_does_not_hurry_it(bench) -> None:
+    driven = bench('joint_trajectory', hears=True)
+    turn(driven, 0.08)
+    driven.run(0.5)
+    joint = driven.arm.names_of('arm')[0]
+    full = driven.run(0.1)[joint]
+    ways = {}
+    for share in (0.5, 0.0, 1.0):
+        driven.slide(share)
+        # It is said ten times a second; what happens until it is heard is another matter.
+        driven.run(0.2)
+        driven.fake.forget_peaks()
+        turn(driven, -0.08 if share == 0.5 else 0.08)
+        # In the arm's own time half a second: it catches up with the chunk by then.
+        driven.run(0.5 / max(share, 0.5))
+        ways[share] = driven.run(0.1)[joint]
+        assert driven.status == 'tracking'
+        driven.check()
+    assert ways[0.5] == pytest.approx(0.5 * full, rel=0.05)
+    assert ways[0.0] < 1e-9
+    assert ways[1.0] == pytest.approx(full, rel=0.05)

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import yaml
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
@@ -44,20 +46,22 @@ HEADING = 0.005
 class DdsBench:
     """A fake arm and its controller in simulated time, which advances period by period.
 
-    disagree: how the arm is not where it is told to be.
+    disagree: how the arm is not where it is told to be. hears: whether the controller listens to
+    what the robot says of itself, as its speed scaling.
     """
 
-    def __init__(self, peer: Any, name: str, disagree: str = '') -> None:
+    def __init__(self, peer: Any, name: str, disagree: str = '', *, hears: bool = False) -> None:
         self.arm = load_arm(name)
         self.kinematics = Kinematics(self.arm, made_up_urdf(self.arm))
         self._peer = peer
         self._now_ns = 1000 * NANOSECONDS
-        self._commanded = False
+        self._commanded, self._hears = False, hears
         options = PolicyOptions('hold', arm=name, use_sim_time=True)
         robot, controller, _ = fake_graph(options, disagree)
         # Time reaches the arm first: a command that overtook it would be one of the period before.
         remappings = {**controller.remappings, '/clock': '/controller_clock'}
-        controller = replace(controller, remappings=remappings)
+        parameters = {**controller.parameters, 'interlocks': hears}
+        controller = replace(controller, remappings=remappings, parameters=parameters)
         small = {'camera_width': 32, 'camera_height': 32, 'camera_rate': 1.0}
         robot = replace(robot, parameters={**robot.parameters, **small})
         self._made: dict[str, Any] = {}
@@ -97,6 +101,40 @@ class DdsBench:
         return age_s == 0.0 and all(taken[part] == count for part, count in self.sent.items())
 
     @property
+    def status(self) -> str:
+        """State and reason of the controller."""
+        return str(self._made['controller_node'].report().message)
+
+    def tell(self, service: str, happens: bool) -> None:
+        """Let something begin or end at the arm, by its service; time stands still."""
+        request = SetBool.Request(data=happens)
+        assert self._peer.call(SetBool, f'fake_arm_node/{service}', request).success
+
+    def slide(self, share: float) -> None:
+        """Put the speed slider of the arm elsewhere, 0..1."""
+        parameter = Parameter('speed_scaling', value=share).to_parameter_msg()
+        request = SetParameters.Request(parameters=[parameter])
+        (result,) = self._peer.call(SetParameters, 'fake_arm_node/set_parameters', request).results
+        assert result.successful
+
+    def enable(self) -> None:
+        """Enable the controller again, and go on until it commands the arm."""
+        self._commanded = False
+        before = self.periods
+        assert self._enabled()
+        while self.periods == before:
+            self._tick()
+        self._commanded = True
+
+    def run_until(self, state: str) -> None:
+        """Run until the status of the controller begins with `state`."""
+        for _ in range(round(REST_S * self.arm.control_rate_hz)):
+            if self.status.startswith(state):
+                return
+            self._tick(lambda: self.status.startswith(state))
+        raise AssertionError(f'after {REST_S} s not {state}: {self.status}')
+
+    @property
     def speed(self) -> float:
         """Of the fastest joint [rad/s or m/s]."""
         return float(np.abs(list(self.fake.velocities.values())).max())
@@ -112,13 +150,19 @@ class DdsBench:
             lambda: getattr(self._made.get('fake_arm_node'), 'fake', None) is not None, 'the arm'
         )
         self._tick()
-        self._peer.wait_for(self._enabled, 'the controller to be active')
+        self._peer.wait_for(self._becomes_enabled, 'the controller to be active')
         for publisher in self._chunks:
             self._peer.wait_for(lambda p=publisher: p.get_subscription_count(), 'the chunk input')
         self._peer.wait_for(self._commands, 'the first command')
         # It has answered, so no tick of a period before is under way.
         assert self._enabled()
         self._commanded = True
+
+    def _becomes_enabled(self) -> bool:
+        """Enable; what the arm says of itself it says as time goes on."""
+        if self._hears:
+            self._tick()
+        return self._enabled()
 
     def _enabled(self) -> bool:
         request = SetBool.Request(data=True)
@@ -164,12 +208,15 @@ class DdsBench:
         controller = self._made['controller_node']
         self._peer.wait_for(lambda: controller.report().message == 'tracking', 'the chunk')
 
-    def run(self, seconds: float) -> dict[str, float]:
-        """Run on; return how far each joint came from where it was [rad or m]."""
+    def run(self, seconds: float, *, held: bool = False) -> dict[str, float]:
+        """Run on; return how far each joint came from where it was [rad or m].
+
+        held: whether the controller may command nothing.
+        """
         start = np.array(list(self.fake.positions.values()))
         reach = np.zeros_like(start)
         for _ in range(round(seconds * self.arm.control_rate_hz)):
-            self._tick()
+            self._tick(lambda: held)
             reach = np.maximum(reach, np.abs(list(self.fake.positions.values()) - start))
         return dict(zip(self.fake.positions, reach, strict=True))
 
@@ -204,8 +251,11 @@ class DdsBench:
         joints = [self.fake.positions[name] for name in self.kinematics.names]
         return self.kinematics.forward(np.array(joints)).position
 
-    def check(self) -> None:
-        """Hold that nothing was commanded beyond a limit, and nothing refused."""
+    def check(self, *, stopped: bool = False) -> None:
+        """Hold that nothing was commanded beyond a limit, and nothing refused.
+
+        stopped: whether the controllers were, who then refuse what they are sent.
+        """
         exceeded = {
             (part, quantity): peak
             for part, peaks in self.fake.peaks.items()
@@ -213,7 +263,7 @@ class DdsBench:
             if peak.share > 1.0 + (HEADING if part == 'base' else ROUNDING)
         }
         assert exceeded == {}
-        assert self._made['fake_arm_node'].inputs.refusal == {}
+        assert stopped or self._made['fake_arm_node'].inputs.refusal == {}
         assert self.host.failures == []
 
 
