@@ -19,6 +19,7 @@ from support.patience import PATIENCE_S
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 from robomamba_ros.nodes.common import qos
+from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import NANOSECONDS
 
 TESTS = Path(__file__).parents[1]
@@ -228,13 +229,15 @@ def test_a_process_that_is_stopped_and_goes_on_leaves_the_arm_at_rest_without_a_
     peer.wait_for(lambda: len(poses) > seen + 80, 'another second')
     assert message().startswith('holding')
     assert abs(poses[-1].pose.position.x - held) < 2e-3
-    # It moves by 0.08 m/s: what was missed, two seconds of it, is not made up for at once. Some
-    # messages are lost to this peer.
+    # Within its limit of velocity; and what was missed, 0.16 m in two seconds, is not made up for.
+    limit = load_arm('sawyer_sim').cartesian.velocity
     stamps = (target.header.stamp for target in targets)
     times_ns = [stamp.sec * NANOSECONDS + stamp.nanosec for stamp in stamps]
     way = zip(times_ns, [target.pose.position.x for target in targets], strict=True)
     for (before_ns, before), (after_ns, after) in pairwise(way):
-        assert abs(after - before) < 0.12 * min((after_ns - before_ns) / NANOSECONDS, 0.2) + 1e-6
+        passed_s = (after_ns - before_ns) / NANOSECONDS
+        most_m = 1.01 * limit * passed_s if passed_s < 0.2 else 0.03
+        assert abs(after - before) < most_m + 1e-6
 
 
 def test_a_mistake_ends_the_process_with_one_line(processes) -> None:
