@@ -251,41 +251,14 @@ def test_a_setting_needs_an_equals_sign():
         parse_settings(['n_layer'])
 
 
-def contents(folder):
-    return {p: p.read_bytes() for p in sorted(folder.rglob('*')) if p.is_file()}
-
-
-def test_a_state_that_is_damaged_or_of_another_run_is_refused_and_nothing_lost(data, tmp_path):
-    config = small_run(data, tmp_path / 'run', stage1_steps=1, stage2_steps=1)
+def test_a_state_of_another_network_is_refused_and_nothing_lost(data, tmp_path):
+    config = small_run(data, tmp_path, stage1_steps=1, stage2_steps=1)
     list(Trainer(config).run(1))
-    path = tmp_path / 'run/training_state.pt'
-    whole = path.read_bytes()
+    path = tmp_path / 'training_state.pt'
     state = torch.load(path, weights_only=True)
     head = next(name for name in state['ema'] if name.startswith('head.'))
-    others = {
-        'other content': {'step': 1},
-        'no mapping': [1, 2],
-        'a step that is none': {**state, 'step': -3},
-        'averages of another network': {**state, 'ema': {**state['ema'], head: torch.zeros(2)}},
-        'an optimizer of another': {**state, 'optimizer': {'state': {}, 'param_groups': []}},
-    }
-    bent = {'cut off': whole[: len(whole) // 2], 'empty': b'', 'text': b'<html>404</html>'}
-    for name, content in {**bent, **others}.items():
-        if isinstance(content, bytes):
-            path.write_bytes(content)
-        else:
-            torch.save(content, path)
-        before = contents(tmp_path / 'run')
-        with pytest.raises(CheckpointError, match=r'state\.pt is damaged or not of') as error:
-            Trainer(config)
-        assert '\n' not in str(error.value), name
-        assert contents(tmp_path / 'run') == before, name
-    for make in (lambda: path.symlink_to('gone'), path.mkdir):
-        if path.is_file():
-            path.unlink()
-        make()
-        with pytest.raises(CheckpointError, match='it is no regular file'):
-            Trainer(config)
-        path.unlink() if path.is_symlink() else path.rmdir()
-    path.write_bytes(whole)
-    assert Trainer(config).step == 1
+    torch.save({**state, 'ema': {**state['ema'], head: torch.zeros(2)}}, path)
+    before = {p: p.read_bytes() for p in sorted(tmp_path.rglob('*')) if p.is_file()}
+    with pytest.raises(CheckpointError, match=r'state\.pt is damaged or not of this run .*head'):
+        Trainer(config)
+    assert {p: p.read_bytes() for p in sorted(tmp_path.rglob('*')) if p.is_file()} == before
