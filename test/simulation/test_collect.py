@@ -10,7 +10,7 @@ from robomamba_ros.errors import ConfigError, DataError
 pytest.importorskip('metaworld', reason='the simulation extra is not installed')
 
 from robomamba_ros.cli.main import main
-from robomamba_ros.datasets.demonstrations import METADATA, open_shards, shard_path
+from robomamba_ros.datasets.demonstrations import open_shards, shard_path
 from robomamba_ros.simulation.collect.demonstrations import (
     FIRST_SEED,
     HORIZON,
@@ -130,7 +130,7 @@ def test_names_the_damaged_shard(tmp_path):
 
 
 def test_refuses_a_folder_without_a_description_or_samples(tmp_path):
-    with pytest.raises(DataError, match=METADATA):
+    with pytest.raises(DataError, match='is no data set: robomamba collect makes one'):
         open_shards(tmp_path)
     META.save(tmp_path)
     with pytest.raises(DataError, match='holds no samples'):
