@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.patience import PATIENCE_S
 
 SOURCE = Path(__file__).parents[2] / 'src'
 # A policy that is never loaded, in one process with a controller that is active.
@@ -69,7 +70,7 @@ def test_a_policy_that_loads_is_not_waited_for(
         assert 'loading\n' in iter(process.stdout.readline, '')
         process.send_signal(number)
         # Only a hang reaches it: nobody ever ends the loading.
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
     assert (process.returncode, 'Traceback' in errors) == (status, False), errors
