@@ -199,25 +199,22 @@ def row(name: str, found: Delays) -> str:
     return f'| `{name}` | {found.speed:.2f} | {reversal} | {stop} |'
 
 
-def print_table(
-    name: str,
-    doc: str | None,
-    arguments: Sequence[str] | None,
-    head: str,
-    line: Callable[[str], str],
-) -> int:
-    """Print a line for each arm that is named, or is shipped; return the exit code.
-
-    name, doc: of the benchmark. arguments: of the command line. head: the first row. line: makes
-    the row of an arm, by its name or path.
-    """
+def arms_parser(name: str, doc: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a benchmark of some arms, or of those that are shipped."""
     parser = argparse.ArgumentParser(prog=f'robomamba bench {name}', description=doc)
     parser.add_argument('arms', nargs='*', default=ARMS, help='names or paths of contracts')
-    names = parser.parse_args(arguments).arms
+    return parser
+
+
+def print_arms(names: Sequence[str], head: str, lines: Callable[[str], str]) -> int:
+    """Print a table of arms; return the exit code.
+
+    head: the first row. lines: makes those of an arm, by its name or path.
+    """
     print(head, '|---' * head.count(' | ') + '|---|', sep='\n')
     for arm in names:
         try:
-            print(line(arm), flush=True)
+            print(lines(arm), flush=True)
         except RoboMambaError as error:
             print(error, file=sys.stderr)
             return 1
@@ -227,9 +224,8 @@ def print_table(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table of some arms, or of those that are shipped."""
     head = '| arm | reversal of [m/s] | 10 / 50 / 90 % after [ms] | stop from full speed |'
-    return print_table(
-        'delays', __doc__, arguments, head, lambda name: row(name, delays(load_arm(name)))
-    )
+    names = arms_parser('delays', __doc__).parse_args(arguments).arms
+    return print_arms(names, head, lambda name: row(name, delays(load_arm(name))))
 
 
 if __name__ == '__main__':

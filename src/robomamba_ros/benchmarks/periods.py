@@ -8,7 +8,6 @@ is taken: in it, other work on the machine shows least.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import sys
 import time
@@ -16,10 +15,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from robomamba_ros.benchmarks.delays import ARMS, AXIS, SPEED, Commanded
+from robomamba_ros.benchmarks.delays import AXIS, SPEED, Commanded, arms_parser, print_arms
 from robomamba_ros.benchmarks.measuring import machine
 from robomamba_ros.control.setpoints.senders import PositionSender, TrajectorySender, TwistSender
-from robomamba_ros.errors import RoboMambaError
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.types import ActionSpace, Float64Array
 
@@ -110,21 +108,16 @@ def row(name: str, space: ActionSpace, repeats: int) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table of some arms, or of those that are shipped, in milliseconds."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('arms', nargs='*', default=ARMS, help='names or paths of contracts')
+    parser = arms_parser('periods', __doc__)
     parser.add_argument('--repeats', type=int, default=5, help='of how many runs')
     args = parser.parse_args(arguments)
     gc.collect()
     gc.freeze()
-    print(machine(1), HEAD, '|---' * 8 + '|', sep='\n')
-    for name in args.arms:
-        for space in (ActionSpace.EE_DELTA, ActionSpace.JOINT_DELTA):
-            try:
-                print(row(name, space, args.repeats), flush=True)
-            except RoboMambaError as error:
-                print(error, file=sys.stderr)
-                return 1
-    return 0
+    print(machine(1))
+    spaces = (ActionSpace.EE_DELTA, ActionSpace.JOINT_DELTA)
+    return print_arms(
+        args.arms, HEAD, lambda arm: '\n'.join(row(arm, space, args.repeats) for space in spaces)
+    )
 
 
 if __name__ == '__main__':

@@ -1,7 +1,6 @@
 """Prints what RoboMamba costs on this machine.
 
-`robomamba bench robomamba --size full`. A tool, imported by nothing. The
-weights are random: what is computed costs the same.
+`robomamba bench robomamba --size full`. The weights are random: what is computed costs the same.
 """
 
 from __future__ import annotations

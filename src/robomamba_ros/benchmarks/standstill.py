@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from robomamba_ros.benchmarks.delays import Commanded, at_full_speed, print_table
+from robomamba_ros.benchmarks.delays import Commanded, arms_parser, at_full_speed, print_arms
 from robomamba_ros.robots.arm import ArmContract, Workspace, load_arm
 from robomamba_ros.robots.parts import Joint
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
@@ -145,9 +145,8 @@ def row(name: str, found: Stops) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table of some arms, or of those that are shipped."""
     head = f'| arm | from | {" | ".join(HEADS)} |'
-    return print_table(
-        'standstill', __doc__, arguments, head, lambda name: row(name, stops(load_arm(name)))
-    )
+    names = arms_parser('standstill', __doc__).parse_args(arguments).arms
+    return print_arms(names, head, lambda name: row(name, stops(load_arm(name))))
 
 
 if __name__ == '__main__':

@@ -73,11 +73,7 @@ ENSEMBLE_DECAY = Option(
     limits=(-1.0, 100.0),
 )
 ENABLED = Option('enabled', False, 'move as soon as active, without waiting for ~/enable')
-DRY_RUN = Option(
-    'dry_run',
-    False,
-    'compute and show every command, send none',
-)
+DRY_RUN = Option('dry_run', False, 'compute and show every command, send none')
 SEED = Option(
     'seed',
     0,

@@ -1,8 +1,7 @@
 """What each process of a robot needs of the ROS graph, for an arm contract.
 
 The one table of it. Permissions are made from it, and a test holds it against the graph of nodes
-that run: a topic or service that is added to a node and not here fails there. Knows nothing about
-rclpy or XML.
+that run: a topic or service that is added to a node and not here fails there.
 """
 
 from __future__ import annotations

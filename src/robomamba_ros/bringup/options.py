@@ -59,10 +59,7 @@ _BAG = replace(
     description='recording to play to the nodes, which then send no commands',
     required=False,
 )
-_REPLAY = (
-    declared.RATE,
-    declared.START_OFFSET_S,
-)
+_REPLAY = (declared.RATE, declared.START_OFFSET_S)
 REPLAY_ARGUMENTS = (
     *(argument for argument in _COMMON if argument.name != 'dry_run'),
     replace(_BAG, required=True),

@@ -1,7 +1,6 @@
 """Passes the messages of a bag to their consumers, as the nodes' subscriptions would.
 
-Knows which topics an arm and a policy need and which clock the bag runs by; nothing about what
-is done with the values.
+It finds the topics that an arm and a policy need, and the clock that the bag runs by.
 """
 
 from __future__ import annotations
@@ -12,11 +11,7 @@ from typing import Protocol
 
 from robomamba_ros.bags.arm_streams import ArmStreams, instruction_topic
 from robomamba_ros.bags.reader import Bag, Message
-from robomamba_ros.bags.topics import (
-    INSTRUCTIONS,
-    TEXT,
-    require_topic,
-)
+from robomamba_ros.bags.topics import INSTRUCTIONS, TEXT, require_topic
 from robomamba_ros.errors import ConfigError, DataError, ObservationError, unknown_name
 from robomamba_ros.messages.state import nanoseconds
 from robomamba_ros.policies.base import PolicySpec

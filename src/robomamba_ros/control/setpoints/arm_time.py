@@ -15,6 +15,12 @@ from robomamba_ros.types import NANOSECONDS
 _SPAN_NS = 10 * NANOSECONDS
 
 
+def check_scale(scale: float) -> None:
+    """Raise ObservationError on a speed scaling that is not within 0..1."""
+    if not 0.0 <= scale <= 1.0:
+        raise ObservationError(f'the speed scaling is {scale}, allowed: 0 to 1')
+
+
 class ArmTime:
     """Maps the clock to the arm's own time, both in nanoseconds; the same until it is scaled."""
 
@@ -27,8 +33,7 @@ class ArmTime:
 
         Raises ObservationError on another number. A change in the past counts from the last one.
         """
-        if not 0.0 <= scale <= 1.0:
-            raise ObservationError(f'the speed scaling is {scale}, allowed: 0 to 1')
+        check_scale(scale)
         if scale == self._changes[-1][2]:
             return
         now_ns = max(now_ns, self._changes[-1][0])

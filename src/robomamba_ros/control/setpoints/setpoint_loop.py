@@ -12,7 +12,7 @@ from dataclasses import replace
 from robomamba_ros.common.metrics import MotionCounts
 from robomamba_ros.control.motion.blending import Blending
 from robomamba_ros.control.motion.forecast import Trajectory
-from robomamba_ros.control.setpoints.arm_time import ArmTime
+from robomamba_ros.control.setpoints.arm_time import ArmTime, check_scale
 from robomamba_ros.control.setpoints.commander import Commander
 from robomamba_ros.control.setpoints.decisions import Decisions
 from robomamba_ros.control.setpoints.preview import Preview
@@ -44,9 +44,9 @@ class SetpointLoop:
     run, in a replay, and in a simulation in lockstep, which is one sample old and may lag.
     age_factor: multiplies how old the chunk that is followed may become, which is twice the steps
     that it is to be executed for, at least MIN_AGE_S; of a chunk that does not say, its own length
-        and MARGIN_S.
+    and MARGIN_S.
     enable_timeout_s: how long a supervised arm that is enabled waits for a chunk before it is
-        disabled again [s]; 0: for ever.
+    disabled again [s]; 0: for ever.
     counts: limits, seams, refusals and stops since the start or the last reset.
 
     A stop for want of a chunk ends with the next one, if it comes within a second. Every other
@@ -162,7 +162,9 @@ class SetpointLoop:
         positions and twists that are streamed have no time. Raises ObservationError on another
         number.
         """
-        (self._time if self._foresight else ArmTime()).set_scale(scale, now_ns)
+        check_scale(scale)
+        if self._foresight:
+            self._time.set_scale(scale, now_ns)
 
     def update_state(self, state: RobotState, now_ns: int | None = None) -> None:
         """Take in the newest proprioception; now_ns: the clock, where it is known.

@@ -17,11 +17,7 @@ from robomamba_ros.bags.reader import Bag, Message
 from robomamba_ros.bags.resampling import Break, Resampler, Sample
 from robomamba_ros.bags.services import SUFFIX
 from robomamba_ros.bags.state_jumps import StateJumps
-from robomamba_ros.bags.topics import (
-    INSTRUCTIONS,
-    TEXT,
-    require_topic,
-)
+from robomamba_ros.bags.topics import INSTRUCTIONS, TEXT, require_topic
 from robomamba_ros.errors import ConfigError, DataError, ObservationError, unknown_name
 from robomamba_ros.language.instructions import check_text
 from robomamba_ros.messages.commands import TYPES, read_command

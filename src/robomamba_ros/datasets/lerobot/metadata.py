@@ -1,6 +1,6 @@
 """Episodes and tasks of a data set, in any readable version.
 
-Knows where each episode's frames lie; nothing about what they hold.
+Finds where each episode's frames lie.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The tables of a data set: columns of all frames as arrays, and images out of a row.
 
-Knows where rows lie; nothing about videos or tasks.
+Finds where rows lie.
 """
 
 from __future__ import annotations

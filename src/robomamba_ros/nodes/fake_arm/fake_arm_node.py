@@ -20,7 +20,6 @@ from robomamba_ros.nodes.common.diagnostics import OK, WARN, Diagnostics, Report
 from robomamba_ros.nodes.common.host import end_process, run
 from robomamba_ros.nodes.common.parameter_tables import FAKE_ARM
 from robomamba_ros.nodes.common.self_starting import SelfStartingNode
-from robomamba_ros.nodes.common.warning_counts import WarningCounts
 from robomamba_ros.nodes.fake_arm.events import FakeArmEvents
 from robomamba_ros.nodes.fake_arm.inputs import FakeArmInputs
 from robomamba_ros.nodes.fake_arm.publishers import CameraPublishers, StatePublishers
@@ -48,7 +47,6 @@ class FakeArmNode(SelfStartingNode):
         super().__init__('fake_arm_node', FAKE_ARM, **node_options)
         self.fake: FakeArm | None = None
         self.inputs: FakeArmInputs | None = None
-        self._warnings = WarningCounts(self.get_logger().warning)
 
     def connect(self, parameters: Mapping[str, Any]) -> None:
         """Make the robot of the arm contract, and every topic and service of it."""
@@ -109,7 +107,7 @@ class FakeArmNode(SelfStartingNode):
         return int(self.get_clock().now().nanoseconds)
 
     def _warn(self, reason: str) -> None:
-        self._warnings.note(reason)
+        self.warnings.note(reason)
 
 
 def _disagreement(parameters: Mapping[str, Any]) -> Disagreement:

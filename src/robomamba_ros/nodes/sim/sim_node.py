@@ -21,7 +21,6 @@ from robomamba_ros.nodes.common.diagnostics import Rate
 from robomamba_ros.nodes.common.host import end_process, run
 from robomamba_ros.nodes.common.parameter_tables import SIM
 from robomamba_ros.nodes.common.self_starting import SelfStartingNode
-from robomamba_ros.nodes.common.warning_counts import WarningCounts
 from robomamba_ros.nodes.sim.next_episode import LOOK_S, NextEpisode
 from robomamba_ros.nodes.sim.publishers import SimPublishers
 from robomamba_ros.nodes.sim.simulated_robot import SimulatedRobot
@@ -39,7 +38,6 @@ class SimNode(SelfStartingNode):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__('sim_node', SIM, **node_options)
-        self._warnings = WarningCounts(self.get_logger().warning)
         self._robot: SimulatedRobot | None = None
 
     def connect(self, parameters: Mapping[str, Any]) -> None:
@@ -115,7 +113,7 @@ class SimNode(SelfStartingNode):
         self.create_service(Trigger, '~/reset', on_reset)
 
     def _refuse(self, topic: str, error: ObservationError) -> None:
-        self._warnings.note(f'{topic} refused: {error}')
+        self.warnings.note(f'{topic} refused: {error}')
 
     def destroy_node(self) -> None:
         """Free the simulation and destroy the node."""
