@@ -23,7 +23,7 @@ def test_a_shift_moves_the_image_and_the_points_in_it_alike(seed, x, y):
     moved = changes.images(images)[:, 0, 0]
     assert (moved == 1.0).sum(dim=(1, 2)).tolist() == [1, 1, 1]
     found = (moved == 1.0).nonzero()[:, [2, 1]]
-    expected = changes.pixels(centre.expand(3, 1, 2), 20)[:, 0]
+    expected = changes.pixels(centre.expand(3, 2, 1, 2), 20)[:, 0, 0]
     torch.testing.assert_close((found + 0.5) / 10.0 - 1.0, expected)
 
 
@@ -65,9 +65,10 @@ def test_changes_are_a_function_of_seed_and_step():
 
 def test_a_sequence_is_changed_as_a_whole(tmp_path):
     data = write_store(tmp_path / 'data', episodes=4, steps=7)
-    plain = Trainer(small_run(data, tmp_path / 'a', streaming=2))._batch()
-    changed = Trainer(small_run(data, tmp_path / 'b', streaming=2, augment_shift=5))._batch()
-    moves = (changed.pixels - plain.pixels)[:, 0].unflatten(0, (2, 2))
+    changes = {'streaming': 2, 'localization_weight': 0.2}
+    plain = Trainer(small_run(data, tmp_path / 'a', **changes))._batch()
+    changed = Trainer(small_run(data, tmp_path / 'b', augment_shift=5, **changes))._batch()
+    moves = (changed.pixels - plain.pixels)[:, 0, 0].unflatten(0, (2, 2))
     assert torch.equal(moves[:, 0], moves[:, 1])
     assert not torch.equal(moves[0], moves[1])
     for name in ('state', 'actions', 'valid', 'instruction'):

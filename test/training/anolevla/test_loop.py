@@ -167,7 +167,7 @@ def test_localisation_needs_data_that_says_where_things_are(data, tmp_path):
     samples['points'] = np.nan
     other = write_store(tmp_path / 'other', episodes=8, steps=1)
     np.save(other / 'a.npy', samples)
-    with pytest.raises(ConfigError, match='set localization_weight: 0'):
+    with pytest.raises(ConfigError, match=r'set localization: demonstrations, .* localization_w'):
         Trainer(small_run(other, tmp_path / 'run', localization_weight=0.2))
 
 

@@ -31,9 +31,21 @@ def test_nothing_valid_is_no_loss_and_no_nan():
 
 
 def test_localization_adds_image_and_space():
-    keypoints = torch.zeros(1, 5, 2)
-    pixels = torch.full((1, 3, 2), 0.5)
+    keypoints = torch.zeros(1, 10, 2)
+    pixels = torch.full((1, 2, 3, 2), 0.5)
     points = torch.zeros(1, 3, 3)
-    # 0.5 in the image, 0.02 m = 0.2 units in space.
+    # 0.5 in the images, 0.02 m = 0.2 units in space.
     loss = localization_loss(keypoints, pixels, points, points + 0.02)
     torch.testing.assert_close(loss, torch.tensor(0.7))
+
+
+def test_localization_asks_for_no_pixel_that_is_not_known():
+    keypoints = torch.zeros(1, 10, 2, requires_grad=True)
+    pixels = torch.full((1, 2, 3, 2), 0.5)
+    pixels[:, 1] = torch.nan
+    points = torch.zeros(1, 3, 3)
+    loss = localization_loss(keypoints, pixels, points, points)
+    torch.testing.assert_close(loss, torch.tensor(0.25))
+    loss.backward()
+    # The first three of each camera; those of the second camera are free.
+    assert (keypoints.grad[0, :, 0] != 0).nonzero().flatten().tolist() == [0, 1, 2]

@@ -93,7 +93,8 @@ def test_the_other_named_runs_name_a_policy_that_is_there(name):
     template = read_template(config)
     assert isinstance(template.vision, KeypointConfig)
     # The paper's data budget: nothing that only a simulator knows.
-    assert (config.localization_weight == 0.0) == (name in ('metaworld_mt50_paper', 'my_arm'))
+    clean = name in ('metaworld_mt50_paper', 'my_arm')
+    assert (config.localization == 'demonstrations') == clean
 
 
 def test_an_assembled_checkpoint_is_trained_and_runs(data, tmp_path, assembled):

@@ -89,9 +89,9 @@ class Changes:
         return (mean + (colored - mean) * (1.0 + contrast) + 2.0 * brightness).clamp(-1.0, 1.0)
 
     def pixels(self, pixels: Tensor, side: int) -> Tensor:
-        """Return where points (n, k, 2) of the first camera's image, -1..1 over it, are then."""
-        shift = torch.from_numpy(self.shift[:, 0]).to(pixels.device)
-        return pixels + shift[:, None] * (2.0 / side)
+        """Return where points (n, cameras, k, 2) of the images, -1..1 over them, are then."""
+        shift = torch.from_numpy(self.shift).to(pixels.device)
+        return pixels + shift[:, :, None] * (2.0 / side)
 
 
 def dropped(

@@ -15,6 +15,7 @@ from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.network import images_to_tensor
 from robomamba_ros.policies.normalization import Affine, Normalization
 from robomamba_ros.training.anolevla.config import TrainConfig
+from robomamba_ros.training.anolevla.localization import Targets
 from robomamba_ros.training.anolevla.samples import Indices, Samples
 from robomamba_ros.training.anolevla.streams import Ticks
 
@@ -28,8 +29,9 @@ class Batch(NamedTuple):
     instruction: Tensor
     actions: Tensor
     valid: Tensor
-    points: Tensor
-    pixels: Tensor
+    # None without a localisation loss.
+    points: Tensor | None
+    pixels: Tensor | None
 
 
 def fit_normalization(samples: Samples) -> Normalization:
@@ -44,7 +46,10 @@ def fit_normalization(samples: Samples) -> Normalization:
 
 
 class BatchReader:
-    """Reads samples from disk as batches on a device; the policy's instructions spell theirs."""
+    """Reads samples from disk as batches on a device; the policy's instructions spell theirs.
+
+    targets: what the localisation loss is to find, if there is one.
+    """
 
     def __init__(
         self,
@@ -53,8 +58,9 @@ class BatchReader:
         normalization: Normalization,
         instructions: Instructions,
         device: torch.device,
+        targets: Targets | None = None,
     ) -> None:
-        self.samples = samples
+        self.samples, self._targets = samples, targets
         self._normalization, self.device = normalization, device
         texts = map(instructions.spelled, samples.meta.instructions)
         self._tokens = np.stack([tokenizer.encode(text) for text in texts])
@@ -64,7 +70,8 @@ class BatchReader:
 
         present (n, ticks): which of them exist; the actions of the others are not valid.
         """
-        rows = self.samples.records(positions.reshape(-1))
+        places = positions.reshape(-1)
+        rows = self.samples.records(places)
         scales = self._normalization
         delta = rows['state'] - rows['previous_state']
 
@@ -72,6 +79,7 @@ class BatchReader:
             # The fields of a record lie at odd strides, which tensors cannot have.
             return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
+        points, pixels = (None, None) if self._targets is None else self._targets.at(places)
         return Batch(
             images=images_to_tensor(tensor(rows['images'])),
             state=tensor(scales.state.normalize(rows['state'])),
@@ -79,8 +87,8 @@ class BatchReader:
             instruction=tensor(self._tokens[rows['instruction']]),
             actions=tensor(scales.action.normalize(rows['actions'])),
             valid=tensor(rows['valid'] & present.reshape(-1, 1)),
-            points=tensor(rows['points']),
-            pixels=tensor(rows['pixels']),
+            points=None if points is None else tensor(points),
+            pixels=None if pixels is None else tensor(pixels),
         )
 
 

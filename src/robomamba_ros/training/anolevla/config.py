@@ -9,6 +9,8 @@ from robomamba_ros.policies.base import DTYPES
 from robomamba_ros.training.anolevla.augmentation import Augmentation
 from robomamba_ros.types import ActionSpace
 
+LOCALIZATIONS = ('simulator', 'demonstrations')
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -46,9 +48,17 @@ class TrainConfig:
     ema_decay: float = 0.999
     # The paper's lambda_acc, whose value it does not state.
     acceleration_weight: float = 0.5
-    # Weight of the loss on where object, goal and hand are in the image; 0 turns it off, as data
-    # from a real robot needs it, which does not say where they are.
+    # Weight of the loss on where things are, in space and in the images; 0 turns it off.
     localization_weight: float = 0.2
+    # What says where they are: `simulator`, of object, goal and hand; or `demonstrations`, whose
+    # hand goes to where it matters, which those of any robot do.
+    localization: str = 'simulator'
+    # Contract of the arm (config/arms by name, or a path): for data of its joints, and for the
+    # places of its cameras.
+    arm: str = ''
+    # By camera, what its image shows from the left edge to the right [degrees]. A camera that is
+    # named has to have its place in the contract; in the others points are not looked for.
+    field_of_view: dict[str, float] = field(default_factory=dict)
     # Type of the matrix products: float32 or bfloat16; auto: bfloat16 where the device is fast in
     # it. Weights and optimizer stay float32.
     dtype: str = 'auto'
@@ -104,6 +114,8 @@ class TrainConfig:
         for camera, share in self.camera_dropout.items():
             if share >= 1.0:
                 raise ConfigError(f'camera_dropout of {camera} is {share}; give less than 1')
+        if self.localization not in LOCALIZATIONS:
+            raise ConfigError(unknown_name('localization', self.localization, LOCALIZATIONS))
         if self.dtype not in DTYPES:
             raise ConfigError(unknown_name('dtype', self.dtype, DTYPES))
         if self.action_space and self.action_space not in list(ActionSpace):

@@ -29,6 +29,7 @@ from robomamba_ros.training.anolevla.batches import (
     fit_normalization,
 )
 from robomamba_ros.training.anolevla.config import TrainConfig
+from robomamba_ros.training.anolevla.localization import find_targets
 from robomamba_ros.training.anolevla.objective import Objective
 from robomamba_ros.training.anolevla.run_files import RunFiles
 from robomamba_ros.training.anolevla.samples import Samples
@@ -180,9 +181,10 @@ class Trainer:
         if config.augmentation.changes_images:
             changes = config.augmentation.draw(config.seed, self.step, count, cameras)
             changes = changes.rows(own, config.streaming)
+            side, pixels = batch.images.shape[-1], batch.pixels
             batch = batch._replace(
                 images=changes.images(batch.images),
-                pixels=changes.pixels(batch.pixels, batch.images.shape[-1]),
+                pixels=None if pixels is None else changes.pixels(pixels, side),
             )
         if config.camera_dropout:
             names = [camera.name for camera in self.network.config.spec.cameras]
@@ -272,7 +274,10 @@ class Trainer:
 
     def _reader(self, samples: Samples) -> BatchReader:
         words = self.network.config.spec.instructions
-        return BatchReader(samples, self.tokenizer, self.normalization, words, self._device)
+        targets = find_targets(self.config, samples)
+        return BatchReader(
+            samples, self.tokenizer, self.normalization, words, self._device, targets
+        )
 
     def _ticks(self, samples: Samples) -> Ticks | None:
         if self.config.streaming == 1:

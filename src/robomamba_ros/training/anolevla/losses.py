@@ -22,12 +22,16 @@ def acceleration_loss(predicted: Tensor, target: Tensor, valid: Tensor) -> Tenso
 def localization_loss(
     keypoints: Tensor, pixels: Tensor, points: Tensor, target_points: Tensor
 ) -> Tensor:
-    """L1 between the first three keypoints (b, k, 2) and the pixels (b, 3, 2) of object, goal and
-    end effector, plus L1 between points read from vision and the true ones (b, 3, 3) [m].
+    """L1 between each camera's first three keypoints and the pixels (b, cameras, 3, 2) of what is
+    to be found, where they are known (not NaN), plus L1 between points read from vision and the
+    true ones (b, 3, 3) [m].
 
-    The paper's future work: supervision of where things are.
+    keypoints (b, cameras * k, 2). The paper's future work: supervision of where things are.
     """
-    in_image = (keypoints[:, :3] - pixels).abs().mean()
+    found = keypoints.unflatten(1, (pixels.shape[1], -1))[:, :, :3]
+    known = pixels.isfinite().all(dim=-1)
+    # A mean over all, so that the mean over processes is that of the whole batch.
+    in_image = ((found - pixels.nan_to_num()).abs().mean(dim=-1) * known).mean()
     in_space = (points - target_points).abs().mean() / POINT_SCALE_M
     return in_image + in_space
 

@@ -51,10 +51,10 @@ class Objective(nn.Module):
             'acceleration': acceleration_loss(actions, batch.actions, valid),
         }
         counts = [valid.sum(), (valid[:, 1:] & valid[:, :-1]).sum()]
-        if config.localization_weight and output.localization is not None:
-            keypoints, points = output.localization
+        where = output.localization
+        if where is not None and batch.points is not None and batch.pixels is not None:
             losses['localization'] = localization_loss(
-                keypoints.float(), batch.pixels, points.float(), batch.points
+                where.keypoints.float(), batch.pixels, where.points.float(), batch.points
             )
             counts.append(valid.new_tensor(len(valid), dtype=torch.int64))
         here = torch.stack(counts).float()

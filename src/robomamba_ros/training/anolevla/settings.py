@@ -24,7 +24,9 @@ ANY_COUNT = (0, 10**9)
 RATE = Range(0.0, 1.0, '1', 'a step would be larger than the weights')
 SHARE = Range(0.0, 1.0, '1', 'it is a share')
 WEIGHT = Range(0.0, 1e6, '1', 'nothing else would count beside it')
+FIELD_OF_VIEW = Range(1.0, 175.0, '60', 'a camera of straight lines shows degrees in between')
 NUMBERS: Mapping[str, Range] = {
+    'field_of_view': FIELD_OF_VIEW,
     'learning_rate': RATE,
     'final_learning_rate': RATE,
     'weight_decay': RATE,

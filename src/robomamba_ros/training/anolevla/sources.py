@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.policies.anolevla.config import AnoleVLAConfig
 from robomamba_ros.training.anolevla.config import TrainConfig
@@ -62,11 +60,6 @@ def open_samples(config: TrainConfig) -> tuple[Samples, Samples | None]:
     elif config.validation_data:
         held_out = _load(config, 'validation_data')
         _check_alike(samples, held_out, config)
-    if config.localization_weight and not np.isfinite(samples.column('points')).all():
-        raise ConfigError(
-            f'{config.data} does not say where object and goal are, which the localisation loss '
-            'needs; set localization_weight: 0'
-        )
     return samples, held_out
 
 
