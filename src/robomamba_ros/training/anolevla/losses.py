@@ -31,8 +31,8 @@ def localization_loss(
     found = keypoints.unflatten(1, (pixels.shape[1], -1))[:, :, :3]
     known = pixels.isfinite().all(dim=-1)
     # A mean over all, so that the mean over processes is that of the whole batch.
-    in_image = ((found - pixels.nan_to_num()).abs().mean(dim=-1) * known).mean()
-    in_space = (points - target_points).abs().mean() / POINT_SCALE_M
+    in_image: Tensor = ((found - pixels.nan_to_num()).abs().mean(dim=-1) * known).mean()
+    in_space: Tensor = (points - target_points).abs().mean() / POINT_SCALE_M
     return in_image + in_space
 
 

@@ -78,7 +78,8 @@ def changes_of(commands: Float64Array, least: float) -> Indices:
     middle, margin = 0.5 * (low + high), HYSTERESIS * (high - low)
     side = np.where(commands > middle + margin, 1, np.where(commands < middle - margin, -1, 0))
     clear = np.flatnonzero(side)
-    return clear[1:][np.diff(side[clear]) != 0]
+    changed: Indices = clear[1:][np.diff(side[clear]) != 0]
+    return changed
 
 
 def _series(chunks: NDArray[Any], valid: NDArray[np.bool_], steps: Indices) -> Float64Array:
