@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from importlib import import_module
@@ -45,10 +46,16 @@ def bag_player_node() -> NoReturn:
 
 
 def _run(module: str) -> NoReturn:
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ours:
+        # Seconds of imports, in which a KeyboardInterrupt would be a traceback through any of them.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     try:
         main = import_module(f'robomamba_ros.{module}').main
     except RoboMambaError as error:
         sys.exit(str(error))
+    if ours:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     status = main()
     threads = [each for each in threading.enumerate() if each is not threading.main_thread()]
     if status == INTERRUPTED and not all(each.daemon for each in threads):

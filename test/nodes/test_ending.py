@@ -42,6 +42,38 @@ policy_node.load_checkpoint = never
 sys.argv[1:] = ['demo', '--mode', 'lockstep', '--output', *sys.argv[1:]]
 robomamba()
 """
+# One that is interrupted by what it imports first.
+IMPORTING = """
+import os
+import signal
+import sys
+from robomamba_ros import executables
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == 'robomamba_ros.{module}':
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv[1:] = ['--help']
+executables.{executable}()
+"""
+
+
+@pytest.mark.parametrize(
+    ('executable', 'module'),
+    [('policy_node', 'nodes.policy.policy_node'), ('robomamba', 'cli.main')],
+)
+def test_an_interrupt_while_it_imports_leaves_no_traceback(executable, module) -> None:
+    program = IMPORTING.format(executable=executable, module=module)
+    ended = subprocess.run(
+        [sys.executable, '-c', program],
+        env={**os.environ, 'PYTHONPATH': str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, '', '')
 
 
 @pytest.mark.parametrize(
