@@ -11,22 +11,14 @@ import runpy
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from support.launch_files import CASES, FOLDER, nodes
 
 from robomamba_ros.bringup.graph import NodeSpec
-from robomamba_ros.bringup.options import POLICY_ARGUMENTS, REPLAY_ARGUMENTS, SIM_ARGUMENTS, graph
 from robomamba_ros.errors import ConfigError
-
-LAUNCH = Path(__file__).parents[2] / 'launch'
-DEFAULTS = {
-    'policy.launch.py': {each.name: each.default for each in POLICY_ARGUMENTS},
-    'sim.launch.py': {each.name: each.default for each in SIM_ARGUMENTS},
-    'replay.launch.py': {each.name: each.default for each in REPLAY_ARGUMENTS},
-}
 
 
 class Record:
@@ -104,7 +96,7 @@ def run(launching: Any) -> Callable[..., list[Record]]:
     """Return what `ros2 launch robomamba_ros <file> name:=value ...` starts."""
 
     def run(file: str, **arguments: str) -> list[Record]:
-        description = runpy.run_path(str(LAUNCH / file))['generate_launch_description']()
+        description = runpy.run_path(str(FOLDER / file))['generate_launch_description']()
         context = importlib.import_module('launch').LaunchContext()
         context.launch_configurations.update(arguments)
         *declared, opaque = description.entities
@@ -130,28 +122,11 @@ def specs(nodes: list[Record]) -> list[NodeSpec]:
     ]
 
 
-@pytest.mark.parametrize(
-    ('file', 'given', 'values'),
-    [
-        (
-            'policy.launch.py',
-            {'arm': 'ur5e', 'dry_run': 'true', 'instruction': '3', 'namespace': 'left'},
-            {'arm': 'ur5e', 'dry_run': True, 'instruction': '3', 'namespace': 'left'},
-        ),
-        (
-            'policy.launch.py',
-            {'arm': 'franka_fr3', 'fake': 'true'},
-            {'arm': 'franka_fr3', 'fake': True},
-        ),
-        ('sim.launch.py', {'mode': 'lockstep', 'seed': '3'}, {'mode': 'lockstep', 'seed': 3}),
-        ('replay.launch.py', {'bag': 'drawer', 'rate': '0.5'}, {'bag': 'drawer', 'rate': 0.5}),
-    ],
-)
+@pytest.mark.parametrize(('file', 'given', 'values'), CASES)
 def test_arguments_become_the_graph(
     run: Any, file: str, given: dict[str, str], values: dict[str, Any]
 ) -> None:
-    wanted = graph(DEFAULTS[file] | {'policy': 'hold'} | values)
-    assert specs(run(file, policy='hold', **given)) == list(wanted)
+    assert specs(run(file, policy='hold', **given)) == list(nodes(file, **values))
 
 
 def test_composed_is_one_process_of_the_same_options(run: Any) -> None:

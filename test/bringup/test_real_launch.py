@@ -32,18 +32,12 @@ from launch.launch_description_sources import (
 )
 from launch.utilities import perform_substitutions
 from rclpy.node import Node
+from support.launch_files import ARGUMENTS, CASES, FOLDER, nodes
 
 from robomamba_ros.bringup.graph import NodeSpec, rviz_spec
-from robomamba_ros.bringup.options import POLICY_ARGUMENTS, REPLAY_ARGUMENTS, SIM_ARGUMENTS, graph
 
-LAUNCH = Path(__file__).parents[2] / 'launch'
 SOURCES = Path(__file__).parents[2] / 'src'
-TABLES = {
-    'policy.launch.py': POLICY_ARGUMENTS,
-    'sim.launch.py': SIM_ARGUMENTS,
-    'replay.launch.py': REPLAY_ARGUMENTS,
-}
-EXECUTABLES = (
+EXECUARGUMENTS = (
     'robomamba',
     'policy_node',
     'controller_node',
@@ -104,7 +98,7 @@ class Launched:
             OnProcessIO(on_stdout=spoke, on_stderr=spoke),
             OnProcessExit(on_exit=ended),
         )
-        source = PythonLaunchDescriptionSource(str(LAUNCH / file))
+        source = PythonLaunchDescriptionSource(str(FOLDER / file))
         included = IncludeLaunchDescription(source, launch_arguments=list(arguments.items()))
         service = LaunchService(noninteractive=True)
         service.include_launch_description(
@@ -128,7 +122,7 @@ def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launched:
     monkeypatch.setenv('AMENT_PREFIX_PATH', f'{prefix}:{os.environ.get("AMENT_PREFIX_PATH", "")}')
     monkeypatch.setattr(sys, 'argv', ['ros2', 'launch', 'mine.launch.py'])
     made = Launched(prefix)
-    for executable in EXECUTABLES:
+    for executable in EXECUARGUMENTS:
         made.install(executable, IDLE)
     made.install('rviz2', IDLE, 'rviz2')
     return made
@@ -166,12 +160,12 @@ def resolved(spec: NodeSpec) -> NodeSpec:
     return replace(spec, remappings=topics)
 
 
-@pytest.mark.parametrize('file', TABLES)
+@pytest.mark.parametrize('file', ARGUMENTS)
 def test_arguments_are_listed_as_declared(file: str) -> None:
-    description = get_launch_description_from_python_launch_file(str(LAUNCH / file))
+    description = get_launch_description_from_python_launch_file(str(FOLDER / file))
     listed = {each.name: each for each in description.get_launch_arguments()}
-    assert list(listed) == [each.name for each in TABLES[file]] + ['composed', 'rviz']
-    for option in TABLES[file]:
+    assert list(listed) == [each.name for each in ARGUMENTS[file]] + ['composed', 'rviz']
+    for option in ARGUMENTS[file]:
         argument = listed[option.name]
         # `launch` adds the choices to it.
         assert argument.description.startswith(option.description)
@@ -183,32 +177,11 @@ def test_arguments_are_listed_as_declared(file: str) -> None:
             assert perform_substitutions(LaunchContext(), default) == option.default_text
 
 
-@pytest.mark.parametrize(
-    ('file', 'given', 'values'),
-    [
-        (
-            'policy.launch.py',
-            {'arm': 'ur5e', 'dry_run': 'true', 'instruction': '3', 'namespace': 'left'},
-            {'arm': 'ur5e', 'dry_run': True, 'instruction': '3', 'namespace': 'left'},
-        ),
-        (
-            'policy.launch.py',
-            {'arm': 'franka_fr3', 'fake': 'true', 'instruction': 'put "it": down, [now] #1'},
-            {'arm': 'franka_fr3', 'fake': True, 'instruction': 'put "it": down, [now] #1'},
-        ),
-        ('sim.launch.py', {'mode': 'lockstep', 'seed': '3'}, {'mode': 'lockstep', 'seed': 3}),
-        (
-            'replay.launch.py',
-            {'bag': 'drawer', 'rate': '2', 'instruction': 'true'},
-            {'bag': 'drawer', 'rate': 2.0, 'instruction': 'true'},
-        ),
-    ],
-)
+@pytest.mark.parametrize(('file', 'given', 'values'), CASES)
 def test_processes_get_what_the_graph_says(
     launched: Launched, file: str, given: dict[str, str], values: dict[str, Any]
 ) -> None:
-    defaults = {each.name: each.default for each in TABLES[file]}
-    wanted = graph(defaults | {'policy': 'hold'} | values)
+    wanted = nodes(file, **values)
     code = launched.run(
         file, until=lambda: len(launched.commands) == len(wanted), policy='hold', **given
     )
@@ -237,8 +210,7 @@ def test_composed_is_one_process_beside_rviz(launched: Launched) -> None:
     assert (Path(composed[0]).name, composed[1 : 1 + len(words)]) == ('robomamba', words)
     # What follows is ROS's, and names no node: it would be every node's name.
     assert composed[1 + len(words) :] in ([], ['--ros-args'])
-    options = {'policy': 'hold', 'arm': 'franka_fr3'}
-    specs = graph({each.name: each.default for each in POLICY_ARGUMENTS} | options)
+    specs = nodes('policy.launch.py', arm='franka_fr3')
     wanted = rviz_spec(next(each for each in specs if each.executable == 'controller_node'))
     assert seen_by_ros(rviz, wanted) == resolved(wanted)
 
@@ -282,7 +254,7 @@ def test_one_failure_ends_all(launched: Launched, caplog: pytest.LogCaptureFixtu
 
 def test_nodes_start_and_end(launched: Launched, monkeypatch: pytest.MonkeyPatch) -> None:
     path = [str(SOURCES), *sys.path]
-    for executable in EXECUTABLES:
+    for executable in EXECUARGUMENTS:
         script = REAL.format(python=sys.executable, path=path, executable=executable)
         launched.install(executable, script)
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from support.scripted_policies import SPEC
 
-from robomamba_ros.policies.base import CameraSpec, PolicySpec
 from robomamba_ros.policies.registry import load_policy
 from robomamba_ros.robots.arm import load_arm
-from robomamba_ros.types import ActionChunk, ActionSpace
+from robomamba_ros.types import ActionChunk
 
 pytest.importorskip('metaworld', reason='the simulation extra is not installed')
 
@@ -14,16 +14,6 @@ from robomamba_ros.evaluation.rollout import run_episode
 from robomamba_ros.simulation.metaworld import DT_NS, STEP_M, MetaWorldSim
 
 SEED = 11
-SPEC = PolicySpec(
-    name='recorded',
-    cameras=(CameraSpec('corner2', 64, 64),),
-    state_names=('ee_x', 'ee_y', 'ee_z', 'gripper'),
-    action_space=ActionSpace.EE_DELTA,
-    action_names=('ee_dx', 'ee_dy', 'ee_dz', 'gripper'),
-    horizon=50,
-    dt_ns=DT_NS,
-    execute_steps=10,
-)
 
 
 class RecordedPolicy:

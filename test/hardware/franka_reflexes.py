@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 STORMS = 10
-HOST, PORT = '127.0.0.1', 1337
+HOST = '127.0.0.1'
 # How long a robot may take to come to where a storm begins, and to be ready [s].
 APPROACH_S, READY_S = 4.0, 60.0
 

@@ -16,7 +16,6 @@ from robomamba_ros.messages.images import (
     ENCODINGS,
     camera_intrinsics,
     camera_to_rgb,
-    compressed_image_to_rgb,
     depth_to_metres,
     image_to_rgb,
 )
@@ -24,6 +23,7 @@ from robomamba_ros.nodes.common.conversions import rgb_to_image
 from robomamba_ros.robots.parts import Camera
 from robomamba_ros.simulation.camera_encodings import BAYER, encode
 
+COMPRESSED = Camera('head', '/c', 'rgb8', 'compressed', 0.5, True)
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 
 
@@ -130,6 +130,11 @@ def test_a_step_shorter_than_a_row_is_refused() -> None:
         image_to_rgb(message)
 
 
+def decoded(message: CompressedImage) -> np.ndarray:
+    """Return the image of a colour camera."""
+    return camera_to_rgb(message, COMPRESSED)
+
+
 def compressed(rgb: np.ndarray, suffix: str, name: str) -> CompressedImage:
     _, data = cv2.imencode(suffix, rgb[:, :, ::-1])
     return CompressedImage(format=name, data=array('B', data.tobytes()))
@@ -137,19 +142,19 @@ def compressed(rgb: np.ndarray, suffix: str, name: str) -> CompressedImage:
 
 def test_png_keeps_every_pixel() -> None:
     message = compressed(RGB, '.png', 'rgb8; png compressed bgr8')
-    assert np.array_equal(compressed_image_to_rgb(message), RGB)
+    assert np.array_equal(decoded(message), RGB)
 
 
 def test_jpeg_red_stays_red() -> None:
     red = np.zeros((16, 16, 3), dtype=np.uint8)
     red[:, :, 0] = 250
-    image = compressed_image_to_rgb(compressed(red, '.jpg', 'jpeg'))
+    image = decoded(compressed(red, '.jpg', 'jpeg'))
     assert np.abs(image.astype(int) - red).max() <= 3
 
 
 def test_other_compressions_are_refused() -> None:
     with pytest.raises(ObservationError, match=r"'webp': it is neither a JPEG nor a PNG"):
-        compressed_image_to_rgb(compressed(RGB, '.webp', 'webp'))
+        decoded(compressed(RGB, '.webp', 'webp'))
 
 
 @pytest.mark.parametrize('name', ['png', '16UC1; png compressed ', 'mono16; png compressed mono16'])
@@ -157,7 +162,7 @@ def test_depth_in_a_png_is_refused(name: str) -> None:
     grey = RGB[:, :, 0].astype(np.uint16) << 8
     data = cv2.imencode('.png', grey)[1].tobytes()
     with pytest.raises(ObservationError, match='16-bit and depth are not supported; supported: 8-'):
-        compressed_image_to_rgb(CompressedImage(format=name, data=array('B', data)))
+        decoded(CompressedImage(format=name, data=array('B', data)))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +171,7 @@ def test_depth_in_a_png_is_refused(name: str) -> None:
 def test_an_image_is_what_its_bytes_say(name: str) -> None:
     red = np.zeros((16, 16, 3), dtype=np.uint8)
     red[:, :, 0] = 250
-    image = compressed_image_to_rgb(compressed(red, '.jpg', name))
+    image = decoded(compressed(red, '.jpg', name))
     assert np.abs(image.astype(int) - red).max() <= 3
 
 
@@ -184,7 +189,7 @@ def from_bytes(data: bytes, name: str = 'jpeg') -> CompressedImage:
 def test_a_jpeg_that_is_cut_off_is_refused(share: float) -> None:
     data = smooth_jpeg()
     with pytest.raises(ObservationError, match='the JPEG is cut off'):
-        compressed_image_to_rgb(from_bytes(data[: int(len(data) * share)]))
+        decoded(from_bytes(data[: int(len(data) * share)]))
 
 
 def test_a_jpeg_whose_middle_is_lost_is_refused() -> None:
@@ -192,7 +197,7 @@ def test_a_jpeg_whose_middle_is_lost_is_refused() -> None:
     data = bytearray(smooth_jpeg())
     data[len(data) // 2 : len(data) // 2 + 400] = bytes(400)
     with pytest.raises(ObservationError, match='the JPEG is damaged: Corrupt JPEG data'):
-        compressed_image_to_rgb(from_bytes(bytes(data)))
+        decoded(from_bytes(bytes(data)))
 
 
 def test_a_decoder_that_notices_damage_gives_the_same_pixels() -> None:
@@ -201,21 +206,20 @@ def test_a_decoder_that_notices_damage_gives_the_same_pixels() -> None:
     expected = cv2.cvtColor(
         cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
     )
-    np.testing.assert_array_equal(compressed_image_to_rgb(from_bytes(data)), expected)
+    np.testing.assert_array_equal(decoded(from_bytes(data)), expected)
     # Cameras fill up what they send: before the end, and after it.
     for padded in (data[:-2] + bytes(3) + data[-2:], data + bytes(5000)):
-        np.testing.assert_array_equal(compressed_image_to_rgb(from_bytes(padded)), expected)
+        np.testing.assert_array_equal(decoded(from_bytes(padded)), expected)
 
 
 def test_a_grey_image_of_a_colour_camera_is_refused() -> None:
-    camera = Camera('head', '/c', 'rgb8', 'compressed', 0.5, True)
     grey = from_bytes(smooth_jpeg(1), 'yuv422_yuy2; jpeg compressed mono8')
     with pytest.raises(ObservationError, match=r"camera 'head' sends grey .* says rgb8; .*mono8"):
-        camera_to_rgb(grey, camera)
-    image = camera_to_rgb(grey, replace(camera, encoding='mono8'))
+        decoded(grey)
+    image = camera_to_rgb(grey, replace(COMPRESSED, encoding='mono8'))
     assert image.shape == (480, 640, 3)
     assert (image[..., 0] == image[..., 2]).all()
-    assert camera_to_rgb(from_bytes(smooth_jpeg()), camera).shape == (480, 640, 3)
+    assert decoded(from_bytes(smooth_jpeg())).shape == (480, 640, 3)
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -231,12 +235,12 @@ def png_header(width: int, height: int) -> bytes:
 def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(size: tuple[int, int]) -> None:
     big = f'it is a PNG of {size[0]} x {size[1]}, more than 40000000 pixels'
     with pytest.raises(ObservationError, match=big):
-        compressed_image_to_rgb(from_bytes(png_header(*size), 'png'))
+        decoded(from_bytes(png_header(*size), 'png'))
     jpeg = bytearray(smooth_jpeg())
     frame = jpeg.index(b'\xff\xc0')
     jpeg[frame + 5 : frame + 9] = struct.pack('>HH', 65_000, 65_000)
     with pytest.raises(ObservationError, match='it is a JPEG of 65000 x 65000, more than'):
-        compressed_image_to_rgb(from_bytes(bytes(jpeg)))
+        decoded(from_bytes(bytes(jpeg)))
 
 
 def test_a_jpeg_of_a_thousand_scans_is_refused() -> None:
@@ -244,13 +248,13 @@ def test_a_jpeg_of_a_thousand_scans_is_refused() -> None:
     scan = data.index(b'\xff\xda')
     many = data[:scan] + b'\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00' * 1000 + data[scan:]
     with pytest.raises(ObservationError, match='more than 100 scans'):
-        compressed_image_to_rgb(from_bytes(many))
+        decoded(from_bytes(many))
 
 
 @pytest.mark.parametrize('data', [b'', b'not an image'])
 def test_broken_data_is_refused(data: bytes) -> None:
     with pytest.raises(ObservationError, match=f'{len(data)} bytes of compressed image'):
-        compressed_image_to_rgb(CompressedImage(format='jpeg', data=array('B', data)))
+        decoded(CompressedImage(format='jpeg', data=array('B', data)))
 
 
 METRES = np.array([[0.0, 0.5, 1.25], [65.535, 0.001, 2.0]], dtype=np.float32)
@@ -310,14 +314,14 @@ def test_a_png_whose_chunks_lie_is_refused() -> None:
     flipped = data[: at + 20] + bytes([data[at + 20] ^ 1]) + data[at + 21 :]
     for bent, said in ((long, 'cut off'), (flipped, 'checksum'), (data[:-1], 'cut off')):
         with pytest.raises(ObservationError, match=f'the PNG is .*{said}'):
-            compressed_image_to_rgb(from_bytes(bent, 'png'))
+            decoded(from_bytes(bent, 'png'))
     twice = data[: at - 4] + data[8 : at - 4] + data[at - 4 :]
     with pytest.raises(ObservationError, match='its header is not where it has to be'):
-        compressed_image_to_rgb(from_bytes(twice, 'png'))
+        decoded(from_bytes(twice, 'png'))
     # What is no pixels is left alone, whatever it says.
     text = struct.pack('>I', 4) + b'teSt' + b'abcd' + struct.pack('>I', crc32(b'teStabcd'))
     more = data[: at - 4] + text + data[at - 4 :]
-    np.testing.assert_array_equal(compressed_image_to_rgb(from_bytes(more, 'png')), RGB)
+    np.testing.assert_array_equal(decoded(from_bytes(more, 'png')), RGB)
 
 
 def test_an_encoding_without_end_is_shown_shortened() -> None:

@@ -15,10 +15,11 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from robomamba_ros.bags.reader import Bag
 from robomamba_ros.errors import ObservationError
-from robomamba_ros.messages.images import ENCODINGS, compressed_image_to_rgb, image_to_rgb
+from robomamba_ros.messages.images import ENCODINGS, camera_to_rgb, image_to_rgb
 from robomamba_ros.messages.state import StateJoiner
 from robomamba_ros.nodes.common.conversions import pose_to_stamped, rgb_to_image, time_message
 from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.robots.parts import Camera
 from robomamba_ros.types import Pose
 
 # Importing the types of rclpy imports a module of the standard library that is on its way out.
@@ -59,8 +60,10 @@ def test_pixels(tmp_path: Path, encoding: str) -> None:
 def test_compressed_pixels(tmp_path: Path) -> None:
     jpeg = cv2.imencode('.jpg', RGB)[1].tobytes()
     message = CompressedImage(format='jpeg', data=list(jpeg))
-    live = compressed_image_to_rgb(message)
-    assert live.tobytes() == compressed_image_to_rgb(recorded(tmp_path, message)).tobytes()
+    camera = Camera('head', '/c', 'rgb8', 'compressed', 0.5, True)
+    live = camera_to_rgb(message, camera)
+    replayed = camera_to_rgb(recorded(tmp_path, message), camera)
+    assert live.tobytes() == replayed.tobytes()
 
 
 def test_an_image_that_is_broken_is_refused_from_a_bag_too(tmp_path: Path) -> None:

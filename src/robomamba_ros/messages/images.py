@@ -110,17 +110,12 @@ def _convert(message: Any, encoding: str) -> UInt8Array:
         ) from None
 
 
-def compressed_image_to_rgb(message: Any) -> UInt8Array:
-    """Return a sensor_msgs/CompressedImage (JPEG, PNG) as RGB (h, w, 3) uint8.
+def _decompress(message: Any) -> tuple[UInt8Array, bool]:
+    """Return a sensor_msgs/CompressedImage (JPEG, PNG) as RGB (h, w, 3), and whether it was grey.
 
     Raises ObservationError on another compression, on 16-bit (depth) images, on more pixels than a
     camera has, and on damaged data.
     """
-    return _decompress(message)[0]
-
-
-def _decompress(message: Any) -> tuple[UInt8Array, bool]:
-    """Return the image, and whether it was grey."""
     data = bytes(message.data)
     # `bayer_rggb16; jpeg compressed bgr8`: what the camera gave; what was made of it.
     made = message.format.lower().rpartition(';')[2]

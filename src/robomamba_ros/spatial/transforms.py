@@ -80,11 +80,6 @@ def quaternion_from_rotation_vector(vector: Float64Array) -> Float64Array:
     return np.array(_exp(np.asarray(vector, dtype=np.float64).tolist()))
 
 
-def rotation_vector_from_quaternion(quaternion: Float64Array) -> Float64Array:
-    """Return the rotation vector [rad], length at most pi, of a unit quaternion (x, y, z, w)."""
-    return np.array(_log(np.asarray(quaternion, dtype=np.float64).tolist()))
-
-
 def rotation_matrix(quaternion: Float64Array) -> Float64Array:
     """Return the (3, 3) rotation matrix of a unit quaternion (x, y, z, w)."""
     return np.asarray(quaternions.quat2mat(_wxyz(quaternion)), dtype=np.float64)
@@ -120,7 +115,10 @@ def turned(quaternion: Numbers, rotation_vector: Numbers) -> Numbers:
 
 
 def turn_between(start: Pose, end: Pose) -> Float64Array:
-    """Return the shortest turn from `start` to `end`, a rotation vector [rad], base axes."""
+    """Return the shortest turn from `start` to `end`, a rotation vector [rad], base axes.
+
+    Its length is pi at most.
+    """
     return np.array(_turn(start, end))
 
 

@@ -18,9 +18,7 @@ from robomamba_ros.robots.arm import CartesianLimits, Workspace, load_arm
 from robomamba_ros.spatial.transforms import (
     move_in_base,
     quaternion_from_rotation_vector,
-    quaternion_inverse,
-    quaternion_multiply,
-    rotation_vector_from_quaternion,
+    turn_between,
 )
 from robomamba_ros.types import Pose
 
@@ -59,14 +57,7 @@ def motion(poses, period=PERIOD):
     """Return the largest norms of velocity, acceleration and jerk, and those of the rotation."""
     poses = [poses[0]] * 3 + list(poses)
     linear = np.diff([pose.position for pose in poses], axis=0) / period
-    angular = np.array(
-        [
-            rotation_vector_from_quaternion(
-                quaternion_multiply(after.quaternion, quaternion_inverse(before.quaternion))
-            )
-            for before, after in itertools.pairwise(poses)
-        ]
-    )
+    angular = np.array([turn_between(before, after) for before, after in itertools.pairwise(poses)])
     angular /= period
 
     def largest(rows, order):
