@@ -89,15 +89,20 @@ class Peer:
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
 
-    def wait_for(self, condition: Callable[[], bool], what: str, *, every_s: float = 0.1) -> None:
-        """Spin until the condition holds; fail naming what did not happen.
-
-        every_s: how often to look where no message comes to this peer.
-        """
+    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        """Spin until the condition holds; fail naming what did not happen."""
         deadline_s = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < deadline_s, f'waited {PATIENCE_S} s for {what}'
-            self._executor.spin_once(timeout_sec=every_s)
+            self._executor.spin_once(timeout_sec=0.1)
+
+    @staticmethod
+    def watch(condition: Callable[[], bool], what: str) -> None:
+        """Wait for nodes in other threads alone; a spin costs more than what they do meanwhile."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline_s, f'waited {PATIENCE_S} s for {what}'
+            time.sleep(1e-3)
 
     def also_spin(self, node: Node) -> None:
         """Spin another node in the same thread, whenever this one waits."""

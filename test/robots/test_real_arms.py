@@ -19,6 +19,7 @@ def urdf(name: str) -> str:
 
 # A UR5 has the joints and frames of a UR5e.
 ARMS = {'franka_panda': 'panda.urdf', 'ur5e': 'ur5_robot.urdf', 'so101': 'so101.urdf'}
+POSES = 150
 
 
 @pytest.fixture(params=ARMS)
@@ -46,11 +47,15 @@ def test_real_arms_stand_where_their_makers_parameters_say(name, joints, positio
     np.testing.assert_allclose(arm.forward(np.array(joints)).position, position, atol=1e-5)
 
 
-def test_a_thousand_reachable_poses_of_a_real_arm_are_reached(kinematics):
+def test_reachable_poses_of_a_real_arm_are_reached(kinematics):
     random = np.random.default_rng(0)
     middle = np.clip(np.zeros(len(kinematics.names)), kinematics.lower, kinematics.upper)
-    for _ in range(1000):
-        target = kinematics.forward(random.uniform(kinematics.lower, kinematics.upper))
+    for _ in range(POSES):
+        # Most of them with several joints near a limit, where solving takes the most tries.
+        share = random.beta(0.5, 0.5, len(kinematics.names))
+        target = kinematics.forward(
+            kinematics.lower + share * (kinematics.upper - kinematics.lower)
+        )
         found = kinematics.solve(target, middle).joints
         assert (kinematics.lower <= found).all()
         assert (found <= kinematics.upper).all()

@@ -195,9 +195,9 @@ class DdsBench:
             tell(self._controller_clock)
             return not self._commanded or over() or (self.periods > before and self.settled)
 
-        self._peer.wait_for(arrived, 'the time to pass', every_s=1e-3)
+        self._peer.watch(arrived, 'the time to pass')
         sent_s = 0.0
-        self._peer.wait_for(commanded, 'the command of a period', every_s=1e-3)
+        self._peer.watch(commanded, 'the command of a period')
 
     def send(self, actions: Any, names: tuple[str, ...], space: ActionSpace) -> None:
         """Send a chunk of now; time stands still until it is followed."""
