@@ -29,6 +29,8 @@ KINEMATICS = ['pin>=3,<5', 'xacro>=2.1,<3']
 BAGS = ['rosbags>=0.11.9,<0.12', 'tqdm>=4.66,<5', JPEG]
 LEROBOT = ['pyarrow>=17,<27', 'av>=15,<19', 'opencv-python-headless>=4.9,<6', 'tqdm>=4.66,<5']
 SIM = ['mujoco>=3.2,<4', 'metaworld>=3,<4', 'opencv-python-headless>=4.9,<6']
+# openpi's protocol; its own client pins NumPy below 2.
+REMOTE = ['websockets>=13,<18', 'msgpack>=1,<2']
 TRAIN = [*POLICY, *SIM, 'tqdm>=4.66,<5', 'tensorboard>=2.16,<3']
 # rclpy needs a middleware and does not pull one.
 ROS = [
@@ -44,6 +46,7 @@ DEV = [
     *KINEMATICS,
     *BAGS,
     *LEROBOT,
+    *REMOTE,
     # URDFs of real arms for the tests, and no code.
     'example-robot-data>=6,<7',
     *ROS,
@@ -100,6 +103,7 @@ setup(
         'kinematics': KINEMATICS,
         'bags': BAGS,
         'lerobot': LEROBOT,
+        'remote': REMOTE,
         'sim': SIM,
         'train': TRAIN,
         'ros': ROS,

@@ -74,6 +74,8 @@ ONE_PLACE = {
     'tf2_ros': 'nodes',
     'cv_bridge': 'nodes.common.conversions',
     'tokenizers': 'language',
+    'msgpack': 'policies.remote',
+    'websockets': 'policies.remote',
     'rosbags': 'bags',
     'pyarrow': 'datasets.lerobot',
     'av': 'datasets.lerobot.video',

@@ -5,9 +5,10 @@ A new kind of policy adds an entry to CASES, and the tests in test_contract.py r
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 import torch
 import yaml
 from support.made_robomamba import WORDS, write_robomamba
+from support.policy_servers import document, serving
 
 from robomamba_ros.common.resources import share_directory
 from robomamba_ros.language.tokenizer import InstructionTokenizer
@@ -117,6 +119,23 @@ def _shipped(name: str) -> Callable[[Path], object]:
     return lambda folder: shutil.copytree(share_directory() / 'models' / name, folder)
 
 
+# Ended with the session.
+servers = contextlib.ExitStack()
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _end_servers() -> Iterator[None]:
+    with servers:
+        yield
+
+
+def write_remote(folder: Path) -> None:
+    """Write a policy that asks a server, and start that."""
+    folder.mkdir(parents=True)
+    url = servers.enter_context(serving())
+    (folder / 'config.yaml').write_text(yaml.safe_dump(document(url)))
+
+
 CASES = (
     Case('small', 'anolevla', lambda folder: write(folder, SMALL)),
     Case(
@@ -137,6 +156,7 @@ CASES = (
     ),
     Case('hold', 'scripted', _shipped('hold'), caches=('none', 'prefix', 'stream')),
     Case('scripted', 'scripted', _shipped('scripted'), caches=('none', 'prefix', 'stream')),
+    Case('remote', 'remote', write_remote, caches=('none', 'prefix', 'stream')),
 )
 
 

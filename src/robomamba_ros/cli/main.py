@@ -30,6 +30,7 @@ VERBS = (
     'demo',
     'bench',
     'inspect',
+    'serve',
     'assemble',
     'convert',
 )

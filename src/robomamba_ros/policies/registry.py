@@ -23,9 +23,10 @@ KINDS = {
     'anolevla': 'robomamba_ros.policies.anolevla.checkpoint',
     'robomamba': 'robomamba_ros.policies.robomamba.checkpoint',
     'scripted': 'robomamba_ros.policies.scripted',
+    'remote': 'robomamba_ros.policies.remote.policy',
 }
 # Those whose `infer` gives a chunk.
-CHUNK_KINDS = ('anolevla', 'scripted')
+CHUNK_KINDS = ('anolevla', 'scripted', 'remote')
 
 
 def load_policy(

@@ -48,7 +48,8 @@ LARGEST_WIDTH = 1 << 16
 # From one action to the next: 1 ms to 10 s.
 SHORTEST_DT_NS, LONGEST_DT_NS = 1_000_000, 10_000_000_000
 
-_CHANNEL = ('names of channels', r'[A-Za-z_][\w.-]*')
+# What a list of channels may hold, in words and as a pattern.
+CHANNELS = ('names of channels', r'[A-Za-z_][\w.-]*')
 
 
 def read_spec(root: Section, name: str, cameras: tuple[CameraSpec, ...]) -> PolicySpec:
@@ -58,9 +59,9 @@ def read_spec(root: Section, name: str, cameras: tuple[CameraSpec, ...]) -> Poli
     spec = PolicySpec(
         name=name,
         cameras=cameras,
-        state_names=root.texts('state_names', *_CHANNEL),
+        state_names=root.texts('state_names', *CHANNELS),
         action_space=space,
-        action_names=root.texts('action_names', *_CHANNEL),
+        action_names=root.texts('action_names', *CHANNELS),
         horizon=read_size(root, 'horizon'),
         dt_ns=root.integer('dt_ns', SHORTEST_DT_NS, 'ns', most=LONGEST_DT_NS),
         execute_steps=root.integer('execute_steps', 1),
@@ -82,7 +83,7 @@ def read_spec(root: Section, name: str, cameras: tuple[CameraSpec, ...]) -> Poli
 
 def read_camera(section: Section) -> CameraSpec:
     """Return the camera of one entry of `cameras`, without what is special to a policy."""
-    name = section.text('name', 'a name of letters, digits, _, - and .', _CHANNEL[1])
+    name = section.text('name', 'a name of letters, digits, _, - and .', CHANNELS[1])
     return CameraSpec(name, read_size(section, 'height', 'px'), read_size(section, 'width', 'px'))
 
 

@@ -1,0 +1,1 @@
+"""A policy in another process or on another machine, by openpi's websocket protocol."""
