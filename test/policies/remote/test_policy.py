@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from robomamba_ros.policies.base import fake_observation
 from robomamba_ros.policies.registry import describe_policy, load_policy
 from robomamba_ros.policies.remote import connection
 from robomamba_ros.policies.remote.wire import LARGEST_MESSAGE, pack
+from robomamba_ros.robots.arm import load_arm
 
 
 def write(folder, url, **changes):
@@ -236,3 +239,16 @@ def test_it_is_described_without_a_server(tmp_path):
 def test_its_file_is_refused_by_key(tmp_path, changes, said):
     with pytest.raises(ConfigError, match=said):
         describe_policy(str(write(tmp_path / 'far', 'ws://gpu:8000', **changes)))
+
+
+def test_the_example_in_the_documents_is_one(tmp_path):
+    text = (Path(__file__).parents[3] / 'docs/adding_a_policy.md').read_text()
+    (block,) = re.findall(r'```yaml\n(policy: remote.*?)```', text, re.DOTALL)
+    (tmp_path / 'far').mkdir()
+    (tmp_path / 'far/config.yaml').write_text(block)
+    spec = describe_policy(str(tmp_path / 'far')).spec
+    arm = load_arm('franka_fr3')
+    assert {*spec.state_names, *spec.action_names} <= {
+        *(joint.name for joint in arm.joints),
+        'gripper',
+    }
