@@ -16,6 +16,7 @@ from robomamba_ros.policies.anolevla.network import images_to_tensor
 from robomamba_ros.policies.normalization import Affine, Normalization
 from robomamba_ros.training.anolevla.config import TrainConfig
 from robomamba_ros.training.anolevla.localization import Targets
+from robomamba_ros.training.anolevla.row_changes import RowChanges, Rows
 from robomamba_ros.training.anolevla.samples import Indices, Samples
 from robomamba_ros.training.anolevla.streams import Ticks
 
@@ -65,30 +66,44 @@ class BatchReader:
         texts = map(instructions.spelled, samples.meta.instructions)
         self._tokens = np.stack([tokenizer.encode(text) for text in texts])
 
-    def read(self, positions: Indices, present: NDArray[np.bool_]) -> Batch:
+    def read(
+        self, positions: Indices, present: NDArray[np.bool_], changes: RowChanges | None = None
+    ) -> Batch:
         """Return the samples at `positions` (n, ticks), sequence after sequence.
 
-        present (n, ticks): which of them exist; the actions of the others are not valid.
+        present (n, ticks): which of them exist; the actions of the others are not valid. changes:
+        what training changes in them, if anything.
         """
         places = positions.reshape(-1)
         rows = self.samples.records(places)
         scales = self._normalization
-        delta = rows['state'] - rows['previous_state']
+        values = Rows(
+            images=rows['images'],
+            state=scales.state.normalize(rows['state']),
+            delta_state=scales.delta_state.normalize(rows['state'] - rows['previous_state']),
+            actions=rows['actions'],
+            points=None,
+            pixels=None,
+        )
+        if self._targets is not None:
+            points, pixels = self._targets.at(places)
+            values = values._replace(points=points, pixels=pixels)
+        if changes is not None:
+            values = changes.apply(values, scales)
 
         def tensor(array: NDArray[Any]) -> Tensor:
             # The fields of a record lie at odd strides, which tensors cannot have.
             return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
-        points, pixels = (None, None) if self._targets is None else self._targets.at(places)
         return Batch(
-            images=images_to_tensor(tensor(rows['images'])),
-            state=tensor(scales.state.normalize(rows['state'])),
-            delta_state=tensor(scales.delta_state.normalize(delta)),
+            images=images_to_tensor(tensor(values.images)),
+            state=tensor(values.state),
+            delta_state=tensor(values.delta_state),
             instruction=tensor(self._tokens[rows['instruction']]),
-            actions=tensor(scales.action.normalize(rows['actions'])),
+            actions=tensor(scales.action.normalize(values.actions)),
             valid=tensor(rows['valid'] & present.reshape(-1, 1)),
-            points=None if points is None else tensor(points),
-            pixels=None if pixels is None else tensor(pixels),
+            points=None if values.points is None else tensor(values.points),
+            pixels=None if values.pixels is None else tensor(values.pixels),
         )
 
 
@@ -129,4 +144,5 @@ class BatchSampler:
             # The sample drawn is any of the ticks, so that the first of an episode come up as well.
             starts = self._ticks.back(starts, rng.integers(0, length, len(starts)))
             positions, present = self._ticks.follow(starts, length)
-        return self._reader.read(positions[own], present[own])
+        changes = RowChanges.draw(self._config, self._reader.samples.meta, step, own)
+        return self._reader.read(positions[own], present[own], changes)

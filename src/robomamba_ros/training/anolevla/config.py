@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from robomamba_ros.errors import ConfigError, unknown_name
 from robomamba_ros.policies.base import DTYPES
 from robomamba_ros.training.anolevla.augmentation import Augmentation
+from robomamba_ros.training.anolevla.state_noise import StateNoise
 from robomamba_ros.types import ActionSpace
 
 LOCALIZATIONS = ('simulator', 'demonstrations')
@@ -82,9 +83,23 @@ class TrainConfig:
     streaming: int = 1
     # Random changes of the images; Augmentation has their units. 0: none.
     augment_shift: int = 0
+    augment_rotation: float = 0.0
+    augment_zoom: float = 0.0
+    augment_perspective: float = 0.0
     augment_brightness: float = 0.0
     augment_contrast: float = 0.0
     augment_color: float = 0.0
+    augment_blur: float = 0.0
+    augment_noise: float = 0.0
+    augment_jpeg: int = 0
+    augment_erase: float = 0.0
+    # Deviation of noise on the measured state, in units of each channel's own in the data, and the
+    # steps in which the actions lead back from there; 0: they stay as they are.
+    state_noise: float = 0.0
+    recovery_steps: int = 0
+    # Share of the inferences that are given no state, or not how it changes, 0 .. 1.
+    state_dropout: float = 0.0
+    delta_dropout: float = 0.0
     # Share of each instruction's episodes that is held out for validation, 0 .. 1; 0: none.
     validation_share: float = 0.0
     # Or another data set of the same kind to validate on; empty: none.
@@ -134,8 +149,15 @@ class TrainConfig:
     @property
     def augmentation(self) -> Augmentation:
         """How images are changed."""
-        return Augmentation(
-            self.augment_shift, self.augment_brightness, self.augment_contrast, self.augment_color
+        prefix = 'augment_'
+        names = (field.name for field in fields(self) if field.name.startswith(prefix))
+        return Augmentation(**{name.removeprefix(prefix): getattr(self, name) for name in names})
+
+    @property
+    def state_changes(self) -> StateNoise:
+        """How states are changed."""
+        return StateNoise(
+            self.state_noise, self.recovery_steps, self.state_dropout, self.delta_dropout
         )
 
     @property

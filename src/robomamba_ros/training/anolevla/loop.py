@@ -21,7 +21,6 @@ from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.checkpoint import save
 from robomamba_ros.policies.checkpoint import torch_device
 from robomamba_ros.policies.normalization import Normalization
-from robomamba_ros.training.anolevla.augmentation import blacken, dropped
 from robomamba_ros.training.anolevla.batches import (
     Batch,
     BatchReader,
@@ -105,6 +104,9 @@ class Trainer:
             replace(samples.meta, instructions=samples.instructions),
             self.tokenizer.vocabulary,
         )
+        if config.delta_dropout >= 1.0:
+            # It is never given in training; what it weighs in inference is to be nothing, too.
+            nn.init.zeros_(self.network.delta_state.weight)
         self.network.to(self._device)
         self._ema = copy_weights(self.network)
         self._optimizer = self._make_optimizer()
@@ -175,23 +177,7 @@ class Trainer:
 
     def _batch(self) -> Batch:
         """Return this process's part of the step's batch."""
-        config, own = self.config, self._group.rank_slice
-        batch = self._sampler.batch(self.step, own)
-        count, cameras = config.batch_size // config.streaming, batch.images.shape[1]
-        if config.augmentation.changes_images:
-            changes = config.augmentation.draw(config.seed, self.step, count, cameras)
-            changes = changes.rows(own, config.streaming)
-            side, pixels = batch.images.shape[-1], batch.pixels
-            batch = batch._replace(
-                images=changes.images(batch.images),
-                pixels=None if pixels is None else changes.pixels(pixels, side),
-            )
-        if config.camera_dropout:
-            names = [camera.name for camera in self.network.config.spec.cameras]
-            shares = [config.camera_dropout.get(name, 0.0) for name in names]
-            black = dropped(config.seed, self.step, count, shares, own, config.streaming)
-            batch = batch._replace(images=blacken(batch.images, black))
-        return batch
+        return self._sampler.batch(self.step, self._group.rank_slice)
 
     def _validate(self, stage: int) -> float | None:
         """Measure the held-out error where it is due; keep the best weights, and end a stage."""

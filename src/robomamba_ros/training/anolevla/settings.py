@@ -19,12 +19,14 @@ COUNTS: Mapping[str, tuple[int, int]] = {
     'batch_size': (1, 65_536),
     'threads': (1, 1024),
     'augment_shift': (0, 1024),
+    'augment_jpeg': (0, 100),
 }
 ANY_COUNT = (0, 10**9)
 RATE = Range(0.0, 1.0, '1', 'a step would be larger than the weights')
 SHARE = Range(0.0, 1.0, '1', 'it is a share')
 WEIGHT = Range(0.0, 1e6, '1', 'nothing else would count beside it')
-FIELD_OF_VIEW = Range(1.0, 175.0, '60', 'a camera of straight lines shows degrees in between')
+CHANGE = Range(0.0, 0.5, '1', 'the image would be turned inside out')
+FIELD_OF_VIEW = Range(1.0, 175.0, 'degrees', 'no camera of straight lines shows more')
 NUMBERS: Mapping[str, Range] = {
     'field_of_view': FIELD_OF_VIEW,
     'learning_rate': RATE,
@@ -32,7 +34,11 @@ NUMBERS: Mapping[str, Range] = {
     'weight_decay': RATE,
     'ema_decay': SHARE,
     'validation_share': SHARE,
-    'camera_dropout': SHARE,
+    **dict.fromkeys(('camera_dropout', 'state_dropout', 'delta_dropout', 'augment_erase'), SHARE),
+    'augment_rotation': Range(0.0, 180.0, 'degrees', 'it is an angle to either side'),
+    'augment_zoom': CHANGE,
+    'augment_perspective': CHANGE,
+    'augment_blur': Range(0.0, 64.0, 'px', 'nothing of the image would be left'),
 }
 # A run of RoboMamba has stages; one of AnoleVLA has its data.
 STAGES_KEY = 'stages'

@@ -1,0 +1,82 @@
+"""All that training changes at random in the rows of a batch, as its settings say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robomamba_ros.datasets.demonstrations import DatasetMeta
+from robomamba_ros.policies.normalization import Normalization
+from robomamba_ros.training.anolevla.augmentation import Changes, blacken, dropped
+from robomamba_ros.training.anolevla.config import TrainConfig
+from robomamba_ros.training.anolevla.state_noise import Draw, corrected, led_back
+from robomamba_ros.types import Float32Array, UInt8Array
+
+
+class Rows(NamedTuple):
+    """What is changed, of n rows: images (n, cameras, s, s, 3); state and delta_state on the unit
+    scale; actions (n, H, d_a) in physical units; points and pixels as in Targets."""
+
+    images: UInt8Array
+    state: Float32Array
+    delta_state: Float32Array
+    actions: Float32Array
+    points: Float32Array | None
+    pixels: Float32Array | None
+
+
+@dataclass(frozen=True)
+class RowChanges:
+    """The changes of one training step; each None where the settings ask for none.
+
+    columns, recovery: see state_noise.corrected.
+    """
+
+    images: Changes | None
+    black: NDArray[np.bool_] | None
+    states: Draw | None
+    columns: tuple[tuple[int, int], ...]
+    recovery: int
+
+    @classmethod
+    def draw(cls, config: TrainConfig, meta: DatasetMeta, step: int, own: slice) -> RowChanges:
+        """Return what a function of the seed and the step changes in the sequences `own`."""
+        seed, times = config.seed, config.streaming
+        count, cameras = config.batch_size // times, meta.cameras
+        images = black = states = None
+        if config.augmentation.changes_images:
+            drawn = config.augmentation.draw(seed, step, count, len(cameras))
+            images = drawn.rows(own, times)
+        if config.camera_dropout:
+            shares = [config.camera_dropout.get(name, 0.0) for name in cameras]
+            black = dropped(seed, step, count, shares, own, times)
+        noise = config.state_changes
+        if noise.changes_states:
+            states = noise.draw(seed, step, count, len(meta.state_names), own, times)
+        columns = led_back(meta.action_space, meta.action_names, meta.state_names)
+        return cls(images, black, states, columns, noise.recovery)
+
+    def apply(self, rows: Rows, scales: Normalization) -> Rows:
+        """Return the rows, changed."""
+        if self.images is not None:
+            side, pixels = rows.images.shape[2], rows.pixels
+            rows = rows._replace(
+                images=self.images.images(rows.images),
+                pixels=None if pixels is None else self.images.pixels(pixels, side),
+            )
+        if self.black is not None:
+            rows = rows._replace(images=blacken(rows.images, self.black))
+        if self.states is None:
+            return rows
+        drawn = self.states
+        moved = drawn.noise * np.asarray(scales.state.scale, dtype=np.float32)
+        # Where there is no state there is nothing that the actions could answer to.
+        moved[drawn.hidden] = 0.0
+        return rows._replace(
+            state=np.where(drawn.hidden[:, None], np.float32(0), rows.state + drawn.noise),
+            delta_state=np.where(drawn.still[:, None], np.float32(0), rows.delta_state),
+            actions=corrected(rows.actions, moved, self.columns, self.recovery),
+        )
