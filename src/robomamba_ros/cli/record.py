@@ -6,16 +6,11 @@ import argparse
 import math
 from collections.abc import Collection
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from robomamba_ros.cli.ros_distro import add_ros_distro
 from robomamba_ros.errors import ConfigError, DataError
-
-SHOW_S = 0.5
-# At the end messages that were received are still taken, until none came so many times in a row.
-DRAIN_S, IDLE = 2.0, 5
 
 
 def add_parser(subparsers: Any) -> None:
@@ -38,6 +33,16 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         '--output', '-o', type=Path, metavar='DIR', help='the folder (bag_ and the time)'
+    )
+    parser.add_argument(
+        '--episodes',
+        action='store_true',
+        help='a bag for each demonstration, 000, 001, .. in --output (episodes): the space bar '
+        'begins one and keeps it, d discards it, q ends; the services ~/begin, ~/keep and '
+        '~/discard do the same',
+    )
+    parser.add_argument(
+        '--task', metavar='TEXT', help='with --episodes: the instruction that each begins with'
     )
     parser.add_argument('--namespace', default='', help='of topics whose name begins without /')
     parser.add_argument('--duration', type=float, metavar='S', help='end after S seconds')
@@ -63,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     import time
 
     from robomamba_ros.bags.recording import RecordingThread
+    from robomamba_ros.cli.record_episodes import record_episodes
     from robomamba_ros.nodes.common.context import ros_joined
     from robomamba_ros.replay.inputs import recorded_topics
     from robomamba_ros.robots.arm import load_arm
@@ -74,12 +80,16 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f'--duration is {args.duration}; give seconds above 0')
     if args.buffer < 1:
         raise ConfigError(f'--buffer is {args.buffer}; give at least 1 MiB')
-    folder = args.output or Path(time.strftime('bag_%Y_%m_%d-%H_%M_%S'))
+    if args.task is not None and not args.episodes:
+        raise ConfigError('--task is written into episodes; give --episodes too')
     stop = threading.Event()
     # rclpy's own handlers would end the context before the bag is closed.
     with ros_joined():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
+        if args.episodes:
+            return record_episodes(args, topics, stop)
+        folder = args.output or Path(time.strftime('bag_%Y_%m_%d-%H_%M_%S'))
         recording = RecordingThread(folder, args.storage, args.buffer << 20, args.ros_distro)
         with closing(recording):
             missing = _record(recording, topics, args.namespace, args.duration, stop)
@@ -94,45 +104,19 @@ def _record(
     stop: Any,
 ) -> list[str]:
     """Spin the recorder with a line of progress; return the topics that nobody published."""
-    import sys
     import time
 
-    from rclpy.executors import SingleThreadedExecutor
-    from tqdm import tqdm
+    from robomamba_ros.nodes.clients.recorder_spin import recorder_spin
 
-    from robomamba_ros.nodes.clients.bag_recorder import BagRecorder
-
-    executor = SingleThreadedExecutor()
-    with tqdm(bar_format='{desc}', file=sys.stderr) as line:
-        say = partial(line.write, file=sys.stderr)
-        node: Any = BagRecorder(topics, recording, say, namespace=namespace)
-        executor.add_node(node)
-        begin = shown = time.monotonic()
-        try:
-            while not stop.is_set() and not node.fatal:
-                executor.spin_once(timeout_sec=0.1)
-                now = time.monotonic()
-                if duration_s is not None and now - begin >= duration_s:
-                    break
-                if now - shown > SHOW_S:
-                    shown = now
-                    line.set_description_str(_progress(recording, node, now - begin))
-            _drain(executor, node, time.monotonic() + DRAIN_S)
-            return list(node.missing)
-        finally:
-            executor.shutdown()
-            node.destroy_node()
-
-
-def _drain(executor: Any, node: Any, until_s: float) -> None:
-    """Take what this process has received and not looked at yet."""
-    import time
-
-    idle = 0
-    while idle < IDLE and time.monotonic() < until_s:
-        seen = node.seen
-        executor.spin_once(timeout_sec=0.01)
-        idle = idle + 1 if node.seen == seen else 0
+    begin = time.monotonic()
+    with recorder_spin(recording, topics, namespace) as spin:
+        while not stop.is_set() and not spin.node.fatal:
+            seconds = time.monotonic() - begin
+            if duration_s is not None and seconds >= duration_s:
+                break
+            spin.turn(lambda: _progress(recording, spin.node, time.monotonic() - begin))
+        spin.drain()
+        return list(spin.node.missing)
 
 
 def _progress(recording: Any, node: Any, seconds: float) -> str:

@@ -17,6 +17,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from robomamba_ros.bags.definitions import find_definition
+from robomamba_ros.bags.episodes import EpisodeRecording
 from robomamba_ros.bags.recording import RecordingThread
 from robomamba_ros.bags.records import Offer, Record
 from robomamba_ros.errors import RoboMambaError
@@ -31,14 +32,16 @@ DEPTH = 1000
 class BagRecorder(Node):
     """Subscribes to `topics`, or with None to every topic there is and comes to be.
 
-    say: is told, once, what is recorded, what is not, and why. seen: how many messages came in.
+    say: is told, once, what is recorded, what is not, and why. left_out: names that are not.
+    seen: how many messages came in.
     """
 
     def __init__(
         self,
         topics: Collection[str] | None,
-        recording: RecordingThread,
+        recording: RecordingThread | EpisodeRecording,
         say: Callable[[str], None],
+        left_out: Collection[str] = (),
         **node_options: Any,
     ) -> None:
         super().__init__('robomamba_record', **node_options)
@@ -47,7 +50,7 @@ class BagRecorder(Node):
         )
         self._recording = recording
         self._say = say
-        self._left_out: set[str] = set()
+        self._left_out = set(left_out)
         self._profiles: dict[str, QoSProfile] = {}
         self.seen = 0
         # Not the node's clock: simulated time may stand still.
