@@ -209,7 +209,10 @@ def test_who_publishes_is_checked(host, arm_file, tmp_path) -> None:
 
 
 def test_names_are_remapped_as_those_of_the_nodes(host, arm) -> None:
-    host((lambda **o: Driver(cli_args=['--ros-args', '-r', 'ee_pose:=/tip'], **o), {}))
+    host(
+        (lambda **o: Driver(cli_args=['--ros-args', '-r', 'ee_pose:=/tip'], **o), {}),
+        (lambda **o: Controller(joints=JOINTS, **o), {}),
+    )
     findings = found(arm, ros_arguments=['-r', 'ee_pose:=/tip'])
     assert findings['ee_pose: publisher'][0].found == '/tip of /driver'
 

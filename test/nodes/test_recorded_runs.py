@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -76,18 +77,34 @@ def values(point: Any) -> bytes:
     return np.array(found).tobytes()
 
 
-@pytest.mark.parametrize('mode', ['lockstep', 'realtime'])
+# In real time the live policy took the first image after it was enabled: look at every one.
+OPTIONS = {'lockstep': {}, 'realtime': {'execute_steps': 1}}
+
+
+@pytest.fixture(scope='module')
+def recorded(
+    ros_environment: None, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[Path, Path, Replay]]:
+    """Return the bag of a mode, its predictions and the replay that made them; made once."""
+
+    @cache
+    def make(mode: str) -> tuple[Path, Path, Replay]:
+        folder = tmp_path_factory.mktemp(mode)
+        bag, predictions = folder / 'bag', folder / 'p.mcap'
+        record(bag, mode)
+        return bag, predictions, replay(bag, predictions, **OPTIONS[mode])
+
+    return make
+
+
+@pytest.mark.parametrize('mode', OPTIONS)
 def test_a_recorded_run_replays_to_the_same_bytes_and_to_what_was_live(
-    ros_environment, tmp_path, mode
+    recorded, tmp_path, mode
 ) -> None:
-    record(tmp_path / 'bag', mode)
-    # In real time the live policy took the first image after it was enabled: look at every one.
-    options = {} if mode == 'lockstep' else {'execute_steps': 1}
-    for name in ('one', 'two'):
-        done = replay(tmp_path / 'bag', tmp_path / name / 'p.mcap', **options)
-    one, two = ((tmp_path / name / 'p.mcap').read_bytes() for name in ('one', 'two'))
-    assert one == two
-    live, replayed = chunks(tmp_path / 'bag'), chunks(tmp_path / 'one' / 'p.mcap')
+    bag, predictions, done = recorded(mode)
+    replay(bag, tmp_path / predictions.name, **OPTIONS[mode])
+    assert (tmp_path / predictions.name).read_bytes() == predictions.read_bytes()
+    live, replayed = chunks(bag), chunks(predictions)
     assert len(live) >= 2 * 4
     assert {len(points) for points in live.values()} == {50}
     same = [replayed[key] == points for key, points in live.items()]
@@ -97,12 +114,11 @@ def test_a_recorded_run_replays_to_the_same_bytes_and_to_what_was_live(
 
 
 def test_a_bag_played_to_live_nodes_gives_the_chunks_of_a_replay_and_no_commands(
-    ros_environment, tmp_path
+    recorded, tmp_path
 ) -> None:
-    record(tmp_path / 'bag', 'realtime')
-    replay(tmp_path / 'bag', tmp_path / 'p.mcap', execute_steps=1)
-    replayed = chunks(tmp_path / 'p.mcap')
-    specs = replay_graph(PolicyOptions(CHECKPOINT), BagOptions(str(tmp_path / 'bag')))
+    bag, predictions, _ = recorded('realtime')
+    replayed = chunks(predictions)
+    specs = replay_graph(PolicyOptions(CHECKPOINT), BagOptions(str(bag)))
     rclpy.init(args=[])
     try:
         live = RecordingThread(tmp_path / 'live', 'mcap', 1 << 28)

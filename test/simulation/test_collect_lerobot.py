@@ -68,7 +68,10 @@ def test_every_episode_is_there_once_but_for_those_the_expert_fails_in(folder: P
 
 
 def test_its_samples_are_those_of_the_store(folder: Path, tmp_path: Path) -> None:
-    """The images cut by the policy's crop, and every chunk valid up to the next burst of noise."""
+    """The images cut by the policy's crop, and every chunk valid up to the next burst of noise.
+
+    A part of the samples, because a rendering takes longer than all else.
+    """
     data = LeRobotDataset(folder)
     meta = store_meta(
         data, target=CROP.target, horizon=HORIZON, action_space=None, crops={CAMERA: CROP}
@@ -76,24 +79,26 @@ def test_its_samples_are_those_of_the_store(folder: Path, tmp_path: Path) -> Non
     list(fill_store(tmp_path, data, meta, every=1))
     _, (shard,) = open_shards(tmp_path)
     sim = MetaWorldSim(TASKS[1], 0)
-    config = CollectConfig(TASKS, image_share=1.0)
+    config = CollectConfig(TASKS, image_share=0.2)
     broken = 0
     for episode in data.episodes:
         seed = int(data.values('seed')[episode.first])
         sim.reset(list(load_tasks())[seed // FIRST_SEED - 1], seed)
         expected = record_episode(sim, seed, config, metadata(episode.tasks), 0)
-        found = shard[shard['episode'] == episode.index]
-        assert len(found) == len(expected)
+        every = shard[shard['episode'] == episode.index]
+        np.testing.assert_array_equal(every['step'], np.arange(episode.length))
+        found = every[expected['step']]
+        assert 0.1 * len(every) < len(found) < 0.3 * len(every)
         for name in ('state', 'previous_state', 'valid', 'images', 'step'):
             np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
         valid = expected['valid']
         np.testing.assert_array_equal(found['actions'][valid], expected['actions'][valid])
-        window = data.window(episode.first + 10, HORIZON)
-        np.testing.assert_array_equal(window.valid, valid[10])
-        whole = (len(found) - found['step']).clip(max=HORIZON)
+        window = data.window(episode.first + int(found['step'][1]), HORIZON)
+        np.testing.assert_array_equal(window.valid, valid[1])
+        whole = (len(every) - found['step']).clip(max=HORIZON)
         broken += int((valid.sum(axis=1) < whole).sum())
     sim.close()
-    assert broken > 20
+    assert broken > 5
 
 
 def test_it_trains(folder: Path, tmp_path: Path) -> None:

@@ -138,8 +138,10 @@ def _spin(executor: SingleThreadedExecutor, seconds: float, done: Callable[[], b
 
 def _discovered(node: Node, inputs: Sequence[Wanted], outputs: Sequence[Wanted]) -> bool:
     """Return whether every topic has what the nodes need on its other side; an action is none."""
-    return all(node.count_publishers(wanted.name) for wanted in inputs) and all(
-        node.count_subscribers(wanted.name) for wanted in outputs if wanted.type
+    # Nodes of rclpy count what has a name, whatever it is remapped to.
+    resolved = node.resolve_topic_name
+    return all(node.count_publishers(resolved(wanted.name)) for wanted in inputs) and all(
+        node.count_subscribers(resolved(wanted.name)) for wanted in outputs if wanted.type
     )
 
 
