@@ -47,7 +47,9 @@ def test_records_an_episode_by_its_stamps(ros, peer, monkeypatch) -> None:
         send(image, rgb_to_image(np.full((2, 2, 3), level, np.uint8), stamp_ms * MS, 'front'))
     for stamp_ms, x in ((900, 0.0), (1000, 0.1), (1100, 0.2)):
         send(state, pose(stamp_ms, x))
+    send(command, pose(5, 8.8))
     send(command, pose(10, 9.9))  # left over from the episode before
+    assert list(recorder.first_s) == ['image']
     plan = MultiDOFJointTrajectory()
     plan.header.stamp = time_message(990 * MS)
     send(chunk, plan)
@@ -57,6 +59,8 @@ def test_records_an_episode_by_its_stamps(ros, peer, monkeypatch) -> None:
     opening = JointState(name=['gripper'], position=[0.25])
     opening.header.stamp = time_message(1030 * MS)
     send(gripper, opening)
+    assert list(recorder.first_s) == ['image', 'chunk', 'motion']
+    assert sorted(recorder.first_s.values()) == list(recorder.first_s.values())
 
     seen = recorder.take(850 * MS, 1100 * MS)
     # It begins with the first setpoint, and with the image that shows the scene then.

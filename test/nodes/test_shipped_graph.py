@@ -68,11 +68,15 @@ def test_the_demo_says_what_happened(ros_environment, tmp_path):
     done = demo(tmp_path, task)
     assert done.returncode == 0, done.stderr
     assert '1 of 1 episodes succeeded' in done.stdout
+    assert 'start to first motion: ' in done.stdout
     page = (tmp_path / 'report.html').read_text()
     assert task in page
     assert (tmp_path / f'{task}.mp4').stat().st_size > 10_000
     numbers = json.loads((tmp_path / 'report.json').read_text())
     assert numbers['success']['total']['successes'] == 1
+    stages = set(numbers['start_s'])
+    assert stages >= {'modules imported', 'policy loaded', 'policy compiled', 'first motion'}
+    assert min(numbers['start_s'].values()) >= 0.0
     # One for every tenth state, the first and the last one too.
     steps = numbers['episodes'][0]['steps']
     assert numbers['latency_ms']['inference']['count'] == steps // 10 + 1

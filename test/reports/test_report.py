@@ -68,6 +68,7 @@ def run() -> RunReport:
             episode('door-open', 0, True),
         ),
         inference_ms=np.linspace(20.0, 30.0, 101),
+        start_s={'policy loaded': 2.25, 'first motion': 1.5},
     )
 
 
@@ -91,6 +92,7 @@ def test_page_states_what_happened(run: RunReport, tmp_path: Path) -> None:
     assert 'Mean of 2 tasks: 75 %' in text
     assert '101 samples: p50 25.0, p90 29.0, p99 29.9, maximum 30.0 ms.' in text
     assert 'robomamba demo --task drawer-open' in text
+    assert '3.8 s (policy loaded 2.2 s, first motion 1.5 s)' in text
     assert text.count('✓ success') == 2
     assert text.count('✕ failed') == 1
 
@@ -133,6 +135,7 @@ def test_run_without_episodes_latencies_or_motion_is_still_a_page(
 def test_json_has_the_numbers(run: RunReport, tmp_path: Path) -> None:
     write_json(tmp_path / 'report.json', run)
     read = json.loads((tmp_path / 'report.json').read_text())
+    assert read['start_s'] == run.start_s
     assert read['success']['total']['successes'] == 2
     assert read['success']['mean_of_tasks'] == pytest.approx(0.75)
     assert read['success']['by_task']['drawer-open']['interval_95'] == pytest.approx(

@@ -23,6 +23,8 @@ DEMO_TASKS = ('drawer-open', 'button-press-topdown', 'door-open', 'window-close'
 CHECKPOINT = 'anolevla-mt10'
 CAMERA_RATE_HZ = 20.0
 STRIP_IMAGES = 8
+# What a run recorder sees of a start, as the report names it.
+MILESTONES = {'image': 'simulation up', 'chunk': 'first chunk', 'motion': 'first motion'}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -50,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from robomamba_ros.bringup.graph import PolicyOptions, SimOptions, sim_graph
+    from robomamba_ros.common.milestones import Milestones
     from robomamba_ros.nodes.clients.run_recorder import RunRecorder
     from robomamba_ros.nodes.clients.simulated_graph import simulated_graph
     from robomamba_ros.nodes.policy.policy_node import load_checkpoint
@@ -58,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     from robomamba_ros.reports.report import RunReport, this_machine, write_json, write_report
     from robomamba_ros.simulation.metaworld import CAMERA
 
+    start = Milestones()
+    start.reach('modules imported')
     output: Path = args.output
     options = PolicyOptions(args.policy, mode=args.mode, enabled=True)
     specs = sim_graph(options, SimOptions(args.tasks[0], args.seed, CAMERA_RATE_HZ))
@@ -66,6 +71,10 @@ def run(args: argparse.Namespace) -> int:
 
     def load(directory: Path, options: LoadOptions) -> ChunkPolicy:
         policies.append(TimedPolicy(load_checkpoint(directory, options)))
+        start.reach('policy loaded')
+        # Here and not in the node, so that the two are told apart: it compiles.
+        policies[0].warm_up()
+        start.reach('policy compiled')
         return policies[0]
 
     def recorder() -> RunRecorder:
@@ -85,6 +94,9 @@ def run(args: argparse.Namespace) -> int:
             episodes.append(_episode(result, recording, output))
             print(f'{task:24}{"yes" if result.success else "NO":>8}{result.steps:7}', end='')
             print(f'{_spread(durations):>24}{_spread(command_s[-1]):>26}', flush=True)
+    for milestone, name in MILESTONES.items():
+        if milestone in recorders[0].first_s:
+            start.reach(name, recorders[0].first_s[milestone])
     report = RunReport(
         title='AnoleVLA drives a simulated Sawyer over ROS 2',
         machine=this_machine(),
@@ -99,7 +111,10 @@ def run(args: argparse.Namespace) -> int:
         episodes=tuple(episodes),
         inference_ms=1e3 * np.concatenate(inference_s),
         observation_to_command_ms=1e3 * np.concatenate(command_s),
+        start_s=start.stages_s(MILESTONES['motion']),
     )
+    if report.start:
+        print(f'start to first motion: {report.start}')
     for name, spread in (
         ('inference', _spread(np.concatenate(inference_s))),
         ('observation to command', _spread(np.concatenate(command_s))),

@@ -87,6 +87,7 @@ class RunReport:
 
     created: ISO 8601. parameters: name -> value as text. inference_ms: (n,) duration of one
     inference; observation_to_command_ms: (m,) age of the observation when its first command left.
+    start_s: name -> how long each stage of the start took, up to the first motion, in order [s].
     """
 
     title: str
@@ -98,6 +99,15 @@ class RunReport:
     episodes: tuple[EpisodeReport, ...]
     inference_ms: Float64Array = field(default_factory=lambda: np.zeros(0))
     observation_to_command_ms: Float64Array = field(default_factory=lambda: np.zeros(0))
+    start_s: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def start(self) -> str:
+        """How long the start took, and what took it; empty where that was not measured."""
+        if not self.start_s:
+            return ''
+        stages = ', '.join(f'{name} {took_s:.1f} s' for name, took_s in self.start_s.items())
+        return f'{sum(self.start_s.values()):.1f} s ({stages})'
 
     @property
     def total(self) -> SuccessRate:

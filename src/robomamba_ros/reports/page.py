@@ -278,9 +278,12 @@ def document(title: str, byline: str, body: str) -> str:
 def page(run: RunReport, folder: Path) -> str:
     """Return the page of a run; videos too large to inline are linked relative to `folder`."""
     first = _first_episode(run.episodes[0], folder) if run.episodes else ''
+    rows = {'Policy': run.policy, **run.parameters}
+    if run.start:
+        rows['Start to first motion'] = run.start
     body = (
         f'{_headline(run)}{first}{_success_table(run)}{_latencies(run)}'
         f'{_more_episodes(run.episodes[1:], folder)}'
-        f'{origin(run.command, run.machine, {"Policy": run.policy, **run.parameters})}'
+        f'{origin(run.command, run.machine, rows)}'
     )
     return document(run.title, f'{run.policy} · {run.created}', body)

@@ -44,6 +44,7 @@ def summary(run: RunReport) -> dict[str, Any]:
             'mean_of_tasks': float(np.mean([r.rate for r in by_task.values()])) if by_task else 0.0,
             'by_task': {task: _rate(rate) for task, rate in by_task.items()},
         },
+        'start_s': dict(run.start_s),
         'latency_ms': {name: asdict(percentiles(s)) for name, s in run.latencies.items()},
         'episodes': [
             {

@@ -5,6 +5,7 @@ A subscriber like any other.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -67,7 +68,8 @@ class _Samples:
 class RunRecorder(Node):
     """Subscribes to a camera, the state, chunks and commands of a simulated arm.
 
-    received: how many messages came in so far.
+    received: how many messages came in so far. first_s: when the first image, the first chunk and
+    the first command that moves the arm came [s of the monotonic clock].
     """
 
     def __init__(self, camera: str, **node_options: Any) -> None:
@@ -76,6 +78,8 @@ class RunRecorder(Node):
         self._samples = _Samples()
         self._arrival = Condition()
         self.received = 0
+        self.first_s: dict[str, float] = {}
+        self._stood_at: tuple[float, float, float] | None = None
         for kind, topic, callback in (
             (Image, f'camera/{camera}/image', self._on_image),
             (PoseStamped, 'ee_pose', self._on_state),
@@ -138,19 +142,29 @@ class RunRecorder(Node):
             self.received += 1
             self._arrival.notify()
 
+    def _first(self, name: str) -> None:
+        self.first_s.setdefault(name, time.monotonic())
+
     def _on_image(self, message: Image) -> None:
+        self._first('image')
         self._samples.images.append((nanoseconds(message.header.stamp), message))
 
     def _on_state(self, message: PoseStamped) -> None:
         self._samples.measured[nanoseconds(message.header.stamp)] = _position(message)
 
     def _on_chunk(self, message: MultiDOFJointTrajectory) -> None:
+        self._first('chunk')
         self._samples.pending_chunk = nanoseconds(message.header.stamp)
 
     def _on_command(self, message: PoseStamped) -> None:
         samples = self._samples
         stamp_ns = nanoseconds(message.header.stamp)
-        samples.commanded[stamp_ns] = _position(message)
+        position = samples.commanded[stamp_ns] = _position(message)
+        # Until there is a chunk, what another command says is where a reset has put the arm.
+        if self._stood_at is None or 'chunk' not in self.first_s:
+            self._stood_at = position
+        elif position != self._stood_at:
+            self._first('motion')
         if samples.pending_chunk is not None:
             samples.chunks.append((samples.pending_chunk, stamp_ns))
             samples.pending_chunk = None
