@@ -31,6 +31,7 @@ LEROBOT = ['pyarrow>=17,<27', 'av>=15,<19', 'opencv-python-headless>=4.9,<6', 't
 SIM = ['mujoco>=3.2,<4', 'metaworld>=3,<4', 'opencv-python-headless>=4.9,<6']
 # openpi's protocol; its own client pins NumPy below 2.
 REMOTE = ['websockets>=13,<18', 'msgpack>=1,<2']
+HUB = ['huggingface_hub>=0.24,<3']
 TRAIN = [*POLICY, *SIM, 'tqdm>=4.66,<5', 'tensorboard>=2.16,<3']
 # rclpy needs a middleware and does not pull one.
 ROS = [
@@ -47,6 +48,7 @@ DEV = [
     *BAGS,
     *LEROBOT,
     *REMOTE,
+    *HUB,
     # URDFs of real arms for the tests, and no code.
     'example-robot-data>=6,<7',
     *ROS,
@@ -104,6 +106,7 @@ setup(
         'bags': BAGS,
         'lerobot': LEROBOT,
         'remote': REMOTE,
+        'hub': HUB,
         'sim': SIM,
         'train': TRAIN,
         'ros': ROS,

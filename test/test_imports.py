@@ -53,8 +53,8 @@ ROS = ('rclpy', 'tf2_ros', 'cv_bridge', 'builtin_interfaces', 'std_srvs', 'rcl_i
 ROBOT_SIDE = ('nodes.controller', 'nodes.common', 'robots', 'messages.state', 'control')
 ROBOT_SIDE += ('bringup.graph',)
 BASE_INSTALL = ('numpy', 'yaml', 'transforms3d')
-# Optional there: an arm whose controllers take poses needs none of it.
-ROBOT_EXTRAS = ('coal', 'pinocchio', 'xacro')
+# Optional there: an arm whose controllers take poses needs none of it, nor a policy in a directory.
+ROBOT_EXTRAS = ('coal', 'pinocchio', 'xacro', 'huggingface_hub')
 
 # An optional package is touched in one place, so that one message says how to install it.
 ONE_PLACE = {
@@ -73,6 +73,7 @@ ONE_PLACE = {
     'launch_ros': 'bringup.launch',
     'tf2_ros': 'nodes',
     'cv_bridge': 'nodes.common.conversions',
+    'huggingface_hub': 'policies.hub',
     'tokenizers': 'language',
     'msgpack': 'policies.remote',
     'websockets': 'policies.remote',

@@ -17,9 +17,10 @@ from robomamba_ros.bringup.graph import (
     rviz_spec,
     sim_graph,
 )
-from robomamba_ros.common.resources import checkpoint_directory, share_directory
+from robomamba_ros.common.resources import share_directory
 from robomamba_ros.errors import CheckpointError, ConfigError
 from robomamba_ros.policies.base import LoadOptions
+from robomamba_ros.policies.location import checkpoint_directory
 
 
 @pytest.fixture

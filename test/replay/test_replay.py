@@ -16,10 +16,10 @@ from support.html_page import read_page
 from robomamba_ros.bags.reader import Bag
 from robomamba_ros.bags.writer import BagWriter
 from robomamba_ros.cli.main import main
-from robomamba_ros.common.resources import checkpoint_directory
 from robomamba_ros.errors import ConfigError, DataError, ObservationError
 from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.nodes.common.chunk_messages import ChunkJoiner
+from robomamba_ros.policies.location import checkpoint_directory
 from robomamba_ros.replay.filmstrip import project
 from robomamba_ros.replay.latency import fixed_latency
 from robomamba_ros.replay.metrics import metrics

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from robomamba_ros.common.resources import find_file
-from robomamba_ros.policies.base import DTYPES
 
 
 def add_parser(subparsers: Any) -> None:
@@ -20,9 +19,11 @@ def add_parser(subparsers: Any) -> None:
         'until it is trained. Whatever does not fit is named at once.',
     )
     parser.add_argument('output', type=Path, help='the checkpoint directory to write')
-    parser.add_argument('--vision', type=Path, required=True, help='directory of a SigLIP 2 model')
     parser.add_argument(
-        '--mamba', type=Path, required=True, help='directory of a Mamba language model'
+        '--vision', required=True, help='directory of a SigLIP 2 model, or hf:owner/name'
+    )
+    parser.add_argument(
+        '--mamba', required=True, help='directory of a Mamba language model, or hf:owner/name'
     )
     parser.add_argument(
         '--config',
@@ -35,7 +36,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         '--normalization', type=Path, help='normalization.json (default: scales change nothing)'
     )
-    parser.add_argument('--dtype', choices=DTYPES, default='float32', help='of the large weights')
+    parser.add_argument(
+        '--dtype', choices=('float32', 'bfloat16'), default='float32', help='of the large weights'
+    )
     parser.add_argument('--seed', type=int, default=0, help='of the fresh layers (default: 0)')
     parser.set_defaults(run=run)
 
@@ -46,10 +49,12 @@ def run(args: argparse.Namespace) -> int:
 
     from robomamba_ros.policies.anolevla.assemble import Sources, assemble
     from robomamba_ros.policies.anolevla.config import read_config
+    from robomamba_ros.policies.location import published_directory
     from robomamba_ros.policies.registry import describe_policy
 
     config = read_config(find_file('policies', args.config), args.output.name)
-    sources = Sources(args.vision, args.mamba, args.tokenizer, args.normalization)
+    vision, mamba = (published_directory(source) for source in (args.vision, args.mamba))
+    sources = Sources(vision, mamba, args.tokenizer, args.normalization)
     assemble(config, sources, args.output, seed=args.seed, dtype=getattr(torch, args.dtype))
     print(describe_policy(str(args.output)).text())
     return 0

@@ -19,7 +19,7 @@ def add_parser(subparsers: Any) -> None:
         'Mamba language model of state-spaces or transformers, and writes a checkpoint directory. '
         'No code in a file is run; whatever does not fit is named at once.',
     )
-    parser.add_argument('source', type=Path, help='a .pth or .safetensors file, or a directory')
+    parser.add_argument('source', help='a .pth or .safetensors file, a directory, or hf:owner/name')
     parser.add_argument('output', type=Path, help='the checkpoint directory to write')
     parser.add_argument(
         '--tokenizer', type=Path, help='tokenizer.json, unless it lies beside the source'
@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from robomamba_ros.policies.base import CameraSpec
+    from robomamba_ros.policies.location import published_directory
     from robomamba_ros.policies.robomamba.convert import ConvertOptions, convert
 
     options = ConvertOptions(
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         camera=CameraSpec(*args.camera),
         dtype=getattr(torch, args.dtype),
     )
-    config = convert(args.source, args.output, options)
+    config = convert(published_directory(args.source), args.output, options)
     can = ['answers questions']
     if config.vision is not None:
         can.append('sees')

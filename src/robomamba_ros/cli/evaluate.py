@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from robomamba_ros.cli.load_options import add_load_options, load_options
 from robomamba_ros.cli.tasks import add_task_option, choose_tasks
-from robomamba_ros.common.resources import checkpoint_directory
 from robomamba_ros.errors import ConfigError
+from robomamba_ros.policies.location import checkpoint_directory
 
 if TYPE_CHECKING:
     from robomamba_ros.evaluation.metaworld import EvaluationConfig, Job, Outcome

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from robomamba_ros.errors import CheckpointError, ConfigError
+from robomamba_ros.errors import ConfigError
 
 
 def share_directory() -> Path:
@@ -42,19 +42,4 @@ def find_file(kind: str, name: str, suffix: str = '.yaml') -> Path:
     raise ConfigError(
         f"there is no '{name}' in {folder} (known: {known}); give one of these or a path that "
         f'ends in {suffix}'
-    )
-
-
-def checkpoint_directory(name: str) -> Path:
-    """Return `name` where it is a directory, else models/<name>; raises CheckpointError."""
-    given = Path(name)
-    if name and given.is_dir():
-        return given
-    models = share_directory() / 'models'
-    known = sorted(path.parent.name for path in models.glob('*/config.yaml'))
-    if name in known:
-        return models / name
-    raise CheckpointError(
-        f"there is no directory '{name}', and models/ has: {', '.join(known) or 'none'}; give the "
-        'directory of a checkpoint or one of these'
     )

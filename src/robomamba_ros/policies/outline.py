@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from robomamba_ros.common.documents import read_yaml
-from robomamba_ros.common.resources import checkpoint_directory
 from robomamba_ros.errors import CheckpointError
+from robomamba_ros.policies.location import checkpoint_directory
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from typing import Any, cast
 
 from robomamba_ros.common.documents import read_yaml
 from robomamba_ros.common.memory import keep_freed_memory
-from robomamba_ros.common.resources import checkpoint_directory, find_file
+from robomamba_ros.common.resources import find_file
 from robomamba_ros.errors import CheckpointError, ConfigError, unknown_name
 from robomamba_ros.policies.base import ChunkPolicy, LoadOptions, Policy
 from robomamba_ros.policies.description import Description
+from robomamba_ros.policies.location import checkpoint_directory
 
 CONFIG = 'config.yaml'
 # The value of `policy` in config.yaml, and the module that knows this kind.

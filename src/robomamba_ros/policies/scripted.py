@@ -14,6 +14,7 @@ from robomamba_ros.common.config_file import Section, refuse
 from robomamba_ros.common.documents import read_yaml
 from robomamba_ros.policies.base import LoadOptions, PolicySpec
 from robomamba_ros.policies.description import Description
+from robomamba_ros.policies.location import checkpoint_name
 from robomamba_ros.policies.spec_file import SPEC_KEYS, read_spec
 from robomamba_ros.types import (
     EE_POSE_NAMES,
@@ -104,12 +105,12 @@ def load(folder: Path, options: LoadOptions) -> ScriptedPolicy:
 
     Raises ConfigError with every error of its config.yaml at once.
     """
-    return ScriptedPolicy(*_read(folder / 'config.yaml', folder.name))
+    return ScriptedPolicy(*_read(folder / 'config.yaml', checkpoint_name(folder)))
 
 
 def describe(path: Path) -> Description:
     """Return what the policy of a configuration file is."""
-    spec, strokes = _read(path, path.parent.name)
+    spec, strokes = _read(path, checkpoint_name(path.parent))
     motion = ', '.join(f'{s.channel} by {s.amplitude:g} in {s.period_s:g} s' for s in strokes)
     return Description(KIND, spec, {'motion': motion})
 

@@ -18,7 +18,6 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
 from robomamba_ros.bringup.graph import arm_remappings
-from robomamba_ros.common.resources import checkpoint_directory
 from robomamba_ros.doctor.facts import (
     STRING,
     ClockFacts,
@@ -34,6 +33,7 @@ from robomamba_ros.messages.state import nanoseconds
 from robomamba_ros.nodes.clients.graph_facts import GraphFacts, reading_profile
 from robomamba_ros.nodes.common.text_input import TextInput
 from robomamba_ros.policies.base import LoadOptions, OutputKind, fake_observation
+from robomamba_ros.policies.location import checkpoint_directory
 from robomamba_ros.policies.timed import timed
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import NANOSECONDS

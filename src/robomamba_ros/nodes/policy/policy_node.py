@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from robomamba_ros.common.metrics import LatencyWindow
-from robomamba_ros.common.resources import checkpoint_directory
 from robomamba_ros.control.policy.fit import misfits
 from robomamba_ros.control.policy.policy_runner import PolicyCallbacks, PolicyRunner, RunnerState
 from robomamba_ros.errors import BackendError, ConfigError
@@ -26,6 +25,7 @@ from robomamba_ros.nodes.common.parameter_tables import POLICY
 from robomamba_ros.nodes.policy.inputs import PolicyInputs
 from robomamba_ros.nodes.policy.outputs import PolicyOutputs
 from robomamba_ros.policies.base import LoadOptions, Policy
+from robomamba_ros.policies.location import checkpoint_directory
 from robomamba_ros.policies.timed import timed
 from robomamba_ros.types import PolicyOutput
 

@@ -35,6 +35,7 @@ from robomamba_ros.policies.checkpoint import (
 )
 from robomamba_ros.policies.cost import linear_macs, macs, mamba_macs, parameters, state_bytes
 from robomamba_ros.policies.description import Description, Part
+from robomamba_ros.policies.location import checkpoint_name
 from robomamba_ros.policies.normalization import Normalization
 
 
@@ -47,7 +48,7 @@ def load(folder: Path, options: LoadOptions) -> AnoleVLAPolicy:
     require_files(folder, CONFIG, WEIGHTS, TOKENIZER, NORMALIZATION)
     torch.set_num_threads(options.threads)
     device = torch_device(options.device)
-    config = read_config(folder / CONFIG, folder.name)
+    config = read_config(folder / CONFIG, checkpoint_name(folder))
     config = replace(config, spec=config.spec.allowing(options.instructions))
     tokenizer = InstructionTokenizer.load(folder / TOKENIZER, config.language.length)
     check_vocabulary(tokenizer, config, folder / TOKENIZER)
@@ -98,7 +99,7 @@ def check_vocabulary(tokenizer: InstructionTokenizer, config: AnoleVLAConfig, pa
 
 def describe(path: Path) -> Description:
     """Return what the policy of a configuration file is and costs; reads no weights."""
-    config = read_config(path, path.parent.name if path.name == CONFIG else path.stem)
+    config = read_config(path, checkpoint_name(path.parent) if path.name == CONFIG else path.stem)
     with uninitialised():
         network = AnoleVLA(config)
     images = torch.zeros(1, len(config.spec.cameras), 3, *2 * (config.vision.image_size,))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from robomamba_ros.policies.base import LoadOptions, PolicySpec
 from robomamba_ros.policies.description import Description
+from robomamba_ros.policies.location import checkpoint_name
 from robomamba_ros.policies.remote.config import KIND, RemoteConfig, read_config
 from robomamba_ros.policies.remote.connection import Connection, read_api_key
 from robomamba_ros.types import ActionChunk, Observation
@@ -55,7 +56,7 @@ def load(folder: Path, options: LoadOptions) -> RemotePolicy:
     for the server. Raises ConfigError, and BackendError where no server answers or a package is
     missing.
     """
-    config = read_config(folder / 'config.yaml', folder.name)
+    config = read_config(folder / 'config.yaml', checkpoint_name(folder))
     connection = Connection(config.url, read_api_key(config.api_key_variable))
     config.check_metadata(connection.wait(config.connect_s))
     return RemotePolicy(config, connection)
@@ -63,5 +64,5 @@ def load(folder: Path, options: LoadOptions) -> RemotePolicy:
 
 def describe(path: Path) -> Description:
     """Return what the policy of a configuration file is; asks no server."""
-    config = read_config(path, path.parent.name)
+    config = read_config(path, checkpoint_name(path.parent))
     return Description(KIND, config.spec, {'server': config.url})

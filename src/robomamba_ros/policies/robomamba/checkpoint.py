@@ -27,6 +27,7 @@ from robomamba_ros.policies.checkpoint import (
 )
 from robomamba_ros.policies.cost import macs, mamba_macs, parameters, state_bytes
 from robomamba_ros.policies.description import Description, Part
+from robomamba_ros.policies.location import checkpoint_name
 from robomamba_ros.policies.robomamba.config import (
     KIND,
     RoboMambaConfig,
@@ -49,7 +50,7 @@ def load(folder: Path, options: LoadOptions) -> RoboMambaPolicy:
     require_files(folder, CONFIG, WEIGHTS, TOKENIZER)
     torch.set_num_threads(options.threads)
     device = torch_device(options.device)
-    config = read_config(folder / CONFIG, folder.name)
+    config = read_config(folder / CONFIG, checkpoint_name(folder))
     spec = config.spec.allowing(options.instructions)
     config = replace(config, instructions=spec.instructions)
     tokenizer = TextTokenizer.load(folder / TOKENIZER)
@@ -92,7 +93,7 @@ def save(
 
 def describe(path: Path) -> Description:
     """Return what the policy of a configuration file is and costs; reads no weights."""
-    config = read_config(path, path.parent.name if path.name == CONFIG else path.stem)
+    config = read_config(path, checkpoint_name(path.parent) if path.name == CONFIG else path.stem)
     with uninitialised():
         network = RoboMamba(config)
     backbone, vision = config.language.backbone, config.vision

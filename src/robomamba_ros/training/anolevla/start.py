@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from robomamba_ros.common.resources import checkpoint_directory, find_file
+from robomamba_ros.common.resources import find_file
 from robomamba_ros.common.weights import fit_weights, read_safetensors
 from robomamba_ros.datasets.demonstrations import DatasetMeta
 from robomamba_ros.errors import ConfigError, unknown_name
@@ -17,6 +17,7 @@ from robomamba_ros.policies.anolevla.config import AnoleVLAConfig, read_config
 from robomamba_ros.policies.anolevla.network import AnoleVLA
 from robomamba_ros.policies.base import CameraSpec, PolicySpec
 from robomamba_ros.policies.checkpoint import CONFIG, TOKENIZER, WEIGHTS, require_files
+from robomamba_ros.policies.location import checkpoint_directory, checkpoint_name
 from robomamba_ros.training.anolevla.config import TrainConfig
 from robomamba_ros.types import ActionSpace
 from robomamba_ros.vision.encoders import KeypointConfig
@@ -27,7 +28,7 @@ def read_template(config: TrainConfig) -> AnoleVLAConfig:
     if config.initial:
         folder = checkpoint_directory(config.initial)
         require_files(folder, CONFIG, WEIGHTS, TOKENIZER)
-        template = read_config(folder / CONFIG, folder.name)
+        template = read_config(folder / CONFIG, checkpoint_name(folder))
     else:
         template = read_config(find_file('policies', config.policy), config.policy)
     if config.localization_weight and not isinstance(template.vision, KeypointConfig):

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import torch
 
-from robomamba_ros.common.resources import checkpoint_directory, find_file
+from robomamba_ros.common.resources import find_file
 from robomamba_ros.common.weights import fit_weights, read_safetensors
 from robomamba_ros.errors import CheckpointError, ConfigError
 from robomamba_ros.language.text import TextTokenizer
 from robomamba_ros.policies.checkpoint import CONFIG, TOKENIZER, WEIGHTS, require_files
+from robomamba_ros.policies.location import checkpoint_directory, checkpoint_name
 from robomamba_ros.policies.robomamba.checkpoint import in_type
 from robomamba_ros.policies.robomamba.config import RoboMambaConfig, paper_head, read_config
 from robomamba_ros.policies.robomamba.network import RoboMamba
@@ -57,7 +58,7 @@ def begin(start: str, corpus: Iterable[str], seed: int, *, head: bool) -> Start:
 
 def _continue(folder: Path, head: bool) -> Start:
     require_files(folder, CONFIG, WEIGHTS, TOKENIZER)
-    found = _require_vision(read_config(folder / CONFIG, folder.name))
+    found = _require_vision(read_config(folder / CONFIG, checkpoint_name(folder)))
     network = RoboMamba(_with_head(found, head))
     weights = in_type(read_safetensors(folder / WEIGHTS), torch.float32)
     if found.head is None and head:
