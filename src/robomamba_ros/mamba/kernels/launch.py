@@ -24,7 +24,6 @@ from torch import Tensor
 # claimed; `tasks`, their number; and the kernel's own numbers and addresses. Each module writes its
 # kernels out, because numba caches on disk only what refers to no compiled function but by its
 # module.
-ENTRY = types.void(types.voidptr)
 _COUNTERS = ('next_task', 'tasks')
 
 # Below so many multiply-adds waking a thread takes longer than the work.
@@ -114,7 +113,7 @@ def launch(
     work: int,
     arguments: Mapping[str, Tensor | int],
 ) -> None:
-    """Run all tasks of a kernel (a numba cfunc of the signature ENTRY) and return.
+    """Run all tasks of a kernel that is `compiled` and return.
 
     record: the `layout` of the kernel's arguments. work: multiply-adds of all tasks together.
     arguments: by name; a tensor becomes its address, so the caller keeps it alive.

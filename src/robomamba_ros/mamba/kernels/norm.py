@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import cfunc, njit
+from numba import njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from robomamba_ros.mamba.kernels.compiling import compiled
 from robomamba_ros.mamba.kernels.functions import narrow, widen
 from robomamba_ros.mamba.kernels.launch import (
-    ENTRY,
     array_at,
     claimed,
     element,
@@ -80,24 +80,22 @@ def _backward_task(q: Any, task: Any, out: Any, real: Any) -> None:
 
 @functools.lru_cache(maxsize=None, typed=True)
 def _forward_kernel(out: Any, real: Any) -> Any:
-    @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
         q = named(arguments, FORWARD)
         for task in claimed(arguments):
             _forward_task(q, task, out, real)
 
-    return run
+    return compiled(run)
 
 
 @functools.lru_cache(maxsize=None, typed=True)
 def _backward_kernel(out: Any, real: Any) -> Any:
-    @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
         q = named(arguments, BACKWARD)
         for task in claimed(arguments):
             _backward_task(q, task, out, real)
 
-    return run
+    return compiled(run)
 
 
 def _forward(x: Tensor, weight: Tensor, epsilon: float, dtype: torch.dtype) -> Tensor:

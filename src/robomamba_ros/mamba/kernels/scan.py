@@ -13,8 +13,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import cfunc, njit
+from numba import njit
 
+from robomamba_ros.mamba.kernels.compiling import compiled
 from robomamba_ros.mamba.kernels.functions import (
     exp2,
     exp2_table,
@@ -23,7 +24,7 @@ from robomamba_ros.mamba.kernels.functions import (
     softplus,
     widen,
 )
-from robomamba_ros.mamba.kernels.launch import ENTRY, array_at, claimed, layout, named
+from robomamba_ros.mamba.kernels.launch import array_at, claimed, layout, named
 
 LN2 = math.log(2)
 
@@ -291,23 +292,21 @@ def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
 def forward(io: Any, real: Any) -> Any:
     """Return the kernel of the forward pass for elements of those types, compiled at first use."""
 
-    @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
         q = named(arguments, FORWARD)
         for task in claimed(arguments):
             _forward_task(q, task, io, real)
 
-    return run
+    return compiled(run)
 
 
 @functools.lru_cache(maxsize=None, typed=True)
 def backward(io: Any, real: Any) -> Any:
     """Return the kernel of the backward pass for elements of those types."""
 
-    @cfunc(ENTRY, cache=True)
     def run(arguments: Any) -> None:
         q = named(arguments, BACKWARD)
         for task in claimed(arguments):
             _backward_task(q, task, io, real)
 
-    return run
+    return compiled(run)
