@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -12,41 +13,74 @@ HOST, GPU, META = (torch.device(name) for name in ('cpu', 'cuda', 'meta'))
 AUTHORS = ('mamba_ssm', 'selective_scan_cuda', 'causal_conv1d')
 needs_triton = pytest.mark.skipif(not find_spec('triton'), reason='triton is not installed')
 
+# One process for all cases, each of which hides modules and has a folder of modules of its own. The
+# first hides everything: from then on nothing may have been imported that a case hides.
 WITHOUT = """
-import sys
-hidden = sys.argv[1].split(',')
-sys.modules.update(dict.fromkeys(hidden))
+import importlib, json, sys
+cases = json.loads(sys.argv[1])
+everything = set().union(*(hidden for hidden, _ in cases))
+sys.modules.update(dict.fromkeys(everything))
 import torch
 from robomamba_ros.errors import BackendError
 from robomamba_ros.mamba.backbone import MambaBackbone, MambaConfig
 from robomamba_ros.mamba.scan import available_backends, resolve_backend
-embeddings = torch.randn(1, 3, 8)
-hidden, _ = MambaBackbone(MambaConfig(8, 1))(embeddings)
-assert hidden.isfinite().all()
-for device in ('cpu', 'cuda'):
-    print(device, *available_backends(device), resolve_backend('auto', torch.device(device)))
-for name, device in (('cpu', 'cpu'), ('triton', 'cuda'), ('mamba_ssm', 'cuda'), ('triton', 'cpu')):
-    try:
-        resolve_backend(name, torch.device(device))
-    except BackendError as error:
-        print(error)
+
+
+def found():
+    hidden, _ = MambaBackbone(MambaConfig(8, 1))(torch.randn(1, 3, 8))
+    assert hidden.isfinite().all()
+    for device in ('cpu', 'cuda'):
+        chosen = resolve_backend('auto', torch.device(device))
+        yield ' '.join((device, *available_backends(device), chosen))
+    pairs = ('cpu', 'cpu'), ('triton', 'cuda'), ('mamba_ssm', 'cuda'), ('triton', 'cpu')
+    for name, device in pairs:
+        try:
+            resolve_backend(name, torch.device(device))
+        except BackendError as error:
+            yield str(error)
+
+
+results = []
+path = list(sys.path)
+for hidden, folder in cases:
+    for name in everything:
+        if sys.modules.get(name, 0) is None:
+            del sys.modules[name]
+    sys.modules.update(dict.fromkeys(hidden))
+    sys.path[:] = [folder, *path]
+    importlib.invalidate_caches()
+    available_backends.cache_clear()
+    resolve_backend.cache_clear()
+    results.append(list(found()))
+print(json.dumps(results))
 """
 
 
-def run_without(*hidden, folder=''):
+@pytest.fixture(scope='module')
+def without(tmp_path_factory):
+    """What is found without anything, without triton, without one kernel, without the authors'."""
+    folder = tmp_path_factory.mktemp('authors')
+    for name in AUTHORS:
+        (folder / f'{name}.py').touch()
+    cases = [
+        (['numba', 'triton', *AUTHORS], ''),
+        (['triton'], str(folder)),
+        (['triton', 'selective_scan_cuda'], str(folder)),
+        (list(AUTHORS), ''),
+    ]
     done = subprocess.run(
-        [sys.executable, '-c', WITHOUT, ','.join(hidden)],
+        [sys.executable, '-c', WITHOUT, json.dumps(cases)],
         capture_output=True,
         text=True,
         check=False,
-        env={'PYTHONPATH': ':'.join((str(folder), *sys.path))},
+        env={'PYTHONPATH': ':'.join(sys.path)},
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return json.loads(done.stdout)
 
 
-def test_without_compiled_backends_auto_is_the_reference_and_a_name_says_what_to_install():
-    assert run_without('numba', 'triton', *AUTHORS) == [
+def test_without_compiled_backends_auto_is_the_reference_and_a_name_says_what_to_install(without):
+    assert without[0] == [
         'cpu reference reference',
         'cuda reference reference',
         "the scan backend 'cpu' needs numba: pip install numba",
@@ -57,21 +91,16 @@ def test_without_compiled_backends_auto_is_the_reference_and_a_name_says_what_to
     ]
 
 
-def test_without_triton_auto_takes_the_authors_kernels_only_where_they_were_built(tmp_path):
-    for name in AUTHORS:
-        (tmp_path / f'{name}.py').touch()
-    found = run_without('triton', folder=tmp_path)
-    assert found[1] == 'cuda reference mamba_ssm mamba_ssm'
-    found = run_without('triton', 'selective_scan_cuda', folder=tmp_path)
-    assert found[1] == 'cuda reference reference'
-    assert "'mamba_ssm' needs selective_scan_cuda: MAMBA_KEEP_CUDA_BUILD=TRUE pip" in found[-2]
+def test_without_triton_auto_takes_the_authors_kernels_only_where_they_were_built(without):
+    assert without[1][1] == 'cuda reference mamba_ssm mamba_ssm'
+    assert without[2][1] == 'cuda reference reference'
+    assert "'mamba_ssm' needs selective_scan_cuda: MAMBA_KEEP_CUDA_BUILD=TRUE pip" in without[2][-2]
 
 
 @needs_triton
-def test_triton_comes_first_on_a_gpu_and_refuses_tensors_of_the_cpu():
-    found = run_without(*AUTHORS)
-    assert found[1] == 'cuda reference triton triton'
-    assert found[-1] == "the scan backend 'triton' needs CUDA tensors, got cpu; use 'auto'"
+def test_triton_comes_first_on_a_gpu_and_refuses_tensors_of_the_cpu(without):
+    assert without[3][1] == 'cuda reference triton triton'
+    assert without[3][-1] == "the scan backend 'triton' needs CUDA tensors, got cpu; use 'auto'"
 
 
 def test_auto_takes_the_fastest_that_runs_on_the_device():

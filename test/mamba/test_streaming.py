@@ -11,11 +11,12 @@ from robomamba_ros.mamba.conv import causal_conv1d
 from robomamba_ros.mamba.scan import available_backends, selective_scan
 from robomamba_ros.mamba.state import MambaState
 
-STEPS, WARM_UP = 10_000, 1_000
+# Several times what the slowest channel remembers.
+STEPS, WARM_UP = 3_000, 300
 # The reference walks in Python, and is what the others are compared with.
-REFERENCE_STEPS = 2_000
+REFERENCE_STEPS = 800
 DRIFT = 1e-6  # relative error of a hidden state; float32 resolves 1.2e-7
-GROWTH = 900  # blocks of memory; one object kept every tenth step is as much
+GROWTH = 0.1  # blocks of memory a step: an object kept every tenth step
 
 STREAM = MambaConfig(d_model=16, n_layer=2, d_state=8)
 POLICY = MambaConfig(d_model=96, n_layer=3)
@@ -51,7 +52,7 @@ def relative(found, expected):
 
 @pytest.mark.parametrize('backend', available_backends())
 @torch.no_grad()
-def test_ten_thousand_steps_keep_memory_and_do_not_drift(backend):
+def test_thousands_of_steps_keep_memory_and_do_not_drift(backend):
     steps = REFERENCE_STEPS if backend == 'reference' else STEPS
     backbone = make_backbone(STREAM, backend)
     embeddings = torch.randn(1, steps, 16)
@@ -62,7 +63,7 @@ def test_ten_thousand_steps_keep_memory_and_do_not_drift(backend):
         if step == WARM_UP:
             before = allocated()
         streamed[:, step : step + 1], state = backbone(embeddings[:, step : step + 1], state)
-    assert allocated() - before < GROWTH
+    assert allocated() - before < GROWTH * (steps - WARM_UP)
     assert memory(state) == at_start
 
     whole, last = backbone(embeddings)
