@@ -59,7 +59,7 @@ def test_a_policy_graph_is_a_policy_and_a_controller(checkpoint: str) -> None:
         'checkpoint': checkpoint,
         'device': 'cpu',
         'dtype': 'auto',
-        'cache': 'none',
+        'cache': 'auto',
         'threads': 1,
         'instructions': 'auto',
         'instruction': 'Open it',

@@ -82,7 +82,7 @@ def test_reset_forgets_the_episode(policy, case, folder):
 
 
 def test_a_cached_prefix_changes_no_bit(case, folder):
-    policy = load_policy(folder)
+    policy = load_policy(folder, cache='none')
     if 'prefix' not in case.caches:
         with pytest.raises(ConfigError, match='Orders that begin with language have one'):
             load_policy(folder, cache='prefix')
@@ -91,6 +91,13 @@ def test_a_cached_prefix_changes_no_bit(case, folder):
     for seed, words in enumerate(['open it', 'open it', 'close it', 'open it', 'open it']):
         expected = infer(policy, seed, instruction=words)
         assert equal(infer(cached, seed, instruction=words), expected), seed
+
+
+def test_by_default_a_prefix_is_kept_where_there_is_one_and_no_bit_changes(case, folder):
+    policy, plain = load_policy(folder), load_policy(folder, cache='none')
+    for seed, words in enumerate(['open it', 'open it', 'close it', 'open it']):
+        found = infer(policy, seed, instruction=words)
+        assert equal(found, infer(plain, seed, instruction=words)), seed
 
 
 def test_a_stream_starts_like_a_single_pass(case, folder):

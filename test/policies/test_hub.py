@@ -95,6 +95,8 @@ def point(monkeypatch):
 def cache(tmp_path, monkeypatch, point):
     folder = tmp_path / 'hub'
     monkeypatch.setattr(huggingface_hub.constants, 'HF_HUB_CACHE', str(folder))
+    # Other tests of this process may have switched the network off.
+    monkeypatch.setattr(huggingface_hub.constants, 'HF_HUB_OFFLINE', False)
     point(9)
     return folder
 
@@ -153,7 +155,6 @@ def test_a_name_that_is_none_is_refused_in_one_line(hub, name, said):
 
 
 def test_without_a_network_it_is_said_what_to_do(cache, monkeypatch):
-    monkeypatch.setenv('HF_HUB_OFFLINE', '1')
     monkeypatch.setattr(huggingface_hub.constants, 'HF_HUB_OFFLINE', True)
     with pytest.raises(CheckpointError, match='unset HF_HUB_OFFLINE, or download it elsewhere'):
         checkpoint_directory('hf:someone/lifter')

@@ -42,9 +42,9 @@ DTYPE = Option(
 )
 CACHE = Option(
     'cache',
-    'none',
+    'auto',
     'what is kept from one inference to the next: prefix, the state after constant tokens; '
-    'stream, the state of the whole episode',
+    'stream, the state of the whole episode; auto: prefix where the policy has one',
     choices=CACHES,
 )
 THREADS = Option(

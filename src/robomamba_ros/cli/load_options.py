@@ -21,8 +21,9 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cache',
         choices=CACHES,
-        default='none',
-        help='what it keeps from one inference to the next (%(default)s)',
+        default='auto',
+        help='what it keeps from one inference to the next; auto: the state after constant tokens, '
+        'where it has such (%(default)s)',
     )
     parser.add_argument(
         '--threads', type=int, default=1, help='CPU threads of an inference (%(default)s)'

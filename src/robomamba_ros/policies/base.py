@@ -24,7 +24,7 @@ from robomamba_ros.types import (
 )
 
 DTYPES = ('auto', 'float32', 'bfloat16')
-CACHES = ('none', 'prefix', 'stream')
+CACHES = ('auto', 'none', 'prefix', 'stream')
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ class LoadOptions:
     dtype: str = 'auto'
     # none computes every token at every inference. prefix keeps the state after the tokens that do
     # not change, with the same result. stream carries the state from one inference to the next
-    # until `reset`, for policies trained so.
-    cache: str = 'none'
+    # until `reset`, for policies trained so. auto: prefix where the policy has one, else none.
+    cache: str = 'auto'
     # CPU threads of PyTorch, in the whole process. 1 suits small policies: OpenMP threads that wait
     # for a busy core make an inference many times longer.
     threads: int = 1

@@ -6,7 +6,6 @@ network. `HF_HUB_OFFLINE`, `HF_HOME` and `HF_TOKEN` mean what they mean to huggi
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def hub_directory(name: str) -> Path:
     if found is None:
         raise CheckpointError(f"'{name}' is no name of the form hf:owner/name@revision")
     try:
-        from huggingface_hub import snapshot_download
+        from huggingface_hub import constants, snapshot_download
     except ImportError as error:
         raise BackendError(
             f"'{name}' is found by the package huggingface_hub, which is not installed: pip "
@@ -48,8 +47,11 @@ def hub_directory(name: str) -> Path:
         # Its errors have no base of their own: of the network, of the cache, of the name.
         except Exception as error:
             problem = str(error).strip().split('\n')[0] or type(error).__name__
-    offline = os.environ.get('HF_HUB_OFFLINE', '').upper() in ('1', 'ON', 'YES', 'TRUE')
-    remedy = 'unset HF_HUB_OFFLINE, or' if offline else 'check the name and the network, or'
+    remedy = (
+        'unset HF_HUB_OFFLINE, or'
+        if constants.HF_HUB_OFFLINE
+        else 'check the name and the network, or'
+    )
     raise CheckpointError(
         f"'{name}' is not on this machine and cannot be downloaded: {problem}; {remedy} download "
         'it elsewhere and give its directory'

@@ -35,7 +35,7 @@ def load_policy(
     *,
     device: str = 'cpu',
     dtype: str = 'auto',
-    cache: str = 'none',
+    cache: str = 'auto',
     threads: int = 1,
     instructions: str = 'auto',
 ) -> Policy:

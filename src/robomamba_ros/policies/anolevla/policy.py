@@ -42,7 +42,8 @@ class AnoleVLAPolicy:
         self._network = network.eval().requires_grad_(False)
         self._tokenizer = tokenizer
         self._normalization = normalization
-        self._prefix = PrefixCache(network.backbone, enabled=cache == 'prefix')
+        keep = cache in ('auto', 'prefix') and config.constant_prefix
+        self._prefix = PrefixCache(network.backbone, enabled=keep)
         self._stream = Stream(network.backbone) if cache == 'stream' else None
         self._said: str | None = None
 

@@ -20,7 +20,7 @@ from robomamba_ros.spatial.camera import pose_target, surface_at
 from robomamba_ros.types import Float64Array, Observation, PoseTarget, UInt8Array
 from robomamba_ros.vision.clip import Square, clip_image
 
-CACHES = ('none', 'prefix')
+CACHES = ('auto', 'none', 'prefix')
 ANSWER_TOKENS = 128
 
 Part = TypeVar('Part')
@@ -46,9 +46,10 @@ class _Start(NamedTuple):
 class RoboMambaPolicy:
     """The network with its tokenizer.
 
-    network: on its device and in its type; it is frozen. cache: 'prefix' keeps the state after the
-    last image and the opening of the text, so that another text about equal bytes costs its own
-    tokens only; the results are those of 'none' to the bit. Raises ConfigError for another cache.
+    network: on its device and in its type; it is frozen. cache: 'prefix', which 'auto' means here,
+    keeps the state after the last image and the opening of the text, so that another text about
+    equal bytes costs its own tokens only; the results are those of 'none' to the bit. Raises
+    ConfigError for another cache.
     """
 
     def __init__(self, network: RoboMamba, tokenizer: TextTokenizer, *, cache: str) -> None:
@@ -60,7 +61,7 @@ class RoboMambaPolicy:
         self.network = network.eval().requires_grad_(False)
         self._tokenizer = tokenizer
         self._prompts = Prompts(tokenizer)
-        self._keep = cache == 'prefix'
+        self._keep = cache != 'none'
         self._kept: _Start | None = None
 
     @property
