@@ -127,6 +127,10 @@ def _train(config: TrainConfig, group: Any, device: Any) -> None:
         print(f'continuing {config.output} at step {trainer.step}')
     if shown and trainer.fresh:
         print(f'begun anew, as {config.initial} has others: {", ".join(trainer.fresh)}')
+    with tqdm(unit='frame', desc='seeing', delay=1.0, disable=not shown) as bar:
+        for done, total in trainer.keep_maps():
+            bar.total = total
+            bar.update(done - bar.n)
     mean: dict[str, float] = {}
     with tqdm(total=config.steps, initial=trainer.step, unit='step', disable=not shown) as bar:
         for progress in trainer.run():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,18 @@ class Localization(NamedTuple):
 
     keypoints: Tensor
     points: Tensor
+
+
+class KeypointSizes(Protocol):
+    """What every part that sees by keypoints says of its sizes."""
+
+    @property
+    def keypoints(self) -> int:
+        """Tokens per camera."""
+
+    @property
+    def d_condition(self) -> int:
+        """Width of the vector by which the instruction modulates the encoder."""
 
 
 class VisionTokens(NamedTuple):
@@ -60,13 +72,16 @@ class KeypointConfig:
 class KeypointVision(nn.Module):
     """Keypoint tokens of several cameras, looked for as the instruction says."""
 
-    def __init__(self, config: KeypointConfig, cameras: int, d_model: int) -> None:
+    def __init__(
+        self, config: KeypointSizes, cameras: int, d_model: int, encoder: nn.Module
+    ) -> None:
+        """Make one whose `encoder` finds keypoints in an image under a condition."""
         super().__init__()
         width = config.d_condition
         self.condition = nn.Sequential(
             nn.Linear(d_model, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
         )
-        self.encoder = KeypointEncoder(config, d_model)
+        self.encoder = encoder
         self.camera = nn.Parameter(torch.zeros(cameras, 1, d_model))
         self.keypoint = nn.Parameter(0.02 * torch.randn(config.keypoints, d_model))
         self.localization = nn.Linear(cameras * config.keypoints * d_model, 9)
@@ -108,12 +123,7 @@ class FilmResidualBlock(nn.Module):
 
 
 class KeypointEncoder(nn.Module):
-    """A small convolutional network whose tokens are keypoints, found by soft-argmax.
-
-    Each of `keypoints` heat maps over the image attends to one place: its token carries where
-    (Finn et al. 2016, "Deep spatial autoencoders") and what the features are there. Where things
-    are survives to the action head at sub-pixel precision, which pooling would lose.
-    """
+    """A small convolutional network whose tokens are keypoints."""
 
     def __init__(self, config: KeypointConfig, d_model: int) -> None:
         super().__init__()
@@ -129,24 +139,32 @@ class KeypointEncoder(nn.Module):
         self.project = nn.Linear(2 + fine, d_model)
 
     def forward(self, images: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (b, 3, s, s) in -1..1, condition (b, k) -> tokens, keypoints.
-
-        tokens (b, keypoints, d_model); keypoints (b, keypoints, 2), x to the right and y down,
-        -1..1 over the image.
-        """
+        """Images (b, 3, s, s) in -1..1, condition (b, k) -> as `find_keypoints`."""
         fine = self.fine1(self.stem(images), condition)
         coarse = self.coarse2(self.coarse1(self.down(fine), condition), condition)
         fine = fine + functional.interpolate(self.up(coarse), scale_factor=2.0, mode='nearest')
         fine = self.fine2(fine, condition)
-        height, width = fine.shape[2:]
-        attention = self.heat(fine).float().flatten(2).softmax(dim=-1)
-        grid_y, grid_x = torch.meshgrid(
-            _cell_centres(height, images.device), _cell_centres(width, images.device), indexing='ij'
-        )
-        grid = torch.stack((grid_x.flatten(), grid_y.flatten()), dim=-1)
-        keypoints = attention @ grid
-        found = attention.to(fine.dtype) @ fine.flatten(2).transpose(1, 2)
-        return self.project(torch.cat((keypoints.to(found.dtype), found), dim=-1)), keypoints
+        return find_keypoints(fine, self.heat, self.project)
+
+
+def find_keypoints(fine: Tensor, heat: nn.Module, project: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return tokens (b, k, d_model) and keypoints (b, k, 2), found by soft-argmax in maps.
+
+    fine (b, c, h, w); heat: to k channels; project: from 2 + c. Each of the k heat maps over the
+    image attends to one place: its token carries where (Finn et al. 2016, "Deep spatial
+    autoencoders"), x to the right and y down, -1..1, and what the features are there. Where things
+    are survives to the action head at sub-pixel precision, which pooling would lose.
+    """
+    height, width = fine.shape[2:]
+    attention = heat(fine).float().flatten(2).softmax(dim=-1)
+    grid_y, grid_x = torch.meshgrid(
+        _cell_centres(height, fine.device), _cell_centres(width, fine.device), indexing='ij'
+    )
+    grid = torch.stack((grid_x.flatten(), grid_y.flatten()), dim=-1)
+    keypoints = attention @ grid
+    found = attention.to(fine.dtype) @ fine.flatten(2).transpose(1, 2)
+    tokens: Tensor = project(torch.cat((keypoints.to(found.dtype), found), dim=-1))
+    return tokens, keypoints
 
 
 def _cell_centres(cells: int, device: torch.device) -> Tensor:

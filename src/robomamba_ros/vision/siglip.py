@@ -53,6 +53,12 @@ class SiglipVision(nn.Module):
         self.tower = _tower(config)
         self.project = nn.Linear(config.hidden_size, d_model)
 
+    @property
+    def pretrained(self) -> nn.Module:
+        """The part whose weights are published."""
+        tower: nn.Module = self.tower
+        return tower
+
     def forward(self, images: Tensor, language: Tensor) -> VisionTokens:
         """Images (b, cameras, 3, s, s) in -1..1 -> n = cameras * patches; language is not read."""
         batch = images.shape[0]

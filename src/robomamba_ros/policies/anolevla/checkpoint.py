@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +37,10 @@ from robomamba_ros.policies.cost import linear_macs, macs, mamba_macs, parameter
 from robomamba_ros.policies.description import Description, Part
 from robomamba_ros.policies.location import checkpoint_name
 from robomamba_ros.policies.normalization import Normalization
+from robomamba_ros.vision.efficientnet import NOTICE, EfficientNetConfig
+
+# Whose weights a checkpoint carries, and under which licence.
+NOTICE_FILE = 'NOTICE'
 
 
 def load(folder: Path, options: LoadOptions) -> AnoleVLAPolicy:
@@ -77,14 +81,18 @@ def save(
     Raises CheckpointError where the disk does not take it; a checkpoint that was there stays.
     """
     texts = config.spec.instructions
-    named = (INSTRUCTIONS,) if texts.trained else ()
-    with writing(folder, CONFIG, TOKENIZER, NORMALIZATION, WEIGHTS, *named) as paths:
+    contents: dict[str, Callable[[Path], object]] = {}
+    if texts.trained:
+        contents[INSTRUCTIONS] = texts.save
+    if isinstance(config.vision, EfficientNetConfig):
+        contents[NOTICE_FILE] = lambda path: path.write_text(NOTICE, encoding='utf-8')
+    with writing(folder, CONFIG, TOKENIZER, NORMALIZATION, WEIGHTS, *contents) as paths:
         write_config(config, paths[0])
         tokenizer.save(paths[1])
         normalization.save(paths[2])
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, paths[3])
-        if texts.trained:
-            texts.save(paths[4])
+        for write, path in zip(contents.values(), paths[4:], strict=True):
+            write(path)
 
 
 def check_vocabulary(tokenizer: InstructionTokenizer, config: AnoleVLAConfig, path: Path) -> None:

@@ -27,6 +27,7 @@ from robomamba_ros.policies.spec_file import (
     read_spec,
     write_spec,
 )
+from robomamba_ros.vision.efficientnet import EfficientNetConfig
 from robomamba_ros.vision.encoders import KeypointConfig
 from robomamba_ros.vision.preprocess import CropResize
 from robomamba_ros.vision.siglip import SiglipConfig
@@ -35,7 +36,11 @@ KIND = 'anolevla'
 # The paper's order (eq. 2): proprioception first, so that the recurrence reads the image and the
 # instruction already knowing where the robot is.
 TOKEN_ORDER = ('state', 'delta_state', 'vision', 'language')
-VISIONS = {'keypoints': KeypointConfig, 'siglip2': SiglipConfig}
+VISIONS = {
+    'keypoints': KeypointConfig,
+    'siglip2': SiglipConfig,
+    'efficientnet_lite0': EfficientNetConfig,
+}
 CROP_KEYS = ('left', 'top', 'side')
 # Of MambaConfig: what every published model has alike.
 UNREAD = ('norm_epsilon', 'dt_rank')
@@ -62,7 +67,7 @@ class AnoleVLAConfig:
     # What is cut out of the image of each camera of `spec`, in its order.
     crops: tuple[CropResize, ...]
     # Encoder of the images.
-    vision: KeypointConfig | SiglipConfig
+    vision: KeypointConfig | SiglipConfig | EfficientNetConfig
     # Embedding of the instruction.
     language: LanguageConfig
     # Sizes of the Mamba backbone that reads all tokens.
@@ -179,7 +184,7 @@ def _read_view(section: Section, target: int) -> tuple[CameraSpec, CropResize]:
         return camera, CropResize(target, 0, 0, target, target)
 
 
-_Sizes = TypeVar('_Sizes', KeypointConfig, SiglipConfig, MambaConfig)
+_Sizes = TypeVar('_Sizes', KeypointConfig, SiglipConfig, EfficientNetConfig, MambaConfig)
 
 
 def _sizes(parent: Section, key: str, cls: type[_Sizes], required: Sequence[str] = ()) -> _Sizes:

@@ -11,7 +11,13 @@ from torch import Tensor, nn
 from robomamba_ros.mamba.backbone import MambaBackbone
 from robomamba_ros.mamba.packing import pack
 from robomamba_ros.policies.anolevla.config import AnoleVLAConfig
-from robomamba_ros.vision.encoders import KeypointConfig, KeypointVision, Localization
+from robomamba_ros.vision.efficientnet import EfficientNetConfig, EfficientNetVision
+from robomamba_ros.vision.encoders import (
+    KeypointConfig,
+    KeypointEncoder,
+    KeypointVision,
+    Localization,
+)
 from robomamba_ros.vision.siglip import SiglipVision
 
 # What may compute in bfloat16. The state comes in and the actions go out in float32: three
@@ -47,11 +53,7 @@ class AnoleVLA(nn.Module):
         self.delta_state = nn.Linear(len(spec.state_names), d_model)
         self.language = nn.Embedding(config.language.vocabulary, d_model)
         self.project = nn.Linear(d_model, d_model) if config.language.project else nn.Identity()
-        self.vision: KeypointVision | SiglipVision
-        if isinstance(config.vision, KeypointConfig):
-            self.vision = KeypointVision(config.vision, len(spec.cameras), d_model)
-        else:
-            self.vision = SiglipVision(config.vision, d_model)
+        self.vision = _vision(config, d_model)
         self.backbone = MambaBackbone(config.backbone)
         self.head = nn.Linear(d_model, spec.horizon * len(spec.action_names))
 
@@ -111,6 +113,17 @@ class AnoleVLA(nn.Module):
         sequence = rest if prefix is None else torch.cat([prefix, rest], dim=1)
         hidden, _ = self.backbone(sequence)
         return AnoleVLAOutput(self.actions(hidden), localization)
+
+
+def _vision(
+    config: AnoleVLAConfig, d_model: int
+) -> KeypointVision | SiglipVision | EfficientNetVision:
+    sizes, cameras = config.vision, len(config.spec.cameras)
+    if isinstance(sizes, KeypointConfig):
+        return KeypointVision(sizes, cameras, d_model, KeypointEncoder(sizes, d_model))
+    if isinstance(sizes, EfficientNetConfig):
+        return EfficientNetVision(sizes, cameras, d_model)
+    return SiglipVision(sizes, d_model)
 
 
 def images_to_tensor(images: Tensor) -> Tensor:

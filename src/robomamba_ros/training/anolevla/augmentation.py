@@ -57,7 +57,11 @@ class Augmentation:
 
     def draw(self, seed: int, step: int, count: int, cameras: int) -> Changes:
         """Return the changes of `count` sequences of images in one training step."""
-        rng = np.random.default_rng([seed, step, _STREAM])
+        return self.changes((seed, step, _STREAM), count, cameras)
+
+    def changes(self, key: Sequence[int], count: int, cameras: int) -> Changes:
+        """Return the changes of `count` sequences of images, a function of a key."""
+        rng = np.random.default_rng(key)
         each = (count, cameras)
 
         def within(limit: float, *shape: int) -> Float32Array:
@@ -178,6 +182,14 @@ class Changes:
             grain = np.resize(_GRAIN[rng.integers(0, _GRAIN.size // 2) :], image.shape)
             image = np.rint(image + 255.0 * self.noise[at] * grain).clip(0, 255).astype(np.uint8)
         return image
+
+
+def joined(parts: Sequence[Changes]) -> Changes:
+    """Return the changes of all rows of several."""
+    columns = {
+        f.name: np.concatenate([getattr(each, f.name) for each in parts]) for f in fields(Changes)
+    }
+    return replace(parts[0], **columns)
 
 
 def dropped(

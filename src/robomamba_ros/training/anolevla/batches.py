@@ -15,8 +15,9 @@ from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.network import images_to_tensor
 from robomamba_ros.policies.normalization import Affine, Normalization
 from robomamba_ros.training.anolevla.config import TrainConfig
+from robomamba_ros.training.anolevla.kept_maps import KeptMaps
 from robomamba_ros.training.anolevla.localization import Targets
-from robomamba_ros.training.anolevla.row_changes import RowChanges, Rows
+from robomamba_ros.training.anolevla.row_changes import RowChanges, Rows, moved_pixels
 from robomamba_ros.training.anolevla.samples import Indices, Samples
 from robomamba_ros.training.anolevla.streams import Ticks
 
@@ -49,7 +50,8 @@ def fit_normalization(samples: Samples) -> Normalization:
 class BatchReader:
     """Reads samples from disk as batches on a device; the policy's instructions spell theirs.
 
-    targets: what the localisation loss is to find, if there is one.
+    targets: what the localisation loss is to find, if there is one. kept: the maps that stand for
+    the images, if they are kept.
     """
 
     def __init__(
@@ -60,8 +62,9 @@ class BatchReader:
         instructions: Instructions,
         device: torch.device,
         targets: Targets | None = None,
+        kept: KeptMaps | None = None,
     ) -> None:
-        self.samples, self._targets = samples, targets
+        self.samples, self._targets, self._kept = samples, targets, kept
         self._normalization, self.device = normalization, device
         texts = map(instructions.spelled, samples.meta.instructions)
         self._tokens = np.stack([tokenizer.encode(text) for text in texts])
@@ -88,6 +91,13 @@ class BatchReader:
         if self._targets is not None:
             points, pixels = self._targets.at(places)
             values = values._replace(points=points, pixels=pixels)
+        kept = self._kept
+        maps = None
+        if kept is not None and changes is not None and changes.variants is not None:
+            maps = kept.read(places, changes.variants)
+            moved = kept.changes(places, changes.variants)
+            side = rows['images'].shape[2]
+            values = values._replace(pixels=moved_pixels(moved, values.pixels, side))
         if changes is not None:
             values = changes.apply(values, scales)
 
@@ -96,7 +106,7 @@ class BatchReader:
             return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
         return Batch(
-            images=images_to_tensor(tensor(values.images)),
+            images=tensor(maps) if maps is not None else images_to_tensor(tensor(values.images)),
             state=tensor(values.state),
             delta_state=tensor(values.delta_state),
             instruction=tensor(self._tokens[rows['instruction']]),

@@ -76,6 +76,16 @@ class TrainConfig:
     policy: str = 'anolevla-small'
     # A checkpoint to start from, in the place of `policy`.
     initial: str = ''
+    # File of the published weights that `vision: efficientnet_lite0` begins with; empty: that of
+    # the installed package.
+    vision_weights: str = ''
+    # Whether the published part of the vision stays as it is.
+    freeze_vision: bool = False
+    # n: what a frozen EfficientNet makes of each frame is computed once and kept on disk, in n
+    # variants, the first as it is and the others with the changes below; 0: at every step.
+    map_variants: int = 0
+    # What the kept maps may take.
+    maps_gigabytes: float = 10.0
     # cpu, cuda or cuda:N.
     device: str = 'cpu'
     # Inferences over which the recurrent state is carried, execute_steps of the policy apart;
@@ -136,6 +146,11 @@ class TrainConfig:
         if self.action_space and self.action_space not in list(ActionSpace):
             spaces = [space.value for space in ActionSpace]
             raise ConfigError(unknown_name('action_space', self.action_space, spaces))
+        if self.map_variants and (not self.freeze_vision or self.camera_dropout):
+            raise ConfigError(
+                'map_variants keeps what a vision that does not change sees of whole frames: it '
+                'needs freeze_vision: true, and no camera_dropout'
+            )
         if self.validation_share and self.validation_data:
             raise ConfigError('give validation_share or validation_data, not both')
         if self.patience and not self.validates:

@@ -28,12 +28,18 @@ from robomamba_ros.training.anolevla.batches import (
     fit_normalization,
 )
 from robomamba_ros.training.anolevla.config import TrainConfig
+from robomamba_ros.training.anolevla.kept_maps import KeptMaps, keep
 from robomamba_ros.training.anolevla.localization import find_targets
 from robomamba_ros.training.anolevla.objective import Objective
 from robomamba_ros.training.anolevla.run_files import RunFiles
 from robomamba_ros.training.anolevla.samples import Samples
 from robomamba_ros.training.anolevla.sources import describe, open_samples, prepare
-from robomamba_ros.training.anolevla.start import make_network, read_template, read_tokenizer
+from robomamba_ros.training.anolevla.start import (
+    freeze,
+    make_network,
+    read_template,
+    read_tokenizer,
+)
 from robomamba_ros.training.anolevla.streams import Ticks
 from robomamba_ros.training.anolevla.validation import Best, Validation
 from robomamba_ros.training.shared.distributed import Group
@@ -103,7 +109,10 @@ class Trainer:
             template,
             replace(samples.meta, instructions=samples.instructions),
             self.tokenizer.vocabulary,
+            resumed=self._files.resumed,
         )
+        if config.freeze_vision:
+            freeze(self.network)
         if config.delta_dropout >= 1.0:
             # It is never given in training; what it weighs in inference is to be nothing, too.
             nn.init.zeros_(self.network.delta_state.weight)
@@ -120,7 +129,9 @@ class Trainer:
             self._objective = DistributedDataParallel(
                 self._objective, find_unused_parameters=not config.localization_weight
             )
-        self._sampler = BatchSampler(self._reader(samples), config, self._ticks(samples))
+        self._kept = keep(config, samples, self.network, self._files.folder)
+        reader = self._reader(samples, self._kept)
+        self._sampler = BatchSampler(reader, config, self._ticks(samples))
         self._validation = None
         if held_out is not None:
             self._validation = Validation(
@@ -148,6 +159,8 @@ class Trainer:
         A stage whose held-out error has stopped falling is cut short: its other steps are skipped.
         """
         last = self.config.steps if until is None else min(until, self.config.steps)
+        for _ in self.keep_maps():
+            pass
         self.network.train()
         while self.step < last:
             start, stage = time.perf_counter(), self.stage
@@ -239,9 +252,8 @@ class Trainer:
 
     def _make_optimizer(self) -> torch.optim.AdamW:
         config = self.config
-        return make_optimizer(
-            self.network.named_parameters(), config.learning_rate, config.weight_decay
-        )
+        named = [(n, p) for n, p in self.network.named_parameters() if p.requires_grad]
+        return make_optimizer(named, config.learning_rate, config.weight_decay)
 
     def _export(self) -> None:
         if self._group.is_main:
@@ -258,11 +270,18 @@ class Trainer:
             self._best = Best(**state.get('best', {}))
             self.step = state['step']
 
-    def _reader(self, samples: Samples) -> BatchReader:
+    def keep_maps(self) -> Iterator[tuple[int, int]]:
+        """Compute the maps that are to be kept; yields (frames done, frames). `run` does it too."""
+        if self._kept is not None:
+            if self._group.is_main:
+                yield from self._kept.fill()
+            self._group.barrier()
+
+    def _reader(self, samples: Samples, kept: KeptMaps | None = None) -> BatchReader:
         words = self.network.config.spec.instructions
         targets = find_targets(self.config, samples)
         return BatchReader(
-            samples, self.tokenizer, self.normalization, words, self._device, targets
+            samples, self.tokenizer, self.normalization, words, self._device, targets, kept
         )
 
     def _ticks(self, samples: Samples) -> Ticks | None:

@@ -12,8 +12,11 @@ from robomamba_ros.datasets.demonstrations import DatasetMeta
 from robomamba_ros.policies.normalization import Normalization
 from robomamba_ros.training.anolevla.augmentation import Changes, blacken, dropped
 from robomamba_ros.training.anolevla.config import TrainConfig
+from robomamba_ros.training.anolevla.samples import Indices
 from robomamba_ros.training.anolevla.state_noise import Draw, corrected, led_back
 from robomamba_ros.types import Float32Array, UInt8Array
+
+_VARIANT_STREAM = 5
 
 
 class Rows(NamedTuple):
@@ -32,10 +35,12 @@ class Rows(NamedTuple):
 class RowChanges:
     """The changes of one training step; each None where the settings ask for none.
 
-    columns, recovery: see state_noise.corrected.
+    variants (n,): of kept maps, in the place of images. columns, recovery: see
+    state_noise.corrected.
     """
 
     images: Changes | None
+    variants: Indices | None
     black: NDArray[np.bool_] | None
     states: Draw | None
     columns: tuple[tuple[int, int], ...]
@@ -46,8 +51,11 @@ class RowChanges:
         """Return what a function of the seed and the step changes in the sequences `own`."""
         seed, times = config.seed, config.streaming
         count, cameras = config.batch_size // times, meta.cameras
-        images = black = states = None
-        if config.augmentation.changes_images:
+        images = variants = black = states = None
+        if config.map_variants:
+            rng = np.random.default_rng([seed, step, _VARIANT_STREAM])
+            variants = np.repeat(rng.integers(0, config.map_variants, count)[own], times)
+        elif config.augmentation.changes_images:
             drawn = config.augmentation.draw(seed, step, count, len(cameras))
             images = drawn.rows(own, times)
         if config.camera_dropout:
@@ -57,15 +65,14 @@ class RowChanges:
         if noise.changes_states:
             states = noise.draw(seed, step, count, len(meta.state_names), own, times)
         columns = led_back(meta.action_space, meta.action_names, meta.state_names)
-        return cls(images, black, states, columns, noise.recovery)
+        return cls(images, variants, black, states, columns, noise.recovery)
 
     def apply(self, rows: Rows, scales: Normalization) -> Rows:
         """Return the rows, changed."""
         if self.images is not None:
-            side, pixels = rows.images.shape[2], rows.pixels
             rows = rows._replace(
                 images=self.images.images(rows.images),
-                pixels=None if pixels is None else self.images.pixels(pixels, side),
+                pixels=moved_pixels(self.images, rows.pixels, rows.images.shape[2]),
             )
         if self.black is not None:
             rows = rows._replace(images=blacken(rows.images, self.black))
@@ -80,3 +87,8 @@ class RowChanges:
             delta_state=np.where(drawn.still[:, None], np.float32(0), rows.delta_state),
             actions=corrected(rows.actions, moved, self.columns, self.recovery),
         )
+
+
+def moved_pixels(changes: Changes, pixels: Float32Array | None, side: int) -> Float32Array | None:
+    """Return pixels (n, cameras, k, 2), if there are any, where the changes move them."""
+    return None if pixels is None else changes.pixels(pixels, side)

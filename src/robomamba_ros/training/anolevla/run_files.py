@@ -25,6 +25,7 @@ from robomamba_ros.training.shared.checkpointing import (
 # Where a run ends, where its data lies, what it dwells on and how it runs may change on resuming.
 MAY_CHANGE = {'stage1_steps', 'stage2_steps', 'patience', 'emphasis', 'data', 'validation_data'}
 MAY_CHANGE |= {'initial', 'output', 'save_every', 'log_every', 'threads', 'device', 'dtype'}
+MAY_CHANGE |= {'vision_weights', 'maps_gigabytes'}
 
 
 class RunFiles:

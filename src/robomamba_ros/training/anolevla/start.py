@@ -20,7 +20,8 @@ from robomamba_ros.policies.checkpoint import CONFIG, TOKENIZER, WEIGHTS, requir
 from robomamba_ros.policies.location import checkpoint_directory, checkpoint_name
 from robomamba_ros.training.anolevla.config import TrainConfig
 from robomamba_ros.types import ActionSpace
-from robomamba_ros.vision.encoders import KeypointConfig
+from robomamba_ros.vision.efficientnet import EfficientNetVision, find_weights, load_efficientnet
+from robomamba_ros.vision.siglip import SiglipConfig, SiglipVision
 
 
 def read_template(config: TrainConfig) -> AnoleVLAConfig:
@@ -31,7 +32,7 @@ def read_template(config: TrainConfig) -> AnoleVLAConfig:
         template = read_config(folder / CONFIG, checkpoint_name(folder))
     else:
         template = read_config(find_file('policies', config.policy), config.policy)
-    if config.localization_weight and not isinstance(template.vision, KeypointConfig):
+    if config.localization_weight and isinstance(template.vision, SiglipConfig):
         raise ConfigError(
             f"policy '{template.spec.name}' does not say where it sees things, as one that sees by "
             'keypoints does; set localization_weight: 0'
@@ -53,15 +54,25 @@ def read_tokenizer(
 
 
 def make_network(
-    config: TrainConfig, template: AnoleVLAConfig, meta: DatasetMeta, vocabulary: int
+    config: TrainConfig,
+    template: AnoleVLAConfig,
+    meta: DatasetMeta,
+    vocabulary: int,
+    *,
+    resumed: bool = False,
 ) -> tuple[AnoleVLA, tuple[str, ...]]:
     """Return the network, and what of the initial checkpoint it could not take over.
 
     Fresh begins what reads other state channels, or gives other actions, than the checkpoint's did.
-    Raises CheckpointError where the weights are not those of their configuration.
+    resumed: whether the weights are about to be read from the run's own state. Raises
+    CheckpointError where the weights are not those of their configuration, or published ones are
+    not there.
     """
     if not config.initial:
-        return AnoleVLA(network_config(config, template, meta, vocabulary)), ()
+        network = AnoleVLA(network_config(config, template, meta, vocabulary))
+        if isinstance(network.vision, EfficientNetVision) and not resumed:
+            load_efficientnet(find_weights(config.vision_weights), network.vision.encoder.trunk)
+        return network, ()
     network = AnoleVLA(network_config(config, template, meta, template.language.vocabulary))
     path = checkpoint_directory(config.initial) / WEIGHTS
     fresh = _fresh_parts(template.spec, network.config.spec)
@@ -73,6 +84,17 @@ def make_network(
     }
     fit_weights(network, {**kept, **begun}, str(path), CONFIG)
     return network, fresh
+
+
+def freeze(network: AnoleVLA) -> None:
+    """Let the published part of the vision stay as it is; raises ConfigError without one."""
+    vision = network.vision
+    if not isinstance(vision, EfficientNetVision | SiglipVision):
+        raise ConfigError(
+            f"policy '{network.config.spec.name}' sees by a part that begins at random; "
+            'freeze_vision is for efficientnet_lite0 and siglip2'
+        )
+    vision.pretrained.requires_grad_(False)
 
 
 def network_config(
