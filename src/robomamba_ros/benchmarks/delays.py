@@ -57,16 +57,17 @@ class Delays:
 class Commanded:
     """An arm that is where it was commanded to be, one control period later.
 
-    urdf: its description; empty: one made up from its contract.
+    urdf: its description; empty: one made up from its contract. watch: whether it is kept out of
+    itself, which takes time.
 
     tips: where the end effector was after each period (3,) [m]. sent: the newest trajectory.
     joints: where they are [rad or m].
     """
 
-    def __init__(self, arm: ArmContract, urdf: str = '') -> None:
+    def __init__(self, arm: ArmContract, urdf: str = '', *, watch: bool = False) -> None:
         self.arm = arm
         self.sent: Trajectory | None = None
-        self._kinematics = Kinematics(arm, urdf or made_up_urdf(arm))
+        self._kinematics = Kinematics(arm, urdf or made_up_urdf(arm), watch=watch)
         self._loop = SetpointLoop(
             arm, kinematics=self._kinematics, foresight=sends_trajectories(arm)
         )

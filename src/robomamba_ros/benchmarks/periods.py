@@ -43,7 +43,7 @@ class Timed(Commanded):
             for o in outputs
             if o.kind in ('twist', 'forward_position')
         ]
-        super().__init__(arm)
+        super().__init__(arm, watch=True)
 
     def chunk(self, velocity: Float64Array, names: tuple[str, ...], space: ActionSpace) -> None:
         """Take a chunk of one velocity (n,) in the next period."""

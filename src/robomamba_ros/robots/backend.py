@@ -1,4 +1,4 @@
-"""Imports Pinocchio and coal in one place, so that one message says how to install them."""
+"""Imports Pinocchio and what comes with it: one message says how to install them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from robomamba_ros.errors import BackendError
 def import_pinocchio() -> Any:
     """Return the module; raises BackendError saying how to install it."""
     return _import('pinocchio', 'kinematics')
+
+
+def import_eigenpy() -> Any:
+    """Return the module, which comes with Pinocchio; raises BackendError as import_pinocchio."""
+    return _import('eigenpy', 'kinematics')
 
 
 def import_coal() -> Any:

@@ -5,9 +5,10 @@ Built from the shapes of the whole URDF, on Pinocchio with coal.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -52,6 +53,12 @@ class Collisions:
         )
         self._data = self._model.createData()
         self._places = self._place_of_each_joint(root)
+        self._neutral = np.array(self._pin.neutral(self._model))
+        self._moved = [
+            (joint.idx_q, joint.nq == 2, place)
+            for joint, place in zip(tuple(self._model.joints)[1:], self._places, strict=True)
+            if place is not None
+        ]
         self._margin_m = arm.space.margin_m
         self._root_T_base = self._base_in_root()
         self._boxes: list[int] = []
@@ -130,8 +137,8 @@ class Collisions:
 
     def _place_of_each_joint(
         self, root: ElementTree.Element
-    ) -> list[Callable[[Float64Array], float] | None]:
-        """Return for each joint of the model how its position follows from the contract's."""
+    ) -> list[tuple[int, float, float] | None]:
+        """Return for each joint of the model which of the contract's it follows, and how."""
         order = {joint.name: i for i, joint in enumerate(self._arm.joints)}
         mimics = {}
         for element in root.iter('joint'):
@@ -140,23 +147,21 @@ class Collisions:
                 (factor,) = numbers(element, 'mimic', 'multiplier', '1', count=1)
                 (offset,) = numbers(element, 'mimic', 'offset', '0', count=1)
                 mimics[str(element.get('name'))] = (str(mimic.get('joint')), factor, offset)
-        places: list[Callable[[Float64Array], float] | None] = []
+        places: list[tuple[int, float, float] | None] = []
         for name in tuple(self._model.names)[1:]:
             source, factor, offset = mimics.get(name, (name, 1.0, 0.0))
-            places.append(_follower(order[source], factor, offset) if source in order else None)
+            places.append((order[source], factor, offset) if source in order else None)
         return places
 
     def _configuration(self, joints: Float64Array) -> Float64Array:
-        q = self._pin.neutral(self._model)
-        for joint, place in zip(tuple(self._model.joints)[1:], self._places, strict=True):
-            if place is None:
-                continue
-            position = place(joints)
-            turns = joint.nq == 2
-            q[joint.idx_q : joint.idx_q + joint.nq] = (
-                (np.cos(position), np.sin(position)) if turns else position
-            )
-        return np.asarray(q)
+        q, positions = self._neutral.tolist(), joints.tolist()
+        for index, turns, (source, factor, offset) in self._moved:
+            position = offset + factor * positions[source]
+            if turns:
+                q[index : index + 2] = math.cos(position), math.sin(position)
+            else:
+                q[index] = position
+        return np.array(q)
 
     def _watch_links(self, links: Sequence[int]) -> None:
         pin, shapes = self._pin, self._shapes
@@ -270,10 +275,6 @@ def point_clearance(boxes: Sequence[KeepOut], position: Float64Array) -> float:
         inside = float(outside.max())
         distances.append(inside if inside < 0.0 else float(np.linalg.norm(outside.clip(0.0))))
     return min(distances)
-
-
-def _follower(index: int, factor: float, offset: float) -> Callable[[Float64Array], float]:
-    return lambda joints: float(offset + factor * joints[index])
 
 
 def _rest(joint: Joint) -> float:

@@ -6,19 +6,20 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from robomamba_ros.errors import ActionError, ObservationError
 from robomamba_ros.robots.arm import ArmContract
-from robomamba_ros.robots.backend import import_pinocchio
+from robomamba_ros.robots.backend import import_eigenpy, import_pinocchio
 from robomamba_ros.robots.bounded import bounded_minimum, clipped, within
 from robomamba_ros.robots.chain import Chain
 from robomamba_ros.robots.collisions import Collisions
 from robomamba_ros.robots.parts import Camera
 from robomamba_ros.robots.urdf import branch_urdf, chain_urdf, read_urdf
-from robomamba_ros.spatial.transforms import compose
+from robomamba_ros.spatial.transforms import compose, shortest_turn
+from robomamba_ros.spatial.vectors import Vector, norm, times
 from robomamba_ros.types import Float64Array, Pose
 
 # What a turn weighs beside a way, where both cannot be had [m/rad].
@@ -38,6 +39,8 @@ _PATIENCE = 10
 # the time in which free motion drifts to rest [s].
 _LOST_SPEED = 1e-6
 _REST_TIME = 1.0
+# Bounds (2, 1) on the unknowns of step() [s], for a period of 1 s.
+_BELOW, _ABOVE = np.array(((-1.0,), (0.0,))), np.array(((0.0,), (1.0,)))
 # A change too small to meet a bound, or to be divided by [s].
 _STILL = 1e-15
 
@@ -68,7 +71,7 @@ class Kinematics:
     """
 
     def __init__(self, arm: ArmContract, urdf: str | None = None, *, watch: bool = False) -> None:
-        self._pin = import_pinocchio()
+        self._pin, self._LDLT = import_pinocchio(), import_eigenpy().LDLT
         self._name, self._base_frame = arm.name, arm.base_frame
         urdf = read_urdf(arm) if urdf is None else urdf
         self._chain = Chain(self._pin, *chain_urdf(arm, urdf))
@@ -83,13 +86,19 @@ class Kinematics:
         self._rest = np.array([0.0 if joint.rest is None else joint.rest for joint in joints])
         # How much of the way there a joint drifts in a second; none where it has no rest.
         self._drifts = np.array([joint.rest is not None for joint in joints]) / _REST_TIME
-        self._weights = np.array([[1.0]] * 3 + [[_TURN]] * 3)
+        # In the unknowns of toward(): the times [s] that the joints would run at full speed.
+        self._ends_s = np.array((self.lower, self.upper)) / self.velocity
+        self._rest_s = self._rest / self.velocity
         self._ones = np.eye(len(joints))
+        self._lost = _LOST_SPEED * self._ones
         base, self._tip = map(self._chain.frame, (arm.base_frame, arm.ee_frame))
+        self._last: _Tip | None = None
         self._chain.move(np.zeros(len(joints)))
         # Nothing moves between the base frame and the root.
-        self._root_T_base = self._chain.place(base).copy()
-        self._base_T_root = self._root_T_base.inverse()
+        self._base_T_root = self._chain.place(base).inverse()
+        # What turns a Jacobian of the root's axes into one of the base's, turns weighted.
+        turn = np.array(self._base_T_root.rotation)
+        self._base_axes = np.kron(np.diag((1.0, _TURN)), turn)
 
     def forward(self, joints: Float64Array) -> Pose:
         """Return base_T_ee at `joints` (n,); raises ObservationError on another number of them."""
@@ -114,7 +123,7 @@ class Kinematics:
 
         See `toward`, which does not look what is left.
         """
-        return self._solution(self.toward(joints, target, period_s), self._in_root(target))
+        return self._solution(self.toward(joints, target, period_s), target)
 
     def toward(self, joints: Float64Array, target: Pose, period_s: float) -> Float64Array:
         """Return the joints (n,) one period on, as near to `target` as their limits let them come.
@@ -123,26 +132,22 @@ class Kinematics:
         back. Each joint does its share of what it can do. Where a singularity asks for more than
         that, the arm lags behind the target. What the target leaves free drifts to rest.
         """
-        here, goal = self._checked(joints), self._in_root(target)
-        room = self.velocity * period_s
-        # The unknowns are the times [s] that the joints would run at full speed.
-        low = clipped(self.lower - here, -room, 0.0) / self.velocity
-        high = clipped(self.upper - here, 0.0, room) / self.velocity
-        error, jacobian = self._linearized(here, goal)
-        A = jacobian * self.velocity
-        H, g = A.T @ A, A.T @ error
+        here = self._checked(joints)
+        error, jacobian = self._linearized(here, target)
+        A, length = jacobian * self.velocity, math.sqrt(error.dot(error))
+        H, g = A.T @ A, error @ A
         # An error that stays bends the problem by error * curvature; with half of that as damping
         # steps settle at the edge of the reach instead of hopping across it.
-        curvature = max((np.sqrt(H.diagonal()) * self.velocity).tolist())
-        damping = 0.5 * math.sqrt(error.dot(error)) * curvature + _LEAST_DAMPING
-        damped = H + damping * self._ones
-        wanted = self._drifts * (self._rest - here) * period_s / self.velocity
+        speeds = zip(H.diagonal().tolist(), self.velocity.tolist(), strict=True)
+        curvature = max(math.sqrt(square) * velocity for square, velocity in speeds)
+        damped = H + (0.5 * length * curvature + _LEAST_DAMPING) * self._ones
+        here_s = here / self.velocity
+        low, high = clipped(self._ends_s - here_s, _BELOW * period_s, _ABOVE * period_s)
+        wanted = self._drifts * (self._rest_s - here_s) * period_s
         # What moves the tip is taken out of the way to rest: (1 - A'(AA' + e)^-1 A) wanted, which
         # is e (A'A + e)^-1 wanted.
-        free, drift = np.linalg.solve(
-            np.array((damped, H + _LOST_SPEED * self._ones)), np.array((g, wanted))[:, :, None]
-        )[:, :, 0]
-        x = bounded_minimum(damped, g, low, high, free)
+        x = bounded_minimum(damped, g, low, high, self._solve(damped, g))
+        drift = self._solve(H + self._lost, wanted)
         drift = _LOST_SPEED * drift
         drifted = x + drift
         if not within(drifted, low, high):
@@ -150,13 +155,18 @@ class Kinematics:
         there = here + drifted * self.velocity
         return clipped(there, np.minimum(self.lower, here), np.maximum(self.upper, here))
 
+    def _solve(self, H: Float64Array, g: Float64Array) -> Float64Array:
+        """Return the x (n,) for which H x = g, H positive semidefinite."""
+        x: Float64Array = self._LDLT(H).solve(g)
+        return x
+
     def miss(self, joints: Float64Array, target: Pose) -> tuple[float, float]:
         """Return how far from `target` the end effector is at joints (n,): a way [m], a turn [rad].
 
         The joints are taken as they are.
         """
-        self._chain.move(joints)
-        return _lengths(self._error(self._in_root(target)))
+        way, turn = self._at(joints).left(target)
+        return norm(way), norm(turn)
 
     def solve(self, target: Pose, start: Float64Array) -> JointSolution:
         """Return joints within their limits that reach `target` to 1e-6 m and 1e-5 rad.
@@ -165,14 +175,13 @@ class Kinematics:
         answer may be far from `start`: it is a goal to plan to, not a command. Raises ActionError
         with what is left to the target where no try arrives.
         """
-        goal = self._in_root(target)
         joints = start = np.clip(self._checked(start), self.lower, self.upper)
         random = np.random.default_rng(0)
         low = np.maximum(self.lower, start - np.pi)
         high = np.minimum(self.upper, start + np.pi)
         found: list[JointSolution] = []
         for _ in range(_TRIES):
-            found.append(self._descend(joints, goal))
+            found.append(self._descend(joints, target))
             if found[-1].reached:
                 return found[-1]
             joints = random.uniform(low, high)
@@ -183,11 +192,11 @@ class Kinematics:
             f'nearest found is {best.position_error:.4g} m and {best.rotation_error:.4g} rad away'
         )
 
-    def _descend(self, joints: Float64Array, goal: Any) -> JointSolution:
+    def _descend(self, joints: Float64Array, target: Pose) -> JointSolution:
         """Return where steps of Levenberg-Marquardt within the joint limits arrive or stall."""
         checked = np.inf
         for iteration in itertools.count():
-            error, jacobian = self._linearized(joints, goal)
+            error, jacobian = self._linearized(joints, target)
             distance = float(np.linalg.norm(error))
             if distance < _TOLERANCE:
                 break
@@ -199,39 +208,52 @@ class Kinematics:
             high = np.minimum(self.upper - joints, _TRUST)
             x = _damped_solution(jacobian, error, _DAMPING * distance**2, low, high)
             joints = np.clip(joints + x, self.lower, self.upper)
-        return self._solution(joints, goal)
+        return self._solution(joints, target)
 
-    def _linearized(self, joints: Float64Array, goal: Any) -> tuple[Float64Array, Float64Array]:
-        """Return what is left to `goal` (6,) and the Jacobian (6, n), turns weighted, root axes."""
-        jacobian = self._chain.jacobian(joints, self._tip) * self._weights
-        error = self._error(goal)
-        error[3:] *= _TURN
-        return error, jacobian
+    def _linearized(self, joints: Float64Array, target: Pose) -> tuple[Float64Array, Float64Array]:
+        """Return what is left to `target` (6,) and the Jacobian (6, n), turns weighted."""
+        tip = self._at(joints)
+        way, turn = tip.left(target)
+        return np.array((*way, *times(_TURN, turn))), tip.jacobian
 
-    def _error(self, goal: Any) -> Float64Array:
-        """Return translation and rotation vector from the last computed pose to `goal` (6,)."""
-        tip = self._chain.place(self._tip)
-        error = np.empty(6)
-        error[:3] = goal.translation - tip.translation
-        error[3:] = self._pin.log3(goal.rotation @ tip.rotation.T)
-        return error
+    def _at(self, joints: Float64Array) -> _Tip:
+        """Return the tip at joints (n,). What was asked last is kept: control asks again."""
+        place = joints.tolist()
+        if self._last is None or self._last.joints != place:
+            jacobian = self._base_axes @ self._chain.jacobian(joints, self._tip)
+            base_T_tip = self._base_T_root * self._chain.place(self._tip)
+            numbers = self._pin.SE3ToXYZQUAT(base_T_tip).tolist()
+            self._last = _Tip(place, numbers[:3], numbers[3:], jacobian)
+        return self._last
 
-    def _solution(self, joints: Float64Array, goal: Any) -> JointSolution:
-        self._chain.move(joints)
-        return JointSolution(joints, *_lengths(self._error(goal)))
-
-    def _in_root(self, target: Pose) -> Any:
-        vector = np.concatenate([target.position, target.quaternion])
-        return self._root_T_base * self._pin.XYZQUATToSE3(vector)
+    def _solution(self, joints: Float64Array, target: Pose) -> JointSolution:
+        return JointSolution(joints, *self.miss(joints, target))
 
     def _checked(self, joints: Float64Array) -> Float64Array:
         joints = np.asarray(joints, dtype=np.float64)
-        if joints.shape != self.lower.shape or not np.isfinite(joints).all():
+        # A sum is finite where all numbers are, but for some that no joint is at.
+        if joints.shape != self.lower.shape or not math.isfinite(sum(joints.tolist())):
             raise ObservationError(
                 f"the kinematics of arm '{self._name}' needs {len(self.names)} finite joint "
                 f'positions ({", ".join(self.names)}), got {joints.tolist()}'
             )
         return joints
+
+
+class _Tip(NamedTuple):
+    """The end effector at some joints: its place, and the Jacobian (6, n), turns weighted."""
+
+    joints: list[float]
+    position: list[float]
+    quaternion: list[float]
+    jacobian: Float64Array
+
+    def left(self, target: Pose) -> tuple[Vector, Vector]:
+        """Return way and turn from here to `target`."""
+        x, y, z = self.position
+        to_x, to_y, to_z = target.position.tolist()
+        turn = shortest_turn(self.quaternion, target.quaternion.tolist())
+        return (to_x - x, to_y - y, to_z - z), turn
 
 
 class _Branch:
@@ -252,12 +274,6 @@ def _pose(pinocchio: Any, transform: Any) -> Pose:
     """Return an SE3 of Pinocchio as a Pose."""
     vector = pinocchio.SE3ToXYZQUAT(transform)
     return Pose(vector[:3], vector[3:])
-
-
-def _lengths(error: Float64Array) -> tuple[float, float]:
-    """Return the lengths of the translation and of the rotation vector in (6,)."""
-    x, y, z, *turn = error.tolist()
-    return math.hypot(x, y, z), math.hypot(*turn)
 
 
 def _damped_solution(

@@ -21,9 +21,10 @@ except AttributeError as error:
         f"transforms3d does not work with NumPy {np.__version__}: pip install 'transforms3d>=0.4.2'"
     ) from error
 
+from robomamba_ros.spatial.vectors import Vector
 from robomamba_ros.types import Float64Array, Pose, RobotState
 
-Numbers: TypeAlias = list[float]
+Quaternion: TypeAlias = tuple[float, float, float, float]
 N = TypeVar('N', float, Float64Array)
 
 
@@ -32,32 +33,34 @@ def _wxyz(quaternion: Float64Array) -> Float64Array:
     return np.asarray(quaternion)[[3, 0, 1, 2]]
 
 
-def _multiply(left: Iterable[N], right: Iterable[float]) -> list[N]:
+def _multiply(left: Iterable[N], right: Iterable[float]) -> tuple[N, N, N, N]:
     x1, y1, z1, w1 = left
     x2, y2, z2, w2 = right
-    return [
+    return (
         w1 * x2 + x1 * w2 + y1 * z2 - z1 * y2,
         w1 * y2 + y1 * w2 + z1 * x2 - x1 * z2,
         w1 * z2 + z1 * w2 + x1 * y2 - y1 * x2,
         w1 * w2 - x1 * x2 - y1 * y2 - z1 * z2,
-    ]
+    )
 
 
-def _exp(vector: Numbers) -> Numbers:
+def _exp(vector: Iterable[float]) -> Quaternion:
     x, y, z = vector
     angle = math.sqrt(x * x + y * y + z * z)
     if angle < 1e-12:
-        return [0.5 * x, 0.5 * y, 0.5 * z, 1.0]
+        return 0.5 * x, 0.5 * y, 0.5 * z, 1.0
     scale = math.sin(0.5 * angle) / angle
-    return [scale * x, scale * y, scale * z, math.cos(0.5 * angle)]
+    return scale * x, scale * y, scale * z, math.cos(0.5 * angle)
 
 
-def _log(quaternion: Numbers) -> Numbers:
-    x, y, z, w = quaternion if quaternion[3] >= 0 else [-each for each in quaternion]
+def _log(quaternion: Iterable[float]) -> Vector:
+    x, y, z, w = quaternion
+    if w < 0.0:
+        x, y, z, w = -x, -y, -z, -w
     length = math.sqrt(x * x + y * y + z * z)
     # Exact to rounding at every angle; the arc cosine loses half the digits of a small one.
     scale = 2.0 * math.atan2(length, w) / length if length else 0.0
-    return [scale * x, scale * y, scale * z]
+    return scale * x, scale * y, scale * z
 
 
 def quaternion_multiply(left: Float64Array, right: Float64Array) -> Float64Array:
@@ -109,9 +112,16 @@ def move_in_base(pose: Pose, translation: Float64Array, rotation_vector: Float64
     return Pose(pose.position + translation, np.array(turned(pose.quaternion.tolist(), vector)))
 
 
-def turned(quaternion: Numbers, rotation_vector: Numbers) -> Numbers:
+def turned(quaternion: Iterable[float], rotation_vector: Iterable[float]) -> Quaternion:
     """Return a quaternion (x, y, z, w) turned by a rotation vector [rad], base axes."""
     return _multiply(_exp(rotation_vector), quaternion)
+
+
+def unit(quaternion: Quaternion) -> Quaternion:
+    """Return a quaternion of length 1, without the rounding of products."""
+    x, y, z, w = quaternion
+    length = math.hypot(x, y, z, w)
+    return x / length, y / length, z / length, w / length
 
 
 def turn_between(start: Pose, end: Pose) -> Float64Array:
@@ -119,19 +129,22 @@ def turn_between(start: Pose, end: Pose) -> Float64Array:
 
     Its length is pi at most.
     """
-    return np.array(_turn(start, end))
+    return np.array(shortest_turn(start.quaternion.tolist(), end.quaternion.tolist()))
 
 
-def _turn(start: Pose, end: Pose) -> Numbers:
-    x, y, z, w = start.quaternion.tolist()
-    return _log(_multiply(end.quaternion.tolist(), [-x, -y, -z, w]))
+def shortest_turn(start: Iterable[float], end: Iterable[float]) -> Vector:
+    """Return the shortest turn from one quaternion (x, y, z, w) to another, as turn_between."""
+    x, y, z, w = start
+    return _log(_multiply(end, (-x, -y, -z, w)))
 
 
 def interpolate(start: Pose, end: Pose, fraction: float) -> Pose:
     """Return the pose `fraction` (0..1) of the way: straight line and shortest turn (slerp)."""
-    turn = _exp([fraction * each for each in _turn(start, end)])
-    quaternion = np.array(_multiply(turn, start.quaternion.tolist()))
-    return Pose(start.position + fraction * (end.position - start.position), quaternion)
+    before = start.quaternion.tolist()
+    x, y, z = shortest_turn(before, end.quaternion.tolist())
+    turn = (fraction * x, fraction * y, fraction * z)
+    position = start.position + fraction * (end.position - start.position)
+    return Pose(position, np.array(turned(before, turn)))
 
 
 def interpolate_states(before: RobotState, after: RobotState, fraction: float) -> RobotState:

@@ -24,7 +24,7 @@ from robomamba_ros.types import NANOSECONDS, Float64Array
 _COVER_NS, _RESERVE_NS = 3 * NANOSECONDS // 10, NANOSECONDS // 5
 _LATE_NS = NANOSECONDS // 20
 # How many periods with inverse kinematics are computed beside a control period, at most, and twice
-# as many without; where the course changes, what a late tick needs beyond the lead, and two more.
+# as many without; where the course changes, what a late tick needs beyond the lead, and one more.
 _WITH_POSE = 4
 _FOR_EVER = 2**63
 STOOD_STILL = 'the control loop stood still for longer than its controllers had been told'
@@ -149,7 +149,7 @@ class Foresight:
         self._least_ns = self.delay_ns + _LATE_NS
         self._reserve_ns = max(_RESERVE_NS, self._least_ns)
         self._cover_ns = max(_COVER_NS, self._reserve_ns + _LATE_NS)
-        self._first = max(-(-_LATE_NS // arm.period_ns), self.delay_ns // arm.period_ns) + 2
+        self._first = max(-(-_LATE_NS // arm.period_ns), self.delay_ns // arm.period_ns) + 1
         self._due_ns = 0
         # Until when the loop does what was forecast.
         self._until_ns = _FOR_EVER
@@ -243,52 +243,49 @@ class _Points:
 
     def __init__(self, period_ns: int, motion: JointMotion) -> None:
         self._period_ns = period_ns
-        self._last = motion.joints, motion.velocity
+        # When the point of each command is reached; the last command waits for one after it.
         self._times_ns: list[int] = []
-        self._rows: list[Float64Array] = []
+        self._joints, self._velocities = [motion.joints], [motion.velocity]
 
     def forget(self, until_ns: int) -> None:
         """Forget the points before until_ns, but for the last one."""
-        first = min(bisect_left(self._times_ns, until_ns), len(self._times_ns) - 1)
-        del self._times_ns[: max(first, 0)], self._rows[: max(first, 0)]
+        first = max(min(bisect_left(self._times_ns, until_ns), len(self._times_ns) - 1), 0)
+        del self._times_ns[:first], self._joints[:first], self._velocities[:first]
 
     def add(self, tick_ns: int, motion: JointMotion) -> None:
-        """Take the command of the tick, and the point of the one before it, reached at tick_ns."""
-        joints, before = self._last
+        """Take the command of the tick; the point of the one before it is reached at tick_ns."""
         self._times_ns.append(tick_ns)
-        self._rows.append(_point(joints, before, motion.velocity, self._period_ns))
-        self._last = motion.joints, motion.velocity
+        self._joints.append(motion.joints)
+        self._velocities.append(motion.velocity)
 
     def trajectory(self, now_ns: int, joints: Float64Array, velocities: Float64Array) -> Trajectory:
         """Return the points after now_ns, at least the last one, and those of a stop from there.
 
         joints, velocities (k, n): of the stop, the last at rest.
         """
-        here, before = self._last
-        stop = _point(
-            np.concatenate((here[None], joints[:-1])),
-            np.concatenate((before[None], velocities[:-1])),
-            velocities,
+        first = min(bisect_right(self._times_ns, now_ns), len(self._times_ns) - 1)
+        times_ns = self._times_ns[first:]
+        points = _points(
+            np.concatenate((self._joints[first:], joints[:-1])),
+            np.concatenate((self._velocities[first:], velocities)),
             self._period_ns,
         )
-        moving = np.flatnonzero(stop[1:].any(axis=(0, 2)))
-        rests = not self._rows[-1][1:].any()
+        known = len(times_ns)
+        moving = np.flatnonzero(points[1:, known:].any(axis=(0, 2)))
+        rests = not points[1:, known - 1].any()
         # One point that is at rest, and no more.
         count = moving[-1] + 2 if len(moving) else int(not rests)
-        first = min(bisect_right(self._times_ns, now_ns), len(self._times_ns) - 1)
-        points = np.concatenate((np.array(self._rows[first:]).swapaxes(0, 1), stop[:, :count]), 1)
-        times_ns = self._times_ns[first:]
         times_ns += [times_ns[-1] + (k + 1) * self._period_ns for k in range(count)]
-        return Trajectory(tuple(times_ns), *points)
+        return Trajectory(tuple(times_ns), *points[:, : known + count])
 
 
-def _point(
-    joints: Float64Array, before: Float64Array, after: Float64Array, period_ns: int
-) -> Float64Array:
-    """Return positions, velocities and accelerations (3, n), or (3, k, n), of the spline.
+def _points(joints: Float64Array, velocities: Float64Array, period_ns: int) -> Float64Array:
+    """Return positions, velocities and accelerations (3, k, n) of the spline.
 
-    joints: a command; before, after: the velocities of the periods that it ends and begins.
+    joints (k, n): commands; velocities (k + 1, n): of the periods that end with each of them, and
+    of the one after the last.
     """
     period_s = period_ns / NANOSECONDS
+    before, after = velocities[:-1], velocities[1:]
     change = after - before
     return np.array((joints + change * (period_s / 6.0), (before + after) / 2.0, change / period_s))

@@ -42,8 +42,10 @@ class Quintic:
         before = [p0, p0 + step * v0, p0 + 2.0 * step * v0 + bend * a0]
         after = [p1 - 2.0 * step * v1 + bend * a1, p1 - step * v1, p1]
         points = np.array([*before, *after])
-        scales = 5.0 / t, 20.0 / t**2, 60.0 / t**3
-        return (points, *(s * np.diff(points, n=k + 1, axis=0) for k, s in enumerate(scales)))
+        once = points[1:] - points[:-1]
+        twice = once[1:] - once[:-1]
+        thrice = twice[1:] - twice[:-1]
+        return points, 5.0 / t * once, 20.0 / t**2 * twice, 60.0 / t**3 * thrice
 
     def at(self, time_s: float) -> Float64Array:
         """Return positions, velocities and accelerations (3, n) at a time of 0..duration_s."""
@@ -141,5 +143,5 @@ class Handover:
 def _on_bezier(points: Float64Array, share: float) -> Float64Array:
     """Return the point of a Bezier curve at a share 0..1, after de Casteljau."""
     while len(points) > 1:
-        points = points[:-1] + share * np.diff(points, axis=0)
+        points = points[:-1] + share * (points[1:] - points[:-1])
     return np.asarray(points[0])

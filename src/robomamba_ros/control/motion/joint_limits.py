@@ -1,22 +1,26 @@
 """Keeps commanded joints within their positions, velocities, accelerations and jerks.
 
-The two stages of limits.py, each joint with limits of its own. One call is one control
+The two stages of pose_limits.py, each joint with limits of its own. One call is one control
 period.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from robomamba_ros.control.motion.pursuit import ROUNDING, braking_speed
+from robomamba_ros.control.motion.pursuit import ROUNDING, braking_speed, braking_way
 from robomamba_ros.control.motion.smoothing import MovingAverage, smoothing_periods
 from robomamba_ros.control.motion.twin import twin
-from robomamba_ros.robots.bounded import clipped, within
 from robomamba_ros.robots.parts import Joint
 from robomamba_ros.types import Float64Array
+
+# What may keep a joint from its target, but for the jerk.
+_NAMES = ('position', 'velocity', 'acceleration')
 
 
 class JointLimiter:
@@ -32,21 +36,16 @@ class JointLimiter:
     """
 
     def __init__(self, joints: Sequence[Joint], period_s: float, start: Float64Array) -> None:
-        self._lower = np.array([joint.position[0] for joint in joints])
-        self._upper = np.array([joint.position[1] for joint in joints])
-        self._speed = np.array([joint.velocity for joint in joints])
-        self._acceleration = np.array([joint.acceleration for joint in joints])
-        jerks = [np.inf if joint.jerk is None else joint.jerk for joint in joints]
-        self._most_jump = np.array(jerks) * period_s + ROUNDING
+        self._limits = [_Limits.of(joint, period_s) for joint in joints]
         self._period = period_s
         periods = smoothing_periods([(j.acceleration, j.jerk) for j in joints], period_s)
         self.lag_periods = (periods - 1) / 2
         self._average = MovingAverage(periods, start)
-        self._target: Float64Array = np.asarray(start, dtype=np.float64)
-        self.ahead = self._target
-        self._ahead_velocity = np.zeros(len(joints))
-        self._ahead_acceleration = np.zeros(len(joints))
-        self.joints = self._target
+        self.ahead: Float64Array = np.asarray(start, dtype=np.float64)
+        self._ahead: list[float] = self.ahead.tolist()
+        self._target = self._ahead
+        self._ahead_velocity = self._ahead_acceleration = [0.0] * len(joints)
+        self.joints = self.ahead
         self.velocity = np.zeros(len(joints))
         self.active_limits: tuple[str, ...] = ()
 
@@ -59,52 +58,34 @@ class JointLimiter:
     @property
     def at_rest(self) -> bool:
         """Whether the command stands still."""
-        moving = self._ahead_velocity.any() or self.velocity.any()
+        moving = any(self._ahead_velocity) or self.velocity.any()
         return not moving and self._average.settled
 
     @property
     def rest(self) -> Float64Array:
         """About where the joints (n,) would come to rest if they braked from now on."""
         # All brake in proportion, as fast as the one that takes longest can.
-        periods = np.max(np.abs(self._ahead_velocity) / (self._acceleration * self._period))
-        way = self._ahead_velocity * self._period * (0.5 * periods + 0.5)
-        return self._inside(self.ahead + way)
+        return np.array(self._after(self._period * (0.5 * self._periods_to_rest() + 0.5)))
 
     def follow(self, target: Float64Array) -> Float64Array:
         """Return the joints to command in this period so as to be on `target`, or to catch up.
 
         Each joint does so by itself: one that is late does not hold up the others.
         """
-        period, step = self._period, self._acceleration * self._period
-        current = self._ahead_velocity
-        reaching = (target - self.ahead) / period
-        tracking = (target - self._target) / period
-        gap = (reaching - tracking) * period
-        # One call for all three: most of its time is spent on calling.
-        ways = np.array((self.ahead - self._lower, self._upper - self.ahead, np.abs(gap)))
-        inward, upper, closing = braking_speed(ways, self._acceleration, period)
-        lower = -inward
-        # As in Pursuit, which has limits on the norm: a target is met only where its own velocity
-        # can be taken up in the next period.
-        change = np.maximum(np.abs(reaching - current), np.abs(reaching - tracking))
-        forbids = {
-            'position': (reaching < lower - ROUNDING) | (reaching > upper + ROUNDING),
-            'velocity': np.abs(reaching) > self._speed + ROUNDING,
-            'acceleration': change > step + ROUNDING,
-        }
-        self.active_limits = tuple(
-            name for name, joints in forbids.items() if True in joints.tolist()
+        return self._follow(target.tolist())
+
+    def _follow(self, asked: list[float]) -> Float64Array:
+        joints = zip(
+            self._limits, self._ahead, self._ahead_velocity, self._target, asked, strict=True
         )
-        self._target = target
-        if not self.active_limits:
-            self._command(np.asarray(target, dtype=np.float64))
-            return self.joints
-        limited = forbids['position'] | forbids['velocity'] | forbids['acceleration']
-        desired = tracking + np.sign(gap) * closing
-        desired = clipped(clipped(desired, -self._speed, self._speed), lower, upper)
-        velocity = clipped(desired, current - step, current + step)
-        moved = self._inside(self.ahead + velocity * period)
-        self._command(np.where(limited, moved, target))
+        steps = [
+            limits.step(here, current, before, target, self._period)
+            for limits, here, current, before, target in joints
+        ]
+        self._target = asked
+        found = {name for _, active in steps for name in active}
+        self.active_limits = tuple(name for name in _NAMES if name in found)
+        self._command([position for position, _ in steps])
         return self.joints
 
     def brake(self) -> Float64Array:
@@ -113,12 +94,20 @@ class JointLimiter:
         All joints slow down in proportion, as fast as the slowest of them can; one that is near
         its end brakes harder than that.
         """
-        step = self._acceleration * self._period
-        share = np.min(step / np.maximum(np.abs(self._ahead_velocity), step))
-        velocity = self._ahead_velocity * (1.0 - share)
+        left = 1.0 - 1.0 / max(self._periods_to_rest(), 1.0)
         # The stop begins here: what was still to catch up is given up.
-        self._target = self.ahead
-        return self.follow(self._inside(self.ahead + velocity * self._period))
+        self._target = self._ahead
+        return self._follow(self._after(left * self._period))
+
+    def _after(self, time_s: float) -> list[float]:
+        """Return where the joints would be after a time at their last velocity [s]."""
+        pairs = zip(self._ahead, self._ahead_velocity, strict=True)
+        return self._inside([position + time_s * velocity for position, velocity in pairs])
+
+    def _periods_to_rest(self) -> float:
+        """Return how many periods the joint that takes longest needs to brake."""
+        pairs = zip(self._ahead_velocity, self._limits, strict=True)
+        return max(abs(velocity) / limits.change for velocity, limits in pairs)
 
     def stop(self) -> tuple[Float64Array, Float64Array]:
         """Return joints and their velocities (k, n) in the periods of a stop by `brake`, to rest.
@@ -126,19 +115,23 @@ class JointLimiter:
         The limiter itself stays where it is.
         """
         period = self._period
-        periods = float(np.max(np.abs(self._ahead_velocity) / (self._acceleration * period)))
+        periods = self._periods_to_rest()
         count = math.ceil(periods)
         # What is left of the velocity: all joints brake in proportion.
         left = 1.0 - np.arange(1, count + 1) / periods if count else np.zeros(0)
-        way = np.add.accumulate(np.maximum(left, 0.0))[:, None] * (self._ahead_velocity * period)
-        if count and not within(self.ahead + way[-1], self._lower, self._upper):
+        velocity = np.array(self._ahead_velocity)
+        way = np.add.accumulate(np.maximum(left, 0.0))[:, None] * (velocity * period)
+        if count and not self._within((self.ahead + way[-1]).tolist()):
             return self._stop_at_an_end()
         # The average comes to rest one period after its last row.
-        rest = np.repeat(
-            way[-1:] if count else np.zeros((1, len(self.ahead))), self._average.count + 1, axis=0
-        )
-        joints = self._average.ahead(self.ahead + np.concatenate((way, rest)))
-        return joints, np.diff(joints, axis=0, prepend=self.joints[None]) / period
+        rows = np.empty((count + self._average.count + 1, len(self.ahead)))
+        rows[:count] = way
+        rows[count:] = way[-1] if count else 0.0
+        joints = self._average.ahead(self.ahead + rows)
+        velocities = joints.copy()
+        velocities[1:] -= joints[:-1]
+        velocities[0] -= self.joints
+        return joints, velocities / period
 
     def _stop_at_an_end(self) -> tuple[Float64Array, Float64Array]:
         """Return the same where a joint is near its end, and brakes harder than the others."""
@@ -150,19 +143,86 @@ class JointLimiter:
         joints, velocities = np.array(rows).swapaxes(0, 1)
         return joints, velocities
 
-    def _command(self, ahead: Float64Array) -> None:
+    def _command(self, ahead: list[float]) -> None:
         """Take the next command of the first stage and give the mean of it and those before."""
-        velocity = (ahead - self.ahead) / self._period
-        acceleration = (velocity - self._ahead_velocity) / self._period
-        jump = np.abs(acceleration - self._ahead_acceleration)
-        if True in (jump > self._most_jump).tolist():
+        period = self._period
+        velocity = [(a - b) / period for a, b in zip(ahead, self._ahead, strict=True)]
+        pairs = zip(velocity, self._ahead_velocity, strict=True)
+        acceleration = [(a - b) / period for a, b in pairs]
+        jumps = zip(acceleration, self._ahead_acceleration, self._limits, strict=True)
+        if any(abs(a - b) > limits.jump for a, b, limits in jumps):
             self.active_limits += ('jerk',)
-        self.ahead, self._ahead_velocity, self._ahead_acceleration = ahead, velocity, acceleration
-        joints = self._average.add(ahead)
-        self.velocity = (joints - self.joints) / self._period
+        self._ahead, self._ahead_velocity, self._ahead_acceleration = ahead, velocity, acceleration
+        self.ahead = np.array(ahead)
+        joints = self._average.add(self.ahead)
+        self.velocity = (joints - self.joints) / period
         self.joints = joints
 
-    def _inside(self, joints: Float64Array) -> Float64Array:
+    def _inside(self, joints: list[float]) -> list[float]:
         """Return the joints clipped to their positions, or to where one is outside of them."""
-        lower = np.minimum(self._lower, self.ahead)
-        return clipped(joints, lower, np.maximum(self._upper, self.ahead))
+        each = zip(self._limits, joints, self._ahead, strict=True)
+        return [limits.inside(position, here) for limits, position, here in each]
+
+    def _within(self, joints: list[float]) -> bool:
+        """Tell whether all joints are within their positions."""
+        pairs = zip(self._limits, joints, strict=True)
+        return all(limits.lower <= position <= limits.upper for limits, position in pairs)
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """The limits of one joint.
+
+    change: of the velocity within one period; jump: of the acceleration. far: an end further away
+    forbids no velocity within `speed`.
+    """
+
+    lower: float
+    upper: float
+    speed: float
+    acceleration: float
+    change: float
+    jump: float
+    far: float
+
+    @staticmethod
+    def of(joint: Joint, period_s: float) -> _Limits:
+        """Return those of a joint of the contract."""
+        jump = math.inf if joint.jerk is None else joint.jerk * period_s + ROUNDING
+        change = joint.acceleration * period_s
+        far = braking_way(joint.velocity, joint.acceleration, period_s)
+        return _Limits(*joint.position, joint.velocity, joint.acceleration, change, jump, far)
+
+    def step(
+        self, here: float, current: float, before: float, target: float, period: float
+    ) -> tuple[float, tuple[str, ...]]:
+        """Return the position after a period, and the limits that keep it from its target.
+
+        here, current: the last position and velocity; before: the last target. As in Pursuit,
+        which has limits on the norm: a target is met only where its own velocity can be taken up
+        in the next period.
+        """
+        reaching, tracking = (target - here) / period, (target - before) / period
+        way = here - self.lower if reaching < 0.0 else self.upper - here
+        fast, most = abs(reaching), self.change + ROUNDING
+        far = way > self.far and fast <= self.speed
+        limited = (
+            not far and fast > braking_speed(way, self.acceleration, period) + ROUNDING,
+            fast > self.speed + ROUNDING,
+            abs(reaching - current) > most or abs(reaching - tracking) > most,
+        )
+        if True not in limited:
+            return target, ()
+        gap = (reaching - tracking) * period
+        closing = braking_speed(abs(gap), self.acceleration, period)
+        desired = tracking + math.copysign(closing, gap)
+        desired = min(max(desired, -self.speed), self.speed)
+        desired = max(desired, -braking_speed(here - self.lower, self.acceleration, period))
+        desired = min(desired, braking_speed(self.upper - here, self.acceleration, period))
+        velocity = min(max(desired, current - self.change), current + self.change)
+        moved = self.inside(here + velocity * period, here)
+        return moved, tuple(itertools.compress(_NAMES, limited))
+
+    def inside(self, position: float, here: float) -> float:
+        """Return the position clipped to the joint's, or to `here` where that is outside."""
+        return min(max(position, min(self.lower, here)), max(self.upper, here))

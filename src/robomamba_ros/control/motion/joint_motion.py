@@ -160,10 +160,11 @@ class JointMotion:
         """
         here = self._limiter.joints
         if self._looked is not None:
-            moved_m = _REACH_M * float(np.abs(here - self._looked).sum())
+            pairs = zip(here.tolist(), self._looked.tolist(), strict=True)
+            moved_m = _REACH_M * sum(abs(now - before) for now, before in pairs)
             if moved_m < 0.5 * self._arm.space.margin_m:
                 return
-        self._looked = here.copy()
+        self._looked = here
         self.problem = self.problem or self._space.touching(self._limiter.rest, here)
 
     def brake(self) -> None:

@@ -17,12 +17,30 @@ import math
 
 import numpy as np
 
-from robomamba_ros.control.motion.pursuit import NO_WALLS, ROUNDING, Pursuit, braking_speed, norm
+from robomamba_ros.control.motion.pursuit import (
+    NO_WALLS,
+    ROUNDING,
+    Pursuit,
+    braking_speed,
+    braking_way,
+)
 from robomamba_ros.control.motion.smoothing import MovingAverage, smoothing_periods
 from robomamba_ros.control.motion.twin import twin
-from robomamba_ros.robots.bounded import clipped
 from robomamba_ros.robots.parts import CartesianLimits, Workspace
-from robomamba_ros.spatial.transforms import move_in_base, turn_between
+from robomamba_ros.spatial.transforms import Quaternion, shortest_turn, turned, unit
+from robomamba_ros.spatial.vectors import (
+    ZERO,
+    Vector,
+    bounded,
+    dot,
+    highest,
+    lowest,
+    minus,
+    norm,
+    over,
+    plus,
+    times,
+)
 from robomamba_ros.types import Float64Array, Pose
 
 # A turn that is but rounding [rad]: orientations are known to some 1e-16.
@@ -44,31 +62,31 @@ class PoseLimiter:
     exceeds what the acceleration limit, shared by the three axes, can stop in time. From a start
     outside, they move only inwards.
 
-    pose: the last command. ahead: the newest one before it was averaged, which commands reach
-    `lag_periods` later. velocity [m/s], rotation_velocity [rad/s]: of the last command, (3,).
-    active_limits: those that kept the last command from its target; a smoothed jerk counts.
+    pose: the last command. active_limits: those that kept it from its target; a smoothed jerk
+    counts.
     """
 
     def __init__(
         self, limits: CartesianLimits, workspace: Workspace, period_s: float, start: Pose
     ) -> None:
         self._limits = limits
-        self._workspace = workspace
+        self._box = _vector(workspace.lower), _vector(workspace.upper)
         self._period = period_s
+        # Shared by the three axes; a wall further away than `far` forbids no velocity in limits.
+        self._wall_braking = limits.acceleration / math.sqrt(3.0)
+        self._far = braking_way(limits.velocity, self._wall_braking, period_s)
         periods = pose_smoothing_periods(limits, period_s)
         self.lag_periods = (periods - 1) / 2
         # Of positions, and beside them of turns.
         self._average = MovingAverage(periods, np.concatenate((start.position, np.zeros(3))))
-        self._target = start
-        self.ahead = start
-        self._ahead_velocity: Float64Array = np.zeros(3)
-        self._ahead_turning: Float64Array = np.zeros(3)
-        self._acceleration: Float64Array = np.zeros(3)
-        self._turning_change: Float64Array = np.zeros(3)
-        self._behind: Float64Array = np.zeros(3)
+        self._position, self._quaternion = _vector(start.position), _quaternion(start)
+        self._target = self._position, self._quaternion
+        # Of the newest command before it was averaged.
+        self._ahead = self._target
+        self._ahead_velocity = self._ahead_turning = ZERO
+        self._acceleration = self._turning_change = self._behind = ZERO
         self.pose = start
-        self.velocity: Float64Array = np.zeros(3)
-        self.rotation_velocity: Float64Array = np.zeros(3)
+        self._velocity = self._turning = ZERO
         self.active_limits: tuple[str, ...] = ()
 
     def copy(self) -> PoseLimiter:
@@ -78,44 +96,32 @@ class PoseLimiter:
         return other
 
     @property
+    def ahead(self) -> Pose:
+        """The newest command before it was averaged; commands reach it `lag_periods` later."""
+        position, quaternion = self._ahead
+        return Pose(np.array(position), np.array(quaternion))
+
+    @property
+    def velocity(self) -> Float64Array:
+        """The velocity of the last command (3,) [m/s]."""
+        return np.array(self._velocity)
+
+    @property
+    def rotation_velocity(self) -> Float64Array:
+        """The turning of the last command (3,) [rad/s]."""
+        return np.array(self._turning)
+
+    @property
     def at_rest(self) -> bool:
         """Whether the command stands still."""
-        ahead = self._ahead_velocity.any() or self._ahead_turning.any()
-        moving = ahead or self.velocity.any() or self.rotation_velocity.any()
-        return not moving and self._average.settled
+        velocities = self._ahead_velocity, self._ahead_turning, self._velocity, self._turning
+        return not any(map(any, velocities)) and self._average.settled
 
     def follow(self, target: Pose) -> Pose:
         """Return the pose to command in this period so as to be on `target`, or to catch up."""
-        limits, period = self._limits, self._period
-        self._behind = _same_way(_turn(self.ahead, target), self._behind)
-        linear = Pursuit(
-            current=self._ahead_velocity,
-            reaching=(target.position - self.ahead.position) / period,
-            tracking=(target.position - self._target.position) / period,
-            speed=limits.velocity,
-            acceleration=limits.acceleration,
-            period=period,
-            walls=self._wall_speeds(),
-        )
-        angular = Pursuit(
-            current=self._ahead_turning,
-            reaching=self._behind / period,
-            tracking=_turn(self._target, target) / period,
-            speed=limits.rotation_velocity,
-            acceleration=limits.rotation_acceleration,
-            period=period,
-            walls=NO_WALLS,
-        )
-        active_limits, turning_limits = linear.active_limits(), angular.active_limits()
-        self.active_limits = (*active_limits, *(f'rotation_{name}' for name in turning_limits))
-        position, quaternion = target.position, target.quaternion
-        if active_limits:
-            position = self._inside(self.ahead.position + linear.velocity() * period)
-        if turning_limits:
-            turn = angular.velocity() * period
-            quaternion = move_in_base(self.ahead, np.zeros(3), turn).quaternion
-        self._target = target
-        self._command(Pose(position, quaternion) if self.active_limits else target)
+        self._follow(_vector(target.position), _quaternion(target))
+        if self.lag_periods == 0 and not self.active_limits:
+            self.pose = target
         return self.pose
 
     def brake(self) -> Pose:
@@ -127,80 +133,139 @@ class PoseLimiter:
         velocity = _slowed(self._ahead_velocity, limits.stop_deceleration * period)
         turning = _slowed(self._ahead_turning, limits.rotation_stop_deceleration * period)
         # The stop begins here: what was still to catch up is given up.
-        self._target = self.ahead
-        if not (velocity.any() or turning.any()):
-            return self.follow(self.ahead)
-        ahead = move_in_base(self.ahead, velocity * period, turning * period)
-        return self.follow(Pose(self._inside(ahead.position), ahead.quaternion))
+        self._target = position, quaternion = self._ahead
+        if any(velocity) or any(turning):
+            position = self._inside(plus(position, times(period, velocity)))
+            quaternion = unit(turned(quaternion, times(period, turning)))
+        self._follow(position, quaternion)
+        return self.pose
 
-    def _command(self, ahead: Pose) -> None:
+    def _follow(self, target: Vector, turned_to: Quaternion) -> None:
+        limits, period = self._limits, self._period
+        (here, turned_here), (before, turned_before) = self._ahead, self._target
+        self._behind = _same_way(_turn(turned_here, turned_to), self._behind)
+        reaching = over(minus(target, here), period)
+        linear = Pursuit(
+            current=self._ahead_velocity,
+            reaching=reaching,
+            tracking=over(minus(target, before), period),
+            speed=limits.velocity,
+            acceleration=limits.acceleration,
+            period=period,
+            walls=self._wall_speeds(reaching),
+        )
+        angular = Pursuit(
+            current=self._ahead_turning,
+            reaching=over(self._behind, period),
+            tracking=over(_turn(turned_before, turned_to), period),
+            speed=limits.rotation_velocity,
+            acceleration=limits.rotation_acceleration,
+            period=period,
+            walls=NO_WALLS,
+        )
+        active_limits, turning_limits = linear.active_limits(), angular.active_limits()
+        self.active_limits = (*active_limits, *(f'rotation_{name}' for name in turning_limits))
+        position, quaternion = target, turned_to
+        if active_limits:
+            position = self._inside(plus(here, times(period, linear.velocity())))
+        if turning_limits:
+            quaternion = unit(turned(turned_here, times(period, angular.velocity())))
+        self._target = target, turned_to
+        self._command(position, quaternion)
+
+    def _command(self, position: Vector, quaternion: Quaternion) -> None:
         """Take the next command of the first stage and give the mean of it and those before."""
         period = self._period
-        velocity = (ahead.position - self.ahead.position) / period
-        turning = _turn(self.ahead, ahead) / period
+        here, turned_here = self._ahead
+        velocity = over(minus(position, here), period)
+        turning = over(_turn(turned_here, quaternion), period)
         self.active_limits += self._smoothed(velocity, turning)
-        self.ahead, self._ahead_velocity, self._ahead_turning = ahead, velocity, turning
+        self._ahead_velocity, self._ahead_turning = velocity, turning
+        self._ahead = position, quaternion
         if self.lag_periods == 0:
-            self.pose, self.velocity, self.rotation_velocity = ahead, velocity, turning
+            self._velocity, self._turning = velocity, turning
+            self._put(position, quaternion)
             return
-        mean = self._average.add(np.concatenate((ahead.position, turning)))
-        position = mean[:3]
-        self.velocity = (position - self.pose.position) / period
-        self.rotation_velocity = mean[3:]
-        if any(self.velocity.tolist()) or any(self.rotation_velocity.tolist()):
-            turned = move_in_base(self.pose, np.zeros(3), self.rotation_velocity * period)
-            self.pose = Pose(position, turned.quaternion)
+        x, y, z, *mean = self._average.add(np.array((*position, *turning))).tolist()
+        self._velocity = over(minus((x, y, z), self._position), period)
+        self._turning = (mean[0], mean[1], mean[2])
+        if any(self._velocity) or any(self._turning):
+            self._put((x, y, z), unit(turned(self._quaternion, times(period, self._turning))))
         # Turns about different axes add up otherwise than their mean does. The first stage goes on
         # from where the mean will arrive, so the difference is made up as it arises.
-        arriving = move_in_base(self.pose, np.zeros(3), self._average.pending[3:] * period)
-        self.ahead = Pose(ahead.position, arriving.quaternion)
+        pending = times(period, _vector(self._average.pending[3:]))
+        self._ahead = position, unit(turned(self._quaternion, pending))
 
-    def _smoothed(self, velocity: Float64Array, turning: Float64Array) -> tuple[str, ...]:
+    def _put(self, position: Vector, quaternion: Quaternion) -> None:
+        if position == self._position and quaternion == self._quaternion:
+            return
+        self._position, self._quaternion = position, quaternion
+        self.pose = Pose(np.array(position), np.array(quaternion))
+
+    def _smoothed(self, velocity: Vector, turning: Vector) -> tuple[str, ...]:
         """Return which jerks the step to these velocities of the first stage exceeds."""
-        acceleration = (velocity - self._ahead_velocity) / self._period
-        turning_change = (turning - self._ahead_turning) / self._period
+        acceleration = over(minus(velocity, self._ahead_velocity), self._period)
+        turning_change = over(minus(turning, self._ahead_turning), self._period)
         found = []
         for name, now, before, jerk in (
             ('jerk', acceleration, self._acceleration, self._limits.jerk),
             ('rotation_jerk', turning_change, self._turning_change, self._limits.rotation_jerk),
         ):
-            if jerk is not None and norm(now - before) > jerk * self._period + ROUNDING:
+            if jerk is not None and norm(minus(now, before)) > jerk * self._period + ROUNDING:
                 found.append(name)
         self._acceleration, self._turning_change = acceleration, turning_change
         return tuple(found)
 
-    def _inside(self, position: Float64Array) -> Float64Array:
+    def _inside(self, position: Vector) -> Vector:
         """Return the position clipped to the workspace, or to where the arm is outside of it."""
-        start = self.ahead.position
-        lower = np.minimum(self._workspace.lower, start)
-        upper = np.maximum(self._workspace.upper, start)
-        return clipped(position, lower, upper)
+        (start, _), (lower, upper) = self._ahead, self._box
+        return bounded(position, lowest(lower, start), highest(upper, start))
 
-    def _wall_speeds(self) -> tuple[Float64Array, Float64Array]:
-        """Return the lowest and highest velocity per axis from which the walls can be kept."""
-        share = self._limits.acceleration / math.sqrt(3.0)
-        position, box = self.ahead.position, self._workspace
-        gaps = np.concatenate((position - box.lower, box.upper - position))
-        speeds = braking_speed(gaps, share, self._period)
-        return -speeds[:3], speeds[3:]
+    def _wall_speeds(self, reaching: Vector) -> tuple[Vector, Vector]:
+        """Return the lowest and highest velocity per axis from which the walls can be kept.
+
+        Endless for a wall that is too far to matter to the velocity `reaching`.
+        """
+        far = self._far if norm(reaching) <= self._limits.velocity else math.inf
+        (x, y, z), (lower, upper) = self._ahead[0], self._box
+
+        def speed(distance: float) -> float:
+            if distance > far:
+                return math.inf
+            return braking_speed(distance, self._wall_braking, self._period)
+
+        return (
+            (-speed(x - lower[0]), -speed(y - lower[1]), -speed(z - lower[2])),
+            (speed(upper[0] - x), speed(upper[1] - y), speed(upper[2] - z)),
+        )
 
 
-def _slowed(velocity: Float64Array, amount: float) -> Float64Array:
+def _vector(values: Float64Array) -> Vector:
+    x, y, z = values.tolist()
+    return x, y, z
+
+
+def _quaternion(pose: Pose) -> Quaternion:
+    x, y, z, w = pose.quaternion.tolist()
+    return x, y, z, w
+
+
+def _slowed(velocity: Vector, amount: float) -> Vector:
     speed = norm(velocity)
-    return velocity * (1.0 - amount / speed) if speed > amount else np.zeros(3)
+    return times(1.0 - amount / speed, velocity) if speed > amount else ZERO
 
 
-def _same_way(turn: Float64Array, before: Float64Array) -> Float64Array:
+def _same_way(turn: Vector, before: Vector) -> Vector:
     """Return the turn that is left, the long way round where the shorter one would turn back.
 
     A target that turns faster than the limit gets more than half a turn ahead.
     """
     angle = norm(turn)
-    if min(angle, norm(before)) < 0.5 * math.pi or turn.dot(before) >= 0.0:
+    if min(angle, norm(before)) < 0.5 * math.pi or dot(turn, before) >= 0.0:
         return turn
-    return turn * (1.0 - 2.0 * math.pi / angle)
+    return times(1.0 - 2.0 * math.pi / angle, turn)
 
 
-def _turn(start: Pose, end: Pose) -> Float64Array:
-    turn = turn_between(start, end)
-    return turn if norm(turn) > _STILL else np.zeros(3)
+def _turn(start: Quaternion, end: Quaternion) -> Vector:
+    turn = shortest_turn(start, end)
+    return turn if norm(turn) > _STILL else ZERO

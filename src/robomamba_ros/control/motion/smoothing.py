@@ -51,6 +51,8 @@ class MovingAverage:
     def ahead(self, values: Float64Array) -> Float64Array:
         """Return the means (k, d) to come where values (k, d) are added one after the other."""
         count = len(self._rows)
+        if count == 1:
+            return values
         rows = np.concatenate((self._rows[1:], values))
         windows = np.lib.stride_tricks.sliding_window_view(rows, count, axis=0)
         means = values + np.add.reduce(windows - values[:, :, None], axis=2) / count

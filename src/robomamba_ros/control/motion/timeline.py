@@ -9,7 +9,13 @@ import numpy as np
 
 from robomamba_ros.errors import ActionError, ObservationError, unknown_name
 from robomamba_ros.robots.parts import Joint, Workspace, nearest_turn, wraps
-from robomamba_ros.spatial.transforms import Numbers, interpolate, turn_between, turned
+from robomamba_ros.spatial.transforms import (
+    Quaternion,
+    interpolate,
+    turn_between,
+    turned,
+)
+from robomamba_ros.spatial.vectors import Vector, bounded
 from robomamba_ros.types import (
     EE_DELTA_NAMES,
     EE_POSE_NAMES,
@@ -52,9 +58,12 @@ class _Poses:
     """
 
     def __init__(self, anchor: Pose, rows: Float64Array, workspace: Workspace) -> None:
-        self._numbers = [(anchor.position.tolist(), anchor.quaternion.tolist())]
+        x, y, z = anchor.position.tolist()
+        qx, qy, qz, qw = anchor.quaternion.tolist()
+        self._numbers: list[tuple[Vector, Quaternion]] = [((x, y, z), (qx, qy, qz, qw))]
         self._rows = rows
-        self._box = workspace.lower.tolist(), workspace.upper.tolist()
+        (x1, y1, z1), (x2, y2, z2) = workspace.lower.tolist(), workspace.upper.tolist()
+        self._lower, self._upper = (x1, y1, z1), (x2, y2, z2)
 
     def __getitem__(self, index: int, /) -> Pose:
         index = range(len(self._rows) + 1)[index]
@@ -64,14 +73,12 @@ class _Poses:
         return Pose(np.array(position), np.array(quaternion))
 
     def _go_on(
-        self, before: Numbers, quaternion: Numbers, x: float, y: float, z: float, *turn: float
+        self, before: Vector, quaternion: Quaternion, x: float, y: float, z: float, *turn: float
     ) -> None:
-        lower, upper = self._box
         asked = (before[0] + x, before[1] + y, before[2] + z)
-        position = list(map(min, upper, map(max, lower, asked)))
         if any(turn):
-            quaternion = turned(quaternion, list(turn))
-        self._numbers.append((position, quaternion))
+            quaternion = turned(quaternion, turn)
+        self._numbers.append((bounded(asked, self._lower, self._upper), quaternion))
 
 
 def mix(before: Point, after: Point, weight: float) -> Point:

@@ -11,10 +11,11 @@ import numpy as np
 
 from robomamba_ros.control.history import History
 from robomamba_ros.control.motion.joint_limits import JointLimiter
-from robomamba_ros.control.motion.pursuit import NO_WALLS, Pursuit, shortened
+from robomamba_ros.control.motion.pursuit import NO_WALLS, Pursuit
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Joint
 from robomamba_ros.spatial.transforms import interpolate, turn_between
+from robomamba_ros.spatial.vectors import ZERO, Vector, minus, over, plus, shortened, times
 from robomamba_ros.types import NANOSECONDS, Float64Array, RobotState, Setpoint
 
 # Share of the distance made up in a second. With the 0.2 s that a measurement may be old the
@@ -177,30 +178,33 @@ class _Follower:
     ) -> None:
         self._speed, self._acceleration, self._period_s = speed, acceleration, period_s
         self._jerk = _jerk(acceleration, jerk, period_s)
-        self._sent = self._target = self._change = _STILL
+        self._sent = self._target = self._change = ZERO
 
     def follow(self, wanted: Float64Array) -> Float64Array:
         """Return the velocity nearest to `wanted`; itself where that keeps the limits."""
-        target, period_s = shortened(wanted, self._speed), self._period_s
+        x, y, z = wanted.tolist()
+        return np.array(self._follow(shortened((x, y, z), self._speed)))
+
+    def _follow(self, target: Vector) -> Vector:
+        period_s = self._period_s
         pursuit = Pursuit(
             current=self._change,
-            reaching=(target - self._sent) / period_s,
-            tracking=(target - self._target) / period_s,
+            reaching=over(minus(target, self._sent), period_s),
+            tracking=over(minus(target, self._target), period_s),
             speed=self._acceleration,
             acceleration=self._jerk,
             period=period_s,
             walls=NO_WALLS,
         )
-        self._target = target
-        sent = target
+        self._target = sent = target
         if pursuit.active_limits():
-            sent = shortened(self._sent + pursuit.velocity() * period_s, self._speed)
-        self._change, self._sent = (sent - self._sent) / period_s, sent
-        return self._sent
+            sent = shortened(plus(self._sent, times(period_s, pursuit.velocity())), self._speed)
+        self._change, self._sent = over(minus(sent, self._sent), period_s), sent
+        return sent
 
     def reset(self) -> None:
         """Stand still."""
-        self._sent = self._target = self._change = _STILL
+        self._sent = self._target = self._change = ZERO
 
 
 def _turned(velocity: Float64Array, angle: float) -> Float64Array:

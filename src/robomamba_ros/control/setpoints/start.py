@@ -22,15 +22,17 @@ _STILL = 0.03
 _OUTSIDE_S = 0.1
 
 
-def start_problem(arm: ArmContract, samples: Sequence[tuple[int, Anchor]]) -> tuple[bool, str]:
-    """Return whether there are samples enough to tell, and why the arm cannot start from them.
+def enough(stamps_ns: Sequence[int]) -> int:
+    """Return how many of the last samples are enough to tell of a start, 0 where all are not."""
+    for count in range(SAMPLES, len(stamps_ns) + 1):
+        span_s = (stamps_ns[-1] - stamps_ns[-count]) / NANOSECONDS
+        if span_s >= SPAN_S:
+            return count if span_s < 5 * SPAN_S else 0
+    return 0
 
-    samples: stamps [ns] and measurements, oldest first. The reason is '' where it can.
-    """
-    count = _enough(samples)
-    if count == 0:
-        return False, f'the arm has not been measured {SAMPLES} times within {SPAN_S} s yet'
-    states = [measured for _, measured in samples[-count:]]
+
+def start_problem(arm: ArmContract, states: Sequence[Anchor]) -> str:
+    """Return why the arm cannot start from what was measured, oldest first; '' where it can."""
     newest = states[-1]
     joints = np.array([state.joints for state in states])
     if newest.pose is not None and arm.takes_poses:
@@ -38,12 +40,12 @@ def start_problem(arm: ArmContract, samples: Sequence[tuple[int, Anchor]]) -> tu
         size = arm.workspace.upper - arm.workspace.lower
         outside = np.maximum(arm.workspace.lower - positions, positions - arm.workspace.upper)
         if not (outside <= size).all():
-            return True, (
+            return (
                 f'the end effector is measured at {positions[-1].round(3).tolist()} m, far outside '
                 'its workspace'
             )
         still = _STILL * SPAN_S * arm.cartesian.velocity * np.ones(3)
-        return True, _motion_problem(('x', 'y', 'z'), positions, still)
+        return _motion_problem(('x', 'y', 'z'), positions, still)
     names = [joint.name for joint in arm.joints]
     joints = np.where(wraps(arm.joints) > 0.0, np.unwrap(joints, axis=0), joints)
     speed = np.array([joint.velocity for joint in arm.joints])
@@ -53,20 +55,11 @@ def start_problem(arm: ArmContract, samples: Sequence[tuple[int, Anchor]]) -> tu
     bad = np.flatnonzero(~(outside <= _OUTSIDE_S * speed))
     if len(bad):
         hint = ' (degrees?)' if np.abs(joints[:, bad]).max() > 2.0 * np.pi else ''
-        return True, (
+        return (
             f'{names[bad[0]]} is measured at {joints[-1, bad[0]]:.3f}{hint}, outside its positions '
             f'{list(arm.joints[bad[0]].position)}'
         )
-    return True, _motion_problem(names, joints, _STILL * SPAN_S * speed)
-
-
-def _enough(samples: Sequence[tuple[int, Anchor]]) -> int:
-    """Return how many of the last samples are enough, 0 where all are not."""
-    for count in range(SAMPLES, len(samples) + 1):
-        span_s = (samples[-1][0] - samples[-count][0]) / NANOSECONDS
-        if span_s >= SPAN_S:
-            return count if span_s < 5 * SPAN_S else 0
-    return 0
+    return _motion_problem(names, joints, _STILL * SPAN_S * speed)
 
 
 def _motion_problem(names: Sequence[str], values: Float64Array, still: Float64Array) -> str:

@@ -14,7 +14,7 @@ from robomamba_ros.control.history import StateHistory
 from robomamba_ros.control.motion.joint_motion import measured_anchor
 from robomamba_ros.control.motion.pose_motion import Anchor
 from robomamba_ros.control.setpoints.following import Following
-from robomamba_ros.control.setpoints.start import start_problem
+from robomamba_ros.control.setpoints.start import SAMPLES, SPAN_S, enough, start_problem
 from robomamba_ros.errors import NotReadyError, ObservationError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import wraps
@@ -120,11 +120,14 @@ class Supervision:
         if newest is None:
             return False, 'the state of the arm is not known yet'
         states = self.measured.since(newest.stamp_ns - _START_NS)
+        count = enough([stamp_ns for stamp_ns, _ in states])
         try:
-            samples = [(ns, measured_anchor(self._arm, state)) for ns, state in states]
+            samples = [measured_anchor(self._arm, state) for _, state in states[-max(count, 1) :]]
         except ObservationError as error:
             return True, str(error)
-        return start_problem(self._arm, samples)
+        if count == 0:
+            return False, f'the arm has not been measured {SAMPLES} times within {SPAN_S} s yet'
+        return True, start_problem(self._arm, samples)
 
     def motion(self) -> tuple[Anchor, Float64Array]:
         """Return where the arm was measured last, and its velocity (n,) or (3,) [per s].
