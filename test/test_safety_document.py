@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,12 @@ PARTS = ('actions', 'control', 'nodes', 'robots')
 STOPS = {'fault', 'want_chunk', 'stop', 'give_up', 'withdraw_chunk', '_on_withdrawal'}
 
 
-def trees() -> Iterator[ast.Module]:
-    for part in PARTS:
-        for path in sorted((SOURCES / part).rglob('*.py')):
-            yield ast.parse(path.read_text())
+@cache
+def expressions() -> list[ast.expr]:
+    """Return every expression of the sources; read by the first test that looks, once."""
+    paths = [path for part in PARTS for path in sorted((SOURCES / part).rglob('*.py'))]
+    nodes = (node for path in paths for node in ast.walk(ast.parse(path.read_text())))
+    return [node for node in nodes if isinstance(node, ast.expr)]
 
 
 def fixed(node: ast.expr) -> list[str]:
@@ -39,13 +41,10 @@ def messages() -> list[str]:
     return [cells[1].strip('` |') for cells in rows if cells[1].startswith('`')]
 
 
+@cache
 def known() -> list[str]:
     """Return the fixed parts of all texts."""
-    nodes = (node for tree in trees() for node in ast.walk(tree) if isinstance(node, ast.expr))
-    return [text for node in nodes for text in fixed(node)]
-
-
-KNOWN = known()
+    return [text for node in expressions() for text in fixed(node)]
 
 
 def test_there_are_messages() -> None:
@@ -59,14 +58,13 @@ def test_a_message_is_one_of_the_code(message: str) -> None:
     said = [part for part in parts if re.search(r'\w{2}', part)]
     assert said
     for part in said:
-        assert any(part in text for text in KNOWN), part
+        assert any(part in text for text in known()), part
 
 
 def test_every_reason_to_stop_is_in_the_page() -> None:
     reasons = [
         fixed(node.args[0])
-        for tree in trees()
-        for node in ast.walk(tree)
+        for node in expressions()
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in STOPS
