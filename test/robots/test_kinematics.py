@@ -69,10 +69,10 @@ def test_the_jacobian_is_the_slope_of_the_forward_kinematics(made, kinematics):
             np.testing.assert_allclose(jacobian[:, index], [*linear, *angular], atol=1e-5)
 
 
-def test_a_thousand_reachable_poses_are_reached_within_the_limits(kinematics):
+def test_reachable_poses_are_reached_within_the_limits(kinematics):
     random = np.random.default_rng(2)
     start = np.clip(np.zeros(len(kinematics.names)), kinematics.lower, kinematics.upper)
-    for _ in range(1000):
+    for _ in range(300):
         target = kinematics.forward(random_joints(kinematics, random))
         found = kinematics.solve(target, start)
         assert (found.joints >= kinematics.lower).all()
