@@ -292,11 +292,11 @@ FAULTS: dict[str, tuple[Callable[[Facts], Facts], str, str, str]] = {
         '/driver asks for more than controller_node offers: durability',
         'reliable and volatile',
     ),
-    'two masters': (
+    'two publishers': (
         with_topic('target_pose', writers=(Endpoint(CONTROLLER, ''), Endpoint('/teleop', ''))),
-        'target_pose: rivals',
+        'target_pose: publishers',
         'commanded by /controller_node, /teleop',
-        'two masters',
+        'commands of two publishers mix',
     ),
     'policy broken': (
         lambda f: replace(f, policy=PolicyFacts('tiny', 'no weights')),

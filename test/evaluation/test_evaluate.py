@@ -16,9 +16,9 @@ from robomamba_ros.errors import ConfigError, DataError, SimulationError
 from robomamba_ros.evaluation.metaworld import (
     EvaluationConfig,
     Outcome,
+    episodes_to_film,
     evaluate,
     film,
-    worth_seeing,
 )
 from robomamba_ros.evaluation.results import Results
 from robomamba_ros.simulation.collect.demonstrations import FIRST_SEED
@@ -109,7 +109,7 @@ def test_seen_are_a_failure_of_each_task_and_a_success_of_each_group():
     ends = [('reach', 1, 1), ('reach', 2, 0), ('reach', 3, 0), ('push', 1, 1), ('assembly', 1, 1)]
     outcomes = [Outcome(task, seed, bool(end), 9, 0.0) for task, seed, end in ends]
     assert load_tasks()['push'].group == load_tasks()['assembly'].group == 'hard'
-    chosen = [(each.task, each.seed) for each in worth_seeing(outcomes)]
+    chosen = [(each.task, each.seed) for each in episodes_to_film(outcomes)]
     assert chosen == [('reach', 1), ('reach', 2), ('push', 1)]
 
 

@@ -196,7 +196,7 @@ def test_who_publishes_is_checked(host, arm_file, tmp_path) -> None:
     )
     assert "lacks 'right_j0' (near: 'right_j_0')" in problems['joint_states: names']
     assert 'as geometry_msgs/msg/Twist, it must be' in problems['ee_pose: publisher']
-    assert problems['joint_trajectory: rivals'] == (
+    assert problems['joint_trajectory: publishers'] == (
         '/robot/arm_controller/trajectory is commanded by /teleop'
     )
     assert problems.keys() <= {
@@ -204,7 +204,7 @@ def test_who_publishes_is_checked(host, arm_file, tmp_path) -> None:
         'joint_states: names',
         'ee_pose: publisher',
         'ee_pose: rate',
-        'joint_trajectory: rivals',
+        'joint_trajectory: publishers',
     }
 
 

@@ -41,7 +41,7 @@ def layout(distro: str) -> Literal[8, 9]:
     return 9 if VERSIONS[distro] >= 9 else 8
 
 
-def dressed(text: str, distro: str) -> str:
+def metadata_for(text: str, distro: str) -> str:
     """Return the YAML of a bag's metadata, whole or without its first line, as of a distro."""
     yaml = YAML(typ='safe')
     yaml.default_flow_style = False
@@ -59,7 +59,7 @@ def dressed(text: str, distro: str) -> str:
     return stream.getvalue().strip()
 
 
-class DressedStorage:
+class DistroStorage:
     """A storage of a rosbags Writer that is closed with the metadata of a distribution.
 
     The storage keeps the metadata too: `ros2 bag reindex` and readers of a lone file use it.
@@ -72,7 +72,7 @@ class DressedStorage:
 
     def close(self, _: int, metadata: str) -> None:
         """Close the storage; the version and the metadata are those that rosbags has made."""
-        self._storage.close(VERSIONS[self._distro], dressed(metadata, self._distro))
+        self._storage.close(VERSIONS[self._distro], metadata_for(metadata, self._distro))
 
     def abort(self) -> None:
         """Close the file as it is."""

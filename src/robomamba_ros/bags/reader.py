@@ -130,9 +130,9 @@ class Bag:
 
     def require_fields(self, topic: Topic) -> None:
         """Raise DataError where messages of a topic lack a field that theirs have in ROS 2."""
-        lacking = self._types.lacking(topic.type)
-        if lacking:
-            raise DataError(f"topic '{topic.name}' of {self.path}: {lacking}")
+        missing_field = self._types.missing_field(topic.type)
+        if missing_field:
+            raise DataError(f"topic '{topic.name}' of {self.path}: {missing_field}")
 
     def find(self, name: str) -> Topic | None:
         """Return the topic of a name that may lack its namespace, None for none.

@@ -28,7 +28,7 @@ from rosbags.rosbag2.storage_mcap import McapWriter
 from rosbags.rosbag2.storage_sqlite3 import Sqlite3Writer
 
 from robomamba_ros.bags.definitions import Definition
-from robomamba_ros.bags.distributions import DressedStorage, dressed, layout, ros_distro
+from robomamba_ros.bags.distributions import DistroStorage, layout, metadata_for, ros_distro
 from robomamba_ros.bags.records import Offer, Record
 from robomamba_ros.common.files import written_whole
 from robomamba_ros.errors import DataError, unknown_name
@@ -108,12 +108,12 @@ class Recording:
         storage = self._writer.storage
         assert storage is not None
         try:
-            dress: Any = DressedStorage(storage, self._distro)
-            self._writer.storage = dress
+            storage_of_distro: Any = DistroStorage(storage, self._distro)
+            self._writer.storage = storage_of_distro
             self._writer.close()
             path = self._writer.metapath
             with written_whole(path) as made:
-                made.write_text(dressed(path.read_text('utf8'), self._distro) + '\n', 'utf8')
+                made.write_text(metadata_for(path.read_text('utf8'), self._distro) + '\n', 'utf8')
         except (OSError, sqlite3.Error) as error:
             raise self._failure(error) from error
 

@@ -82,7 +82,7 @@ class MessageTypes:
                 f"messages of type '{topic.type}' cannot be decoded: {reason}, and {error}"
             )
 
-    def lacking(self, type_: str) -> str:
+    def missing_field(self, type_: str) -> str:
         """Return which field of a ROS 2 message the stored definition of a type lacks, '' for none.
 
         Types that the definition contains count too. Bytes are read by the stored definition, so

@@ -16,7 +16,7 @@ from typing import Any
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from robomamba_ros.bags.distributions import DressedStorage, layout, ros_distro
+from robomamba_ros.bags.distributions import DistroStorage, layout, ros_distro
 from robomamba_ros.bags.types import standard_types
 from robomamba_ros.errors import DataError
 
@@ -87,8 +87,8 @@ class BagWriter:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
-                dress: Any = DressedStorage(self._writer.storage, self._distro)
-                self._writer.storage = dress
+                storage_of_distro: Any = DistroStorage(self._writer.storage, self._distro)
+                self._writer.storage = storage_of_distro
                 self._writer.close()
                 written = self._folder / self.path.stem / f'{self.path.stem}{SUFFIX}'
                 with written.open('rb') as file:

@@ -77,7 +77,12 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate with a progress bar, and print the tables."""
     from tqdm import tqdm
 
-    from robomamba_ros.evaluation.metaworld import EvaluationConfig, evaluate, film, worth_seeing
+    from robomamba_ros.evaluation.metaworld import (
+        EvaluationConfig,
+        episodes_to_film,
+        evaluate,
+        film,
+    )
     from robomamba_ros.evaluation.results import Results
     from robomamba_ros.evaluation.success import tables
     from robomamba_ros.policies.registry import describe_policy, require_chunks
@@ -109,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     print(f'{config.execute_steps} actions executed per inference', end='')
     print(f', each {config.latency_steps} periods late' if config.latency_steps else '')
     if args.videos:
-        chosen = worth_seeing(results.outcomes)
+        chosen = episodes_to_film(results.outcomes)
         for path in film(config, chosen, args.videos, args.workers):
             print(path, flush=True)
     return 0

@@ -57,14 +57,14 @@ def conversations_document(conversations: Sequence[Conversation], root: Path) ->
     """Return the JSON that `read_conversations` reads, with image paths relative to `root`."""
     entries = []
     for number, talk in enumerate(conversations):
-        spoken: list[dict[str, str]] = []
+        turns: list[dict[str, str]] = []
         for index, turn in enumerate(talk.turns):
             mark = f'{IMAGE_MARK}\n' if talk.image is not None and index == 0 else ''
-            spoken += [
+            turns += [
                 {'from': 'human', 'value': mark + turn.question},
                 {'from': 'gpt', 'value': turn.answer},
             ]
-        entry: dict[str, Any] = {'id': str(number), 'conversations': spoken}
+        entry: dict[str, Any] = {'id': str(number), 'conversations': turns}
         if talk.image is not None:
             entry['image'] = str(talk.image.relative_to(root))
         entries.append(entry)
@@ -86,13 +86,13 @@ def _read(path: Path, root: Path) -> list[Conversation]:
 
 
 def _conversation(entry: Any, root: Path) -> Conversation:
-    spoken = entry['conversations']
-    speakers = [part['from'] for part in spoken]
-    if not spoken or len(spoken) % 2 or speakers != list(SPEAKERS) * (len(spoken) // 2):
+    turns = entry['conversations']
+    speakers = [part['from'] for part in turns]
+    if not turns or len(turns) % 2 or speakers != list(SPEAKERS) * (len(turns) // 2):
         raise ValueError(
             f'the speakers are {speakers}; a human asks and a gpt answers, in turns and in pairs'
         )
-    texts = [str(part['value']).replace(IMAGE_MARK, '').strip() for part in spoken]
+    texts = [str(part['value']).replace(IMAGE_MARK, '').strip() for part in turns]
     if not all(texts):
         raise ValueError('a question or an answer is empty')
     turns = tuple(Turn(*pair) for pair in zip(texts[::2], texts[1::2], strict=True))

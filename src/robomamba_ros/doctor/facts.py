@@ -152,11 +152,12 @@ def wanted_inputs(arm: ArmContract, spec: PolicySpec | None) -> tuple[Wanted, ..
         Wanted(name, name, INPUT_TYPES[input_kind(name)], budget_s, arm.publishers.get(name, 1))
         for name, budget_s in arm.budgets_s.items()
     ]
-    deep = {camera.name for camera in spec.cameras if camera.depth} if spec is not None else set()
+    needed = () if spec is None else spec.cameras
+    with_depth = {camera.name for camera in needed if camera.depth}
     for name, camera in watched_cameras(arm, spec).items():
         label, kind = f'camera {name}', COMPRESSED if camera.transport == 'compressed' else IMAGE
         wanted.append(Wanted(label, image_topic(camera), kind, camera.budget_s))
-        if name in deep:
+        if name in with_depth:
             depth, info = f'camera/{name}/depth', f'camera/{name}/camera_info'
             wanted.append(Wanted(f'{label} depth', depth, IMAGE, camera.budget_s))
             wanted.append(Wanted(f'{label} info', info, CAMERA_INFO))

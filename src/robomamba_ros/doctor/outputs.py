@@ -21,7 +21,7 @@ def check_outputs(facts: Facts) -> Iterator[Finding]:
             yield _check_action(output, wanted, topic, facts)
             continue
         yield from _check_readers(wanted, topic, facts)
-        yield from _check_rivals(wanted, topic)
+        yield from _check_other_publishers(wanted, topic)
         yield from _check_settings(output, topic, facts)
     for writer in facts.topics['instruction'].writers:
         if writer.mismatch:
@@ -36,8 +36,8 @@ def check_outputs(facts: Facts) -> Iterator[Finding]:
 def _check_readers(wanted: Wanted, topic: Topic, facts: Facts) -> Iterator[Finding]:
     about = f'{wanted.stream}: controller'
     if not topic.readers:
-        heard = [name for name, types in facts.read.items() if wanted.type in types]
-        near = difflib.get_close_matches(topic.name, heard, n=3, cutoff=0.3)
+        read = [name for name, types in facts.read.items() if wanted.type in types]
+        near = difflib.get_close_matches(topic.name, read, n=3, cutoff=0.3)
         hint = f'; {wanted.type} is on {", ".join(near)}' if near else ''
         yield fault(
             about,
@@ -58,14 +58,14 @@ def _check_readers(wanted: Wanted, topic: Topic, facts: Facts) -> Iterator[Findi
         yield ok(about, f'{", ".join(reader.node for reader in topic.readers)} on {topic.name}')
 
 
-def _check_rivals(wanted: Wanted, topic: Topic) -> Iterator[Finding]:
+def _check_other_publishers(wanted: Wanted, topic: Topic) -> Iterator[Finding]:
     ours = [writer.node for writer in topic.writers if _is_controller(writer.node)]
     others = [writer.node for writer in topic.writers if not _is_controller(writer.node)]
     if len(ours) > 1 or len(others) >= wanted.publishers:
         yield fault(
-            f'{wanted.stream}: rivals',
+            f'{wanted.stream}: publishers',
             f'{topic.name} is commanded by {", ".join((*ours, *others))}',
-            'end them: an arm that hears two masters jumps between them',
+            'end them: commands of two publishers mix, and the arm jumps between them',
         )
 
 

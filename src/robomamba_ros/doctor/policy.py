@@ -37,11 +37,11 @@ def check_policy(facts: Facts) -> Iterator[Finding]:
 
 
 def _instruction(facts: Facts, spec: PolicySpec) -> Iterator[Finding]:
-    """Yield what the policy makes of the instruction that was heard, where one was."""
-    heard = facts.streams.get('instruction', Stream()).messages
-    if not heard:
+    """Yield what the policy makes of the instruction that was received, where one was."""
+    received = facts.streams.get('instruction', Stream()).messages
+    if not received:
         return
-    about, text = 'policy: words', heard[-1].data
+    about, text = 'policy: words', received[-1].data
     try:
         spec.instructions.check(text)
     except ObservationError as error:

@@ -91,7 +91,7 @@ def evaluate(config: EvaluationConfig, jobs: Iterable[Job], workers: int) -> Ite
         yield outcome
 
 
-def worth_seeing(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def episodes_to_film(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Return the first failure of every task, and the first success of every group of tasks."""
     tasks = load_tasks()
     chosen: dict[tuple[str, bool], Outcome] = {}

@@ -204,7 +204,7 @@ def fake_observation(spec: PolicySpec, seed: int = 0) -> Observation:
     """Return a made-up observation that fits `spec`: noise for images, an arm near its origin."""
     rng = np.random.default_rng(seed)
     state = _fake_state(spec.state_names, rng)
-    deep = [camera for camera in spec.cameras if camera.depth]
+    with_depth = [camera for camera in spec.cameras if camera.depth]
     return Observation(
         stamp_ns=0,
         images={
@@ -214,8 +214,8 @@ def fake_observation(spec: PolicySpec, seed: int = 0) -> Observation:
         state=state,
         previous_state=state,
         instruction=next(iter(spec.instructions.trained), 'open it'),
-        depth={c.name: rng.uniform(0.5, 1.5, (c.height, c.width)).astype('f4') for c in deep},
-        intrinsics={c.name: _pinhole(c) for c in deep},
+        depth={c.name: rng.uniform(0.5, 1.5, (c.height, c.width)).astype('f4') for c in with_depth},
+        intrinsics={c.name: _pinhole(c) for c in with_depth},
     )
 
 

@@ -93,14 +93,14 @@ class UrdfTree:
     def between(self, one: str, other: str) -> tuple[list[Element], list[Element]]:
         """Return the joints on both ways down from where they part; ConfigError for no way."""
         ways = self.path(one), self.path(other)
-        tops = [
+        roots = [
             link_of(way[0], 'parent') if way else link
             for way, link in zip(ways, (one, other), strict=True)
         ]
-        if tops[0] != tops[1]:
+        if roots[0] != roots[1]:
             self._refuse(
-                f"no joints lead from '{one}' to '{other}': they hang from '{tops[0]}' and from "
-                f"'{tops[1]}', which nothing connects"
+                f"no joints lead from '{one}' to '{other}': they hang from '{roots[0]}' and from "
+                f"'{roots[1]}', which nothing connects"
             )
         while all(ways) and ways[0][0] is ways[1][0]:
             del ways[0][0], ways[1][0]

@@ -36,7 +36,7 @@ def encode(picture: UInt8Array, encoding: str) -> NDArray[Any]:
     """
     if encoding in ('mono8', MONO16):
         grey = np.rint(picture @ _GREY)
-        return grey.astype(np.uint8)[:, :, None] if encoding == 'mono8' else _sixteen(grey)
+        return grey.astype(np.uint8)[:, :, None] if encoding == 'mono8' else _as_uint16(grey)
     if encoding in ENCODINGS:
         channels, rgb = ENCODINGS[encoding]
         pixels = np.full((*picture.shape[:2], channels), 255, dtype=np.uint8)
@@ -58,5 +58,5 @@ def encode(picture: UInt8Array, encoding: str) -> NDArray[Any]:
     return np.concatenate([y, second.reshape(-1, picture.shape[1])])
 
 
-def _sixteen(grey: NDArray[np.float64]) -> NDArray[np.uint16]:
+def _as_uint16(grey: NDArray[np.float64]) -> NDArray[np.uint16]:
     return (grey * 257).astype('<u2')

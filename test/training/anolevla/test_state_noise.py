@@ -6,7 +6,7 @@ import torch
 from support.made_demonstrations import small_run, write_store
 
 from robomamba_ros.training.anolevla.loop import Trainer
-from robomamba_ros.training.anolevla.state_noise import StateNoise, corrected, led_back
+from robomamba_ros.training.anolevla.state_noise import StateNoise, corrected, correcting_columns
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from robomamba_ros.training.anolevla.state_noise import StateNoise, corrected, l
     ],
 )
 def test_only_changes_of_what_was_moved_lead_back(space, actions, states, expected):
-    assert led_back(space, actions, states) == expected
+    assert correcting_columns(space, actions, states) == expected
 
 
 def test_the_chunk_of_a_moved_state_ends_where_the_demonstration_does():

@@ -98,7 +98,7 @@ def settings(data, output, stages, **changes):
 
 
 def stage(name, **changes):
-    return {name: replace(DEFAULTS[name], batch_size=4, talk_batch=4, **changes)}
+    return {name: replace(DEFAULTS[name], batch_size=4, conversation_batch=4, **changes)}
 
 
 @pytest.fixture(scope='module')

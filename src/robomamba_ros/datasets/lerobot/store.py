@@ -90,10 +90,10 @@ class Store:
         ):
             raise DataError(f'{root} holds other files; give another folder')
         refuse_links(root)
-        strange = [path.name for path in self._left_behind() if not _is_made(path)]
-        if strange:
+        foreign = [path.name for path in self._left_behind() if not _is_made(path)]
+        if foreign:
             raise DataError(
-                f'{self.folder} holds {", ".join(sorted(strange))[:80]}, which no writer of data '
+                f'{self.folder} holds {", ".join(sorted(foreign))[:80]}, which no writer of data '
                 'sets made; move it away'
             )
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -120,7 +120,7 @@ def _robomamba(
         )
     weights = public.own_weights(found, clip)
     if head:
-        weights |= public.own_head(head, options.head_image)
+        weights |= public.head_in_our_layout(head, options.head_image)
     vision = VisionConfig(options.camera, clip, connector)
     return RoboMambaConfig(name, language, vision, widths), weights
 

@@ -115,7 +115,7 @@ def own_weights(found: Mapping[str, Tensor], clip: ClipConfig) -> dict[str, Tens
     return own
 
 
-def own_head(found: Mapping[str, Tensor], image_side: int) -> dict[str, Tensor]:
+def head_in_our_layout(found: Mapping[str, Tensor], image_side: int) -> dict[str, Tensor]:
     """Return the ten tensors of a pose head under the names of this package's network.
 
     The public code learns ManipLLM's labels: the contact as row and column in pixels of an image

@@ -13,7 +13,7 @@ from robomamba_ros.policies.normalization import Normalization
 from robomamba_ros.training.anolevla.augmentation import Changes, blacken, dropped
 from robomamba_ros.training.anolevla.config import TrainConfig
 from robomamba_ros.training.anolevla.samples import Indices
-from robomamba_ros.training.anolevla.state_noise import Draw, corrected, led_back
+from robomamba_ros.training.anolevla.state_noise import Draw, corrected, correcting_columns
 from robomamba_ros.types import Float32Array, UInt8Array
 
 _VARIANT_STREAM = 5
@@ -64,7 +64,7 @@ class RowChanges:
         noise = config.state_changes
         if noise.changes_states:
             states = noise.draw(seed, step, count, len(meta.state_names), own, times)
-        columns = led_back(meta.action_space, meta.action_names, meta.state_names)
+        columns = correcting_columns(meta.action_space, meta.action_names, meta.state_names)
         return cls(images, variants, black, states, columns, noise.recovery)
 
     def apply(self, rows: Rows, scales: Normalization) -> Rows:

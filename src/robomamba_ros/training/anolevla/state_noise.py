@@ -75,7 +75,7 @@ def corrected(
     return actions
 
 
-def led_back(
+def correcting_columns(
     space: str, action_names: Sequence[str], state_names: Sequence[str]
 ) -> tuple[tuple[int, int], ...]:
     """Return which action changes which state, by number.

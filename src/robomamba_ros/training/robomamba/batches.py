@@ -141,9 +141,9 @@ class ConversationBatches:
     def batch(self, step: int) -> ConversationBatch:
         """Return the batch of a step."""
         chosen = [self._conversations[index] for index in self.order(step)]
-        spoken = [conversation_tokens(self._prompts, each) for each in chosen]
-        text, _ = padded([tokens for tokens, _ in spoken])
-        answers, _ = padded([[int(flag) for flag in flags] for _, flags in spoken])
+        tokenized = [conversation_tokens(self._prompts, each) for each in chosen]
+        text, _ = padded([tokens for tokens, _ in tokenized])
+        answers, _ = padded([[int(flag) for flag in flags] for _, flags in tokenized])
         paths = [each.image for each in chosen if each.image is not None]
         return ConversationBatch(self._images.batch(paths) if paths else None, text, answers.bool())
 

@@ -50,7 +50,7 @@ class StageConfig:
     # Samples of one step.
     batch_size: int = 32
     # Conversations beside a batch of poses, where the stage learns both.
-    talk_batch: int = 8
+    conversation_batch: int = 8
     # Share of the steps in which the rate rises, 0 .. 1.
     warmup: float = 0.03
     # Norm to which the gradient is clipped.
@@ -66,7 +66,7 @@ class StageConfig:
     localization_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch_size, self.talk_batch) < 1:
+        if min(self.epochs, self.batch_size, self.conversation_batch) < 1:
             raise ConfigError('a stage needs at least 1 epoch and batches of at least 1')
         if not 0.0 <= self.warmup <= 1.0:
             raise ConfigError(f'warmup is {self.warmup}; it is a share of the steps, 0 to 1')

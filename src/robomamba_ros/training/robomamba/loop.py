@@ -124,7 +124,7 @@ class Stage:
             texts = self._poses.instructions
             self.network.config = replace(self.network.config, instructions=texts)
         if self._spec.conversations:
-            beside = self._config.talk_batch if self._spec.poses else size
+            beside = self._config.conversation_batch if self._spec.poses else size
             if 'language.' not in self._spec.trains:
                 # The connector learns nothing from a conversation without an image.
                 conversations = [each for each in conversations if each.image is not None]

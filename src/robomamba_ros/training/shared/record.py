@@ -37,7 +37,7 @@ class Record:
         run, self._path = folder / RUN, folder / METRICS
         # A run of before it kept a record goes on with one.
         starts = _starts(run) if step and run.is_file() else []
-        document = {'starts': [*starts, {'step': step, **start, **_surroundings()}]}
+        document = {'starts': [*starts, {'step': step, **start, **_environment()}]}
         kept = _lines(self._path, step) if step and self._path.is_file() else []
         # Both are read before either is written, and a disk that is full leaves both.
         with all_written_whole(folder, RUN, METRICS) as (new_run, metrics):
@@ -101,7 +101,7 @@ def _lines(metrics: Path, step: int) -> list[str]:
     return kept
 
 
-def _surroundings() -> dict[str, Any]:
+def _environment() -> dict[str, Any]:
     return {
         'source': _source(),
         'software': {
