@@ -143,8 +143,8 @@ def test_what_ros_cannot_read_is_no_traceback() -> None:
     assert "Couldn't parse remap rule: '-r camera'" in errors
 
 
-def test_up_ends_when_a_node_cannot_start(checkpoint) -> None:
-    process = start('--policy', checkpoint, '--sim', 'open-drawer')
+def test_up_ends_when_a_node_cannot_start() -> None:
+    process = start('--policy', 'hold', '--sim', 'open-drawer')
     _, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, 'Traceback' in errors) == (1, False), errors
     assert "unknown Meta-World task 'open-drawer'" in errors
