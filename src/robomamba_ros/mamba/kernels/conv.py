@@ -14,7 +14,7 @@ from numba import njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from robomamba_ros.mamba.kernels.compiling import compiled
+from robomamba_ros.mamba.kernels.compiling import CALLED, compiled
 from robomamba_ros.mamba.kernels.functions import narrow, sigmoid, widen
 from robomamba_ros.mamba.kernels.launch import (
     array_at,
@@ -38,7 +38,7 @@ BACKWARD = layout(
 )
 
 
-@njit(nogil=True, fastmath={'contract'}, error_model='numpy')
+@njit(nogil=True, fastmath={'contract'}, error_model='numpy', **CALLED)
 def _forward_task(q: Any, task: Any, io: Any, real: Any) -> None:
     b, length, d, k = q.b, q.length, q.d, q.k
     blocks = -(-d // BLOCK)
@@ -78,7 +78,7 @@ def _forward_task(q: Any, task: Any, io: Any, real: Any) -> None:
             outputs[j] = window[source, j]
 
 
-@njit(nogil=True, fastmath={'contract'}, error_model='numpy')
+@njit(nogil=True, fastmath={'contract'}, error_model='numpy', **CALLED)
 def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
     b, length, d, k = q.b, q.length, q.d, q.k
     blocks = -(-d // BLOCK)

@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
+from robomamba_ros.mamba.kernels.compiling import CALLED
 from robomamba_ros.mamba.kernels.launch import array_at
 
 # exp(x) = 2^n exp(r), n = round(x log2 e): adding SHIFT rounds and leaves n + 127, the biased
@@ -54,7 +55,7 @@ ZERO, ONE, TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 
 
 # Contraction to fused multiply-adds is safe here; reassociation would undo the rounding by SHIFT.
-@njit(fastmath={'contract'})
+@njit(fastmath={'contract'}, **CALLED)
 def _exp32(x: Any) -> Any:
     x = EXP_HIGH if x > EXP_HIGH else x
     x = EXP_LOW if x < EXP_LOW else x
@@ -65,7 +66,7 @@ def _exp32(x: Any) -> Any:
     return power * (E0 + r * (E1 + r * (E2 + r * (E3 + r * (E4 + r * E5)))))
 
 
-@njit(fastmath={'contract'})
+@njit(fastmath={'contract'}, **CALLED)
 def _exp2_32(x: Any, table: Any) -> Any:
     # One instruction each: as integers, positive floats keep their order and negative ones stay
     # below them (LLVM makes three of two comparisons of floats).
@@ -80,7 +81,7 @@ def _exp2_32(x: Any, table: Any) -> Any:
     return np.int32(np.float32(power).view(np.int32) + exponent).view(np.float32)
 
 
-@njit(fastmath={'contract'})
+@njit(fastmath={'contract'}, **CALLED)
 def _softplus32(x: Any) -> Any:
     e = _exp32(-abs(x))
     s = e / (TWO + e)
@@ -89,34 +90,34 @@ def _softplus32(x: Any) -> Any:
     return (x if x > ZERO else ZERO) + tail
 
 
-@njit(fastmath={'contract'})
+@njit(fastmath={'contract'}, **CALLED)
 def _sigmoid32(x: Any) -> Any:
     return ONE / (ONE + _exp32(-x))
 
 
-@njit
+@njit(**CALLED)
 def _softplus64(x: Any) -> Any:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
-@njit
+@njit(**CALLED)
 def _sigmoid64(x: Any) -> Any:
     return 1.0 / (1.0 + math.exp(-x))
 
 
-@njit
+@njit(**CALLED)
 def _widen16(x: Any) -> Any:
     return np.uint32(np.uint32(x) << HALF).view(np.float32)
 
 
-@njit
+@njit(**CALLED)
 def _narrow16(x: Any) -> Any:
     bits = np.float32(x).view(np.uint32)
     rounded = np.uint16((bits + ROUND_DOWN + ((bits >> HALF) & LAST_BIT)) >> HALF)
     return rounded if x == x else QUIET_NAN
 
 
-@njit
+@njit(**CALLED)
 def exp2_table(address: Any) -> Any:
     """Return the numbers of EXP2_TABLE from where it lies in memory.
 
@@ -156,33 +157,33 @@ def sigmoid(x: Any) -> Any:
     raise NotImplementedError('for compiled code only')
 
 
-@overload(exp2, strict=False)
+@overload(exp2, strict=False, jit_options=CALLED)
 def _exp2(x: Any, table: Any) -> Callable[[Any, Any], Any]:
     if x == types.float32:
         return lambda x, table: _exp2_32(x, table)
     return lambda x, table: 2.0**x
 
 
-@overload(widen, strict=False)
+@overload(widen, strict=False, jit_options=CALLED)
 def _widen(x: Any) -> Callable[[Any], Any]:
     return (lambda x: _widen16(x)) if x == types.uint16 else (lambda x: x)
 
 
-@overload(narrow, strict=False)
+@overload(narrow, strict=False, jit_options=CALLED)
 def _narrow(x: Any, like: Any) -> Callable[[Any, Any], Any]:
     return (lambda x, like: _narrow16(x)) if like == types.uint16 else (lambda x, like: x)
 
 
-@overload(exp, strict=False)
+@overload(exp, strict=False, jit_options=CALLED)
 def _exp(x: Any) -> Callable[[Any], Any]:
     return (lambda x: _exp32(x)) if x == types.float32 else (lambda x: math.exp(x))
 
 
-@overload(softplus, strict=False)
+@overload(softplus, strict=False, jit_options=CALLED)
 def _softplus(x: Any) -> Callable[[Any], Any]:
     return (lambda x: _softplus32(x)) if x == types.float32 else (lambda x: _softplus64(x))
 
 
-@overload(sigmoid, strict=False)
+@overload(sigmoid, strict=False, jit_options=CALLED)
 def _sigmoid(x: Any) -> Callable[[Any], Any]:
     return (lambda x: _sigmoid32(x)) if x == types.float32 else (lambda x: _sigmoid64(x))

@@ -20,6 +20,8 @@ from numba.extending import intrinsic, overload
 from numba.np.numpy_support import as_dtype
 from torch import Tensor
 
+from robomamba_ros.mamba.kernels.compiling import CALLED
+
 # A kernel is a C function of one pointer, to a record of int64: `next_task`, the next task to be
 # claimed; `tasks`, their number; and the kernel's own numbers and addresses. Each module writes its
 # kernels out, because numba caches on disk only what refers to no compiled function but by its
@@ -56,13 +58,13 @@ def layout(*names: str) -> np.dtype[np.void]:
     return np.dtype([(name, np.int64) for name in (*_COUNTERS, *names)])
 
 
-@njit
+@njit(**CALLED)
 def named(arguments: Any, record: Any) -> Any:
     """Return a kernel's arguments by name; record: their `layout`."""
     return carray(arguments, 1, record)[0]
 
 
-@njit
+@njit(**CALLED)
 def claimed(arguments: Any) -> Any:
     """Yield the tasks that are left to this thread; no task is given out twice."""
     tasks = carray(arguments, 2, np.int64)[1]
@@ -77,7 +79,7 @@ def array_at(address: Any, shape: Any, like: Any) -> Any:
     raise NotImplementedError('for compiled code only')
 
 
-@overload(array_at, strict=False)
+@overload(array_at, strict=False, jit_options=CALLED)
 def _array_at(address: Any, shape: Any, like: Any) -> Callable[[Any, Any, Any], Any]:
     dtype = as_dtype(like)
     return lambda address, shape, like: carray(_pointer(address), shape, dtype)

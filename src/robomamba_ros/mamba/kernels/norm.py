@@ -11,7 +11,7 @@ from numba import njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from robomamba_ros.mamba.kernels.compiling import compiled
+from robomamba_ros.mamba.kernels.compiling import CALLED, compiled
 from robomamba_ros.mamba.kernels.functions import narrow, widen
 from robomamba_ros.mamba.kernels.launch import (
     array_at,
@@ -35,7 +35,7 @@ BACKWARD = layout(*_INPUTS, 'grad_y', 'grad_x', 'grad_weight')
 
 
 # Reassociation lets LLVM vectorise the sum of squares.
-@njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy')
+@njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy', **CALLED)
 def _forward_task(q: Any, task: Any, out: Any, real: Any) -> None:
     rows, d = q.rows, q.d
     x = array_at(q.x, (rows, d), real)
@@ -53,7 +53,7 @@ def _forward_task(q: Any, task: Any, out: Any, real: Any) -> None:
 
 
 # The gradient of scale * x is scale * (g - n * mean(g * n)), with n = scale * x.
-@njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy')
+@njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy', **CALLED)
 def _backward_task(q: Any, task: Any, out: Any, real: Any) -> None:
     rows, d = q.rows, q.d
     x = array_at(q.x, (rows, d), real)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from robomamba_ros.mamba.kernels.compiling import compiled
+from robomamba_ros.mamba.kernels.compiling import CALLED, compiled
 from robomamba_ros.mamba.kernels.functions import (
     exp2,
     exp2_table,
@@ -54,7 +54,7 @@ BACKWARD = layout(
 UNROLL = 4
 
 
-@njit(nogil=True, fastmath={'contract'}, error_model='numpy')
+@njit(nogil=True, fastmath={'contract'}, error_model='numpy', **CALLED)
 def _forward_task(q: Any, task: Any, io: Any, real: Any) -> None:
     b, length, d, n, use_softplus = q.b, q.length, q.d, q.n, q.use_softplus
     blocks = -(-d // BLOCK)
@@ -136,7 +136,7 @@ def _forward_task(q: Any, task: Any, io: Any, real: Any) -> None:
 
 # Reassociation lets LLVM vectorise the sums over channels behind the gradients of B and C. It
 # vectorises no loop that needs more than eight alias checks: hence several short loops, not one.
-@njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy')
+@njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy', **CALLED)
 def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
     b, length, d, n, use_softplus = q.b, q.length, q.d, q.n, q.use_softplus
     blocks = -(-d // BLOCK)
