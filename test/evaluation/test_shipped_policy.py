@@ -23,8 +23,8 @@ CHECKPOINT = share_directory() / 'models' / 'anolevla-mt10'
 # Never trained on: training data begins at FIRST_SEED.
 SEEDS = range(100, 104)
 TASKS = ('button-press-topdown', 'push')
-# What succeeds does so in half of them; going on for all 500 would take most of the time here.
-STEPS = 180
+# What succeeds does so in 90 at most; going on for all 500 would take most of the time here.
+STEPS = 110
 
 
 @pytest.fixture(scope='module')
