@@ -73,6 +73,13 @@ class History(Generic[T]):
         first = bisect_right(self._entries, time_ns, key=lambda entry: entry[0]) - 1
         return list(islice(self._entries, max(first, 0), None))
 
+    def copy(self) -> History[T]:
+        """Return what is remembered now; any thread may ask."""
+        other = History(self._mix)
+        # One call of C, so that nothing is put in meanwhile.
+        other._entries = self._entries.copy()
+        return other
+
     def clear(self) -> None:
         """Forget every value."""
         self._entries.clear()

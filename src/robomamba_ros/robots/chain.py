@@ -6,6 +6,7 @@ Each call takes the joints that tell where all are; those that mimic them follow
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,12 @@ class Chain:
         self._mimics = len(sources) > len(self.names) or any(
             each != Followed(name) for each, name in zip(sources, self.names, strict=False)
         )
+
+    def copy(self) -> Chain:
+        """Return one for another thread."""
+        other = copy(self)
+        other._data = self._model.createData()
+        return other
 
     def frame(self, link: str) -> int:
         """Return the number by which the other methods know a link."""

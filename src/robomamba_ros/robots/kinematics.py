@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -99,6 +100,13 @@ class Kinematics:
         # What turns a Jacobian of the root's axes into one of the base's, turns weighted.
         turn = np.array(self._base_T_root.rotation)
         self._base_axes = np.kron(np.diag((1.0, _TURN)), turn)
+
+    def copy(self) -> Kinematics:
+        """Return one for another thread, without `collisions` and links of cameras."""
+        other = copy(self)
+        other._chain, other._last = self._chain.copy(), None
+        other.collisions, other._branches = None, {}
+        return other
 
     def forward(self, joints: Float64Array) -> Pose:
         """Return base_T_ee at `joints` (n,); raises ObservationError on another number of them."""

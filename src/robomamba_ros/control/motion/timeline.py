@@ -54,31 +54,36 @@ class Knots(Protocol):
 class _Poses:
     """Poses that follow from one another, worked out as far as they are asked for.
 
-    Most chunks are replaced long before their end.
+    Most chunks are replaced long before their end. Two threads may ask: each writes the same.
     """
 
     def __init__(self, anchor: Pose, rows: Float64Array, workspace: Workspace) -> None:
         x, y, z = anchor.position.tolist()
         qx, qy, qz, qw = anchor.quaternion.tolist()
-        self._numbers: list[tuple[Vector, Quaternion]] = [((x, y, z), (qx, qy, qz, qw))]
+        first = ((x, y, z), (qx, qy, qz, qw))
+        self._numbers: list[tuple[Vector, Quaternion] | None] = [first, *[None] * len(rows)]
         self._rows = rows
         (x1, y1, z1), (x2, y2, z2) = workspace.lower.tolist(), workspace.upper.tolist()
         self._lower, self._upper = (x1, y1, z1), (x2, y2, z2)
 
     def __getitem__(self, index: int, /) -> Pose:
-        index = range(len(self._rows) + 1)[index]
-        while len(self._numbers) <= index:
-            self._go_on(*self._numbers[-1], *self._rows[len(self._numbers) - 1].tolist())
-        position, quaternion = self._numbers[index]
+        index = range(len(self._numbers))[index]
+        known = index
+        while (numbers := self._numbers[known]) is None:
+            known -= 1
+        for step in range(known, index):
+            numbers = self._after(*numbers, *self._rows[step].tolist())
+            self._numbers[step + 1] = numbers
+        position, quaternion = numbers
         return Pose(np.array(position), np.array(quaternion))
 
-    def _go_on(
+    def _after(
         self, before: Vector, quaternion: Quaternion, x: float, y: float, z: float, *turn: float
-    ) -> None:
+    ) -> tuple[Vector, Quaternion]:
         asked = (before[0] + x, before[1] + y, before[2] + z)
         if any(turn):
             quaternion = turned(quaternion, turn)
-        self._numbers.append((bounded(asked, self._lower, self._upper), quaternion))
+        return bounded(asked, self._lower, self._upper), quaternion
 
 
 def mix(before: Point, after: Point, weight: float) -> Point:

@@ -11,22 +11,18 @@ from robomamba_ros.control.motion.course import Course, Plan, advance
 from robomamba_ros.control.motion.forecast import Foresight, Trajectory
 from robomamba_ros.control.motion.joint_motion import (
     JointMotion,
-    end_effector,
     measured_anchor,
     start_motion,
 )
 from robomamba_ros.control.motion.pose_motion import Anchor, Motion, mixed_anchor
-from robomamba_ros.control.motion.timeline import Point, Timeline, check_times, executed_steps, gap
+from robomamba_ros.control.motion.timeline import Timeline, check_times, executed_steps, gap
 from robomamba_ros.control.setpoints.following import Following
-from robomamba_ros.control.setpoints.preview import Preview, Stretch, discarded_at_seam
+from robomamba_ros.control.setpoints.preview import Scene, Stretch, discarded_at_seam
 from robomamba_ros.control.setpoints.status import ChunkReceipt
 from robomamba_ros.errors import ActionError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
-from robomamba_ros.types import NANOSECONDS, ActionChunk, Pose, RobotState, Setpoint
-
-# How far back the preview shows what was executed, and how densely [ns].
-_SHOWN_NS, _SHOWN_STEP_NS = 2 * NANOSECONDS, NANOSECONDS // 20
+from robomamba_ros.types import ActionChunk, RobotState, Setpoint
 
 
 class Commander:
@@ -49,7 +45,7 @@ class Commander:
     ) -> None:
         self._arm = arm
         self._blending = blending
-        self.kinematics = kinematics
+        self.use_kinematics(kinematics)
         self._motion: Motion | None = None
         self._gripper = 0.0
         self._timeline: Timeline | None = None
@@ -67,6 +63,11 @@ class Commander:
         self._foresight_current = True
         self.active_limits: tuple[str, ...] = ()
         self.problem = ''
+
+    def use_kinematics(self, kinematics: Kinematics | None) -> None:
+        """Take the arm's kinematics, None for none."""
+        self.kinematics = kinematics
+        self._drawing_kinematics = None if kinematics is None else kinematics.copy()
 
     @property
     def started(self) -> bool:
@@ -258,19 +259,14 @@ class Commander:
         self._rested = self._rested and trajectory is None
         return trajectory
 
-    def preview(self, now_ns: int) -> Preview:
-        """Return the poses commanded lately, those still to come, and those given up."""
-
-        def pose_of(point: Point) -> Pose | None:
-            return end_effector(self._arm, self.kinematics, point)
-
-        pending: tuple[Pose, ...] = ()
-        if self._course is not None and self._timeline is not None:
-            step_ns = self._timeline.chunk.dt_ns
-            rest = Stretch(self._course.path, now_ns, self._course.end_ns, step_ns)
-            pending = rest.poses(pose_of)
-        discarded = tuple(pose for each in self._discarded for pose in each.poses(pose_of))
-        since_ns = max(now_ns - _SHOWN_NS, self._commanded.oldest_ns or now_ns)
-        commanded = (self._commanded.at(t) for t in range(since_ns, now_ns, _SHOWN_STEP_NS))
-        executed = tuple(each.pose for each in commanded if each and each.pose)
-        return Preview(executed, pending, discarded)
+    def scene(self, now_ns: int) -> Scene:
+        """Return what there is to draw; any thread may ask, and one may draw it."""
+        return Scene(
+            self._arm,
+            self._drawing_kinematics,
+            now_ns,
+            self._commanded.copy(),
+            self._course,
+            self._timeline,
+            self._discarded,
+        )

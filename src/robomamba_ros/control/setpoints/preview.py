@@ -1,15 +1,26 @@
-"""Where the end effector went, will go, and no longer goes, for display."""
+"""Where the end effector went, will go, and no longer goes, for display.
+
+Control hands over a Scene, which costs it nothing; another thread makes a Preview of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from robomamba_ros.control.history import History
+from robomamba_ros.control.motion.course import Course
+from robomamba_ros.control.motion.joint_motion import end_effector
+from robomamba_ros.control.motion.pose_motion import Anchor
 from robomamba_ros.control.motion.timeline import Path, Point, Timeline
-from robomamba_ros.types import Pose
+from robomamba_ros.robots.arm import ArmContract
+from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.types import NANOSECONDS, Pose
 
 # The most poses of each kind.
 _MOST = 100
+# How far back is shown what was executed, and how densely [ns].
+_SHOWN_NS, _SHOWN_STEP_NS = 2 * NANOSECONDS, NANOSECONDS // 20
 
 
 @dataclass(frozen=True)
@@ -23,6 +34,44 @@ class Preview:
     executed: tuple[Pose, ...] = ()
     pending: tuple[Pose, ...] = ()
     discarded: tuple[Pose, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What there is to draw at now_ns: references to what does not change, or only grows.
+
+    A thread of its own makes a preview of it, so that control never waits for a picture.
+    kinematics: for that thread alone.
+    """
+
+    arm: ArmContract
+    kinematics: Kinematics | None
+    now_ns: int
+    commanded: History[Anchor]
+    course: Course | None
+    timeline: Timeline | None
+    discarded: tuple[Stretch, ...]
+
+    def preview(self, pause: Callable[[], None] = lambda: None) -> Preview:
+        """Return the poses commanded lately, those still to come, and those given up.
+
+        pause: called after each pose, to let others run.
+        """
+
+        def pose_of(point: Point) -> Pose | None:
+            pause()
+            return end_effector(self.arm, self.kinematics, point)
+
+        pending: tuple[Pose, ...] = ()
+        if self.course is not None and self.timeline is not None:
+            step_ns = self.timeline.chunk.dt_ns
+            rest = Stretch(self.course.path, self.now_ns, self.course.end_ns, step_ns)
+            pending = rest.poses(pose_of)
+        discarded = tuple(pose for each in self.discarded for pose in each.poses(pose_of))
+        since_ns = max(self.now_ns - _SHOWN_NS, self.commanded.oldest_ns or self.now_ns)
+        commanded = (self.commanded.at(t) for t in range(since_ns, self.now_ns, _SHOWN_STEP_NS))
+        executed = tuple(each.pose for each in commanded if each and each.pose)
+        return Preview(executed, pending, discarded)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from robomamba_ros.control.motion.forecast import Trajectory
 from robomamba_ros.control.setpoints.arm_time import ArmTime, check_scale
 from robomamba_ros.control.setpoints.commander import Commander
 from robomamba_ros.control.setpoints.decisions import Decisions
-from robomamba_ros.control.setpoints.preview import Preview
+from robomamba_ros.control.setpoints.preview import Scene
 from robomamba_ros.control.setpoints.senders import Command
 from robomamba_ros.control.setpoints.status import STOPS, ChunkReceipt, LoopState, LoopStatus
 from robomamba_ros.control.setpoints.supervision import Supervision
@@ -99,7 +99,7 @@ class SetpointLoop:
 
     def use_kinematics(self, kinematics: Kinematics | None, missing: str = '') -> None:
         """Take the arm's kinematics, or the reason to wait as long as there are none."""
-        self._commander.kinematics = kinematics
+        self._commander.use_kinematics(kinematics)
         self._supervision.missing = missing
 
     def reset(self, *, at_once: bool = False) -> None:
@@ -261,9 +261,9 @@ class SetpointLoop:
             time=self._time if self._foresight else ArmTime(),
         )
 
-    def preview(self, now_ns: int) -> Preview:
-        """Return the poses commanded lately, those still to come, and those given up."""
-        return self._commander.preview(self._own(now_ns))
+    def scene(self, now_ns: int) -> Scene:
+        """Return what there is to draw; the one method that another thread may call."""
+        return self._commander.scene(self._own(now_ns))
 
     def ages_s(self, now_ns: int) -> dict[str, float]:
         """Return the age of each stream that something came from [s]."""

@@ -120,7 +120,7 @@ class ControllerNode(ManagedNode):
         self.writers = self._conditions.publishers
         self._connections.append(self._conditions)
         self._connections.append(
-            Markers(self, arm.base_frame, lambda: self._loop.preview(self._now_ns()))
+            Markers(self, arm.base_frame, lambda: self._loop.scene(self._now_ns()))
         )
         self._rates = {name: Rate() for name in self._counts()}
         # Last: threads that middleware has started by now are not bound to the same processors.
