@@ -89,6 +89,27 @@ def test_the_sequence_is_the_papers(paper):
     assert output.localization is None
 
 
+def test_the_token_of_the_state_can_say_where_things_are_seen(tmp_path, write_anolevla, documents):
+    order = ['language', 'vision', 'delta_state', 'state']
+    document = {**documents['small'], 'token_order': order, 'places': True}
+    network = write_anolevla(tmp_path / 'small', document)
+    assert read_config(tmp_path / 'small/config.yaml', 'small') == network.config
+    network.vision.expect(torch.full((3, 3), 0.5))
+    inputs = network_inputs(network, tmp_path / 'small', observe(network.config.spec))
+    _, rest, where = network.tokens(*inputs)
+    off = (where.points - 0.5) / 0.1
+    expected = network.state(inputs[1]) + network.places(off.flatten(1))
+    torch.testing.assert_close(rest[:, -1], expected)
+    assert off.abs().max() > 0.01
+    # Trained without the loss on places they are places that the actions need.
+    network(*inputs).actions.sum().backward()
+    assert network.vision.localization.weight.grad.abs().max() > 0.0
+    path = tmp_path / 'paper.yaml'
+    path.write_text(yaml.safe_dump({**documents['paper'], 'places': True}))
+    with pytest.raises(ConfigError, match='leave out places'):
+        read_config(path, 'paper')
+
+
 @pytest.mark.parametrize('kind', ['small', 'paper'])
 def test_every_input_reaches_the_action_head(request, kind):
     _, folder = request.getfixturevalue(kind)

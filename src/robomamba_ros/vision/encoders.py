@@ -19,11 +19,13 @@ class Localization(NamedTuple):
     """Where things are, as the vision part sees it; for the localisation loss.
 
     keypoints (b, cameras * k, 2) in -1..1 over the image; points (b, 3, 3): object, goal and end
-    effector in the base frame [m].
+    effector in the base frame [m]; middle (3, 3): what is expected of images that show nothing,
+    without a gradient.
     """
 
     keypoints: Tensor
     points: Tensor
+    middle: Tensor
 
 
 class KeypointSizes(Protocol):
@@ -86,6 +88,11 @@ class KeypointVision(nn.Module):
         self.keypoint = nn.Parameter(0.02 * torch.randn(config.keypoints, d_model))
         self.localization = nn.Linear(cameras * config.keypoints * d_model, 9)
 
+    def expect(self, points: Tensor) -> None:
+        """Begin with points (3, 3) [m] as those that are seen."""
+        with torch.no_grad():
+            self.localization.bias.copy_(points.flatten())
+
     def forward(self, images: Tensor, language: Tensor) -> VisionTokens:
         """Images (b, cameras, 3, s, s) in -1..1, language (b, N_l, d_model) -> n = cameras * k."""
         batch, cameras = images.shape[:2]
@@ -95,7 +102,8 @@ class KeypointVision(nn.Module):
         )
         tokens = found.unflatten(0, (batch, cameras)) + self.keypoint + self.camera
         points = self.localization(functional.silu(tokens.flatten(1))).unflatten(1, (3, 3))
-        where = Localization(keypoints.reshape(batch, -1, 2), points)
+        middle = self.localization.bias.detach().view(3, 3)
+        where = Localization(keypoints.reshape(batch, -1, 2), points, middle)
         return VisionTokens(tokens.flatten(1, 2), where)
 
 

@@ -122,8 +122,8 @@ def describe(path: Path) -> Description:
         ),
         Part(
             'state',
-            parameters(network.state, network.delta_state),
-            2 * linear_macs(1, network.state),
+            parameters(network.state, network.delta_state, network.places),
+            2 * linear_macs(1, network.state) + linear_macs(1, network.places),
         ),
         Part('backbone', parameters(network.backbone), mamba_macs(config.backbone, length)),
         Part('head', parameters(network.head), linear_macs(1, network.head)),

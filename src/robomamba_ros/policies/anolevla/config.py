@@ -74,6 +74,8 @@ class AnoleVLAConfig:
     backbone: MambaConfig
     # Each of TOKEN_ORDER once; the head reads the last token.
     token_order: tuple[str, ...] = TOKEN_ORDER
+    # Whether the token of the state says where the vision sees things, too.
+    places: bool = False
 
     def __post_init__(self) -> None:
         if sorted(self.token_order) != sorted(TOKEN_ORDER):
@@ -81,6 +83,8 @@ class AnoleVLAConfig:
                 f'token_order is {list(self.token_order)}; it must hold each of '
                 f'{", ".join(TOKEN_ORDER)} once'
             )
+        if self.places and isinstance(self.vision, SiglipConfig):
+            raise ConfigError('siglip2 does not say where it sees things; leave out places')
         if not self.spec.cameras:
             raise ConfigError('an AnoleVLA needs at least one camera')
         sizes = [(c.height, c.width, self.vision.image_size) for c in self.spec.cameras]
@@ -111,7 +115,7 @@ def read_config(path: Path, name: str) -> AnoleVLAConfig:
     """
     document, errors = read_yaml(path)
     keys = (*SPEC_KEYS, 'cameras', 'vision', 'language', 'backbone')
-    root = Section(document, '', errors, keys, ('token_order',))
+    root = Section(document, '', errors, keys, ('token_order', 'places'))
     root.choice('policy', (KIND,))
     parts = root.section('vision', (), tuple(VISIONS))
     kinds = [kind for kind in VISIONS if parts.has(kind)]
@@ -135,13 +139,14 @@ def read_config(path: Path, name: str) -> AnoleVLAConfig:
     order = root.texts('token_order', 'parts') if root.has('token_order') else TOKEN_ORDER
     if sorted(order) != sorted(TOKEN_ORDER):
         root.error('token_order', str(list(order)), f'each of {", ".join(TOKEN_ORDER)} once')
+    places = root.flag('places') if root.has('places') else False
     spec = read_spec(root, name, tuple(camera for camera, _ in views))
     refuse(f'the policy {path}', errors)
     # A language model's words mean something beyond the texts of the data.
     texts = Instructions.load(path.parent, own_words=not language.project)
     spec = replace(spec, instructions=texts)
     crops = tuple(crop for _, crop in views)
-    return AnoleVLAConfig(spec, crops, vision, language, backbone, order)
+    return AnoleVLAConfig(spec, crops, vision, language, backbone, order, places)
 
 
 def write_config(config: AnoleVLAConfig, path: Path) -> None:
@@ -158,6 +163,7 @@ def write_config(config: AnoleVLAConfig, path: Path) -> None:
         'cameras': cameras,
         **write_spec(config.spec),
         'token_order': list(config.token_order),
+        **({'places': True} if config.places else {}),
         'vision': {kind: asdict(config.vision)},
         'language': asdict(config.language),
         'backbone': {k: v for k, v in asdict(config.backbone).items() if k not in UNREAD},

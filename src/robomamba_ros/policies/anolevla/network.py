@@ -23,6 +23,8 @@ from robomamba_ros.vision.siglip import SiglipVision
 # What may compute in bfloat16. The state comes in and the actions go out in float32: three
 # significant digits are too few for a position. The same holds for how fast the backbone forgets.
 LARGE_PARTS = ('vision', 'language', 'project', 'backbone')
+# What places are counted in, before they become part of a token [m].
+PLACE_SCALE_M = 0.1
 PRECISE = ('A_log', '.D', 'dt_proj.bias', 'conv1d.weight', 'conv1d.bias')
 
 
@@ -51,6 +53,7 @@ class AnoleVLA(nn.Module):
         self.config = config
         self.state = nn.Linear(len(spec.state_names), d_model)
         self.delta_state = nn.Linear(len(spec.state_names), d_model)
+        self.places = nn.Linear(9, d_model) if config.places else nn.Identity()
         self.language = nn.Embedding(config.language.vocabulary, d_model)
         self.project = nn.Linear(d_model, d_model) if config.language.project else nn.Identity()
         self.vision = _vision(config, d_model)
@@ -82,8 +85,12 @@ class AnoleVLA(nn.Module):
         """Return the input sequence; arguments as of `forward`."""
         language = self.project(self.language(instruction))
         vision, localization = self.vision(images.to(language.dtype), language)
+        measured = self.state(state)
+        if self.config.places and localization is not None:
+            points = (localization.points - localization.middle) / PLACE_SCALE_M
+            measured = measured + self.places(points.flatten(1).to(measured.dtype))
         parts = {
-            'state': self.state(state)[:, None],
+            'state': measured[:, None],
             'delta_state': self.delta_state(delta_state)[:, None],
             'vision': vision,
             'language': language,

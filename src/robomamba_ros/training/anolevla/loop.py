@@ -21,6 +21,7 @@ from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.checkpoint import save
 from robomamba_ros.policies.checkpoint import torch_device
 from robomamba_ros.policies.normalization import Normalization
+from robomamba_ros.training.anolevla import start
 from robomamba_ros.training.anolevla.batches import (
     Batch,
     BatchReader,
@@ -29,17 +30,11 @@ from robomamba_ros.training.anolevla.batches import (
 )
 from robomamba_ros.training.anolevla.config import TrainConfig
 from robomamba_ros.training.anolevla.kept_maps import KeptMaps, keep
-from robomamba_ros.training.anolevla.localization import find_targets
+from robomamba_ros.training.anolevla.localization import Targets, find_targets
 from robomamba_ros.training.anolevla.objective import Objective
 from robomamba_ros.training.anolevla.run_files import RunFiles
 from robomamba_ros.training.anolevla.samples import Samples
 from robomamba_ros.training.anolevla.sources import describe, open_samples, prepare
-from robomamba_ros.training.anolevla.start import (
-    freeze,
-    make_network,
-    read_template,
-    read_tokenizer,
-)
 from robomamba_ros.training.anolevla.streams import Ticks
 from robomamba_ros.training.anolevla.validation import Best, Validation
 from robomamba_ros.training.shared.distributed import Group
@@ -92,7 +87,7 @@ class Trainer:
                 f'{self._group.size} processes; give a larger batch_size'
             )
         torch.manual_seed(config.seed)
-        template = read_template(config)
+        template = start.read_template(config)
         for _ in prepare(config, template):
             pass
         samples, held_out = open_samples(config)
@@ -102,9 +97,9 @@ class Trainer:
             self.tokenizer = InstructionTokenizer.load(self._files.tokenizer, length)
             self.normalization = Normalization.load(self._files.normalization)
         else:
-            self.tokenizer = read_tokenizer(config, template, samples.meta)
+            self.tokenizer = start.read_tokenizer(config, template, samples.meta)
             self.normalization = fit_normalization(samples)
-        self.network, self.fresh = make_network(
+        self.network, self.fresh = start.make_network(
             config,
             template,
             replace(samples.meta, instructions=samples.instructions),
@@ -112,7 +107,10 @@ class Trainer:
             resumed=self._files.resumed,
         )
         if config.freeze_vision:
-            freeze(self.network)
+            start.freeze(self.network)
+        targets = find_targets(config, samples)
+        if targets is not None and not config.initial:
+            start.expect(self.network, targets.points)
         if config.delta_dropout >= 1.0:
             # It is never given in training; what it weighs in inference is to be nothing, too.
             nn.init.zeros_(self.network.delta_state.weight)
@@ -130,23 +128,24 @@ class Trainer:
                 self._objective, find_unused_parameters=not config.localization_weight
             )
         self._kept = keep(config, samples, self.network, self._files.folder)
-        reader = self._reader(samples, self._kept)
+        reader = self._reader(samples, targets, self._kept)
         self._sampler = BatchSampler(reader, config, self._ticks(samples))
         self._validation = None
         if held_out is not None:
+            reader = self._reader(held_out, find_targets(config, held_out))
             self._validation = Validation(
-                self._reader(held_out), self.network, config, self._group, self._ticks(held_out)
+                reader, self.network, config, self._group, self._ticks(held_out)
             )
         self._record = None
         if self._group.is_main:
-            start = {
+            about = {
                 **(notes or {}),
                 'config': asdict(config),
                 'data': describe(samples, held_out),
                 'parameters': sum(p.numel() for p in self.network.parameters()),
                 'processes': self._group.size,
             }
-            self._record = Record(self._files.folder, self.step, start)
+            self._record = Record(self._files.folder, self.step, about)
 
     @property
     def stage(self) -> int:
@@ -163,11 +162,11 @@ class Trainer:
             pass
         self.network.train()
         while self.step < last:
-            start, stage = time.perf_counter(), self.stage
+            begun, stage = time.perf_counter(), self.stage
             losses, norm = self._train_step()
             self.step += 1
             done, error = self.step, self._validate(stage)
-            rate = self.config.batch_size / (time.perf_counter() - start)
+            rate = self.config.batch_size / (time.perf_counter() - begun)
             others = {'gradient_norm': norm, 'samples_per_second': rate}
             self._write(done, stage, losses | others, last)
             yield Progress(done, stage, losses, error)
@@ -277,9 +276,10 @@ class Trainer:
                 yield from self._kept.fill()
             self._group.barrier()
 
-    def _reader(self, samples: Samples, kept: KeptMaps | None = None) -> BatchReader:
+    def _reader(
+        self, samples: Samples, targets: Targets | None, kept: KeptMaps | None = None
+    ) -> BatchReader:
         words = self.network.config.spec.instructions
-        targets = find_targets(self.config, samples)
         return BatchReader(
             samples, self.tokenizer, self.normalization, words, self._device, targets, kept
         )

@@ -19,8 +19,9 @@ from robomamba_ros.policies.base import CameraSpec, PolicySpec
 from robomamba_ros.policies.checkpoint import CONFIG, TOKENIZER, WEIGHTS, require_files
 from robomamba_ros.policies.location import checkpoint_directory, checkpoint_name
 from robomamba_ros.training.anolevla.config import TrainConfig
-from robomamba_ros.types import ActionSpace
+from robomamba_ros.types import ActionSpace, Float32Array
 from robomamba_ros.vision.efficientnet import EfficientNetVision, find_weights, load_efficientnet
+from robomamba_ros.vision.encoders import KeypointVision
 from robomamba_ros.vision.siglip import SiglipConfig, SiglipVision
 
 
@@ -95,6 +96,12 @@ def freeze(network: AnoleVLA) -> None:
             'freeze_vision is for efficientnet_lite0 and siglip2'
         )
     vision.pretrained.requires_grad_(False)
+
+
+def expect(network: AnoleVLA, points: Float32Array) -> None:
+    """Let a network that has learnt nothing expect the mean of points (n, 3, 3) [m]."""
+    if isinstance(network.vision, KeypointVision):
+        network.vision.expect(torch.from_numpy(points.mean(axis=0)))
 
 
 def network_config(
