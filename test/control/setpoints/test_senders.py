@@ -11,7 +11,9 @@ from support.bench import Bench, commanded_by
 
 from robomamba_ros.control.setpoints.commander import Commander
 from robomamba_ros.control.setpoints.senders import PositionSender
+from robomamba_ros.control.setpoints.setpoint_loop import LoopState
 from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.types import ActionSpace
 
 pytest.importorskip('pinocchio', reason='kinematics needs Pinocchio: pip install pin')
 
@@ -64,3 +66,20 @@ def test_without_the_limiter_of_streamed_positions_they_do(monkeypatch):
 def test_without_the_catch_up_they_do(monkeypatch):
     monkeypatch.setattr(Commander, 'catch_up', lambda self, now_ns: (now_ns, ''))
     assert fr3().exceeded['arm', 'acceleration'][0] > 1.5
+
+
+@pytest.mark.parametrize('kind', ['twist', 'target_pose', 'forward_position'])
+def test_an_arm_that_stood_still_with_its_process_is_not_run_on(kind) -> None:
+    bench = Bench(commanded_by('franka_fr3', {'arm': kind}))
+    bench.tick(2)
+    bench.add(np.full((50, 1), 0.002), ('ee_dz',), ActionSpace.EE_DELTA)
+    bench.run(0.3)
+    assert bench.speed > 0.01
+    for _ in range(200):
+        bench.pass_time()
+        bench.measure()
+    here = bench.joints
+    bench.run(0.5)
+    assert bench.state is LoopState.HOLDING
+    assert 'the clock went on by 2.010 s' in bench.loop.status.reason
+    assert np.abs(bench.joints - here).max() < 1e-6

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from robomamba_ros.control.motion.forecast import Trajectory
+from robomamba_ros.robots.following import joint_tolerance
 from robomamba_ros.robots.parts import Joint
 from robomamba_ros.types import NANOSECONDS, Float64Array
 
@@ -68,6 +69,7 @@ class Handover:
         self._columns = list(columns)
         self._period_ns, self._lead_ns = period_ns, lead_ns
         self._lower, self._upper = np.array([joint.position for joint in joints]).T
+        self._tolerance = joint_tolerance(joints)
         limits = [(j.velocity, j.acceleration, j.jerk or np.inf) for j in joints]
         self._most = np.array(limits).T
         # What the controller follows: times (k,) and derivatives (k, 3, n), from when it was sent.
@@ -80,7 +82,8 @@ class Handover:
         """Return the times (k,) and derivatives (k, 3, n) to send of `way` now.
 
         resting: where joints (n,) at rest were measured. The controller may begin there, too:
-        another one may have moved them, or it was activated since.
+        another one may have moved them, or it was activated since. It does for sure where they are
+        further from where it was told to be than an arm that follows can be.
         """
         all_points = np.stack([way.positions, way.velocities, way.accelerations], axis=1)
         points = all_points[:, :, self._columns]
@@ -90,7 +93,10 @@ class Handover:
         # Nearer than half a period a controller could not come onto it.
         starts = [here]
         if resting is not None:
-            starts.append(np.stack([resting, np.zeros_like(resting), np.zeros_like(resting)]))
+            there = np.stack([resting, np.zeros_like(resting), np.zeros_like(resting)])
+            if (np.abs(resting - here[0]) > self._tolerance).any():
+                here, starts = there, []
+            starts.append(there)
         nearest = bisect_left(times_ns, now_ns + self._period_ns // 2)
         within, beyond = (
             bisect_right(times_ns, now_ns + many * self._lead_ns) for many in (1, _FURTHEST)

@@ -206,6 +206,13 @@ class Commander:
         if self._foresight is not None:
             self._foresight.give_up()
 
+    def stand_still(self) -> None:
+        """Go on from rest where the last command was: nothing has moved the arm since."""
+        if self._motion is not None:
+            self._motion = start_motion(self._arm, self.kinematics, self._motion.commanded)
+            self.run_out()
+            self._plan, self._changed = Plan(), False
+
     def forget(self) -> None:
         """Command nothing any more, and forget what was commanded."""
         self._motion = None

@@ -48,14 +48,17 @@ class Decisions:
         self._supervised = supervised
         self.chunk: ActionChunk | None = None
 
-    def watch(self, own: Callable[[int], int]) -> None:
+    def watch(self, own: Callable[[int], int], problems: str) -> None:
         """Stop an arm that does not do what it is told, and let go of one that was moved.
 
-        own: the arm's time of a time of the clock.
+        own: the arm's time of a time of the clock. problems: what is wrong with the inputs.
         """
         problem = self._supervision.following_problem(self._commander.following, own)
         if self._commander.at_rest:
-            if problem:
+            if problems:
+                # A driver that is started anew is not given what the one before it was told.
+                self._to.forget()
+            elif problem:
                 self._to.was_moved(problem)
             elif self._supervision.resting() is not None:
                 self._to.settle(self._supervision.place_of_rest())

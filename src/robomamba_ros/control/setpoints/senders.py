@@ -19,6 +19,9 @@ from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
 from robomamba_ros.types import NANOSECONDS, Float64Array, RobotState, Setpoint
 
+# After which time without a twist every controller has stopped the arm [ns].
+_ALONE_NS = NANOSECONDS
+
 
 @dataclass(frozen=True)
 class Command:
@@ -124,12 +127,17 @@ class TwistSender:
     def __init__(self, arm: ArmContract, output: Output) -> None:
         self._servo = BaseServo(arm) if output.part == 'base' else PoseServo(arm)
         self._stopped = self.at_rest = True
+        self._sent_ns: int | None = None
 
     def send(self, command: Command) -> Float64Array:
         """Return the velocity of a period, corrected while a chunk is followed.
 
-        An arm that did not follow is not sent back the way that it never went: it brakes.
+        An arm that did not follow is not sent back the way that it never went: it brakes. One that
+        was sent nothing for long has stopped by itself, and begins at rest.
         """
+        sent_ns, self._sent_ns = self._sent_ns, command.setpoint.stamp_ns
+        if sent_ns is not None and self._sent_ns - sent_ns > _ALONE_NS:
+            self._servo.reset()
         if command.returning:
             twist = self._servo.brake()
             self._stopped = self.at_rest = not twist.any()

@@ -230,6 +230,8 @@ class SetpointLoop:
             and self._supervised
             and self._to.state in (LoopState.TRACKING, *STOPS)
         ):
+            if not self._foresight:
+                self._commander.stand_still()
             self.fault(f'the clock went on by {stall_s:.3f} s at once')
         self._supervision.late_s = self._lateness_s(stall_s)
         again = tick_ns == self._tick_ns
@@ -280,7 +282,7 @@ class SetpointLoop:
         if not self._commander.started:
             self._begin(problems)
         if self._supervised and self._commander.started:
-            self._decisions.watch(self._own)
+            self._decisions.watch(self._own, problems)
         self._decisions.decide(problems, now_ns, tick_ns)
         if not self._commander.started:
             return None

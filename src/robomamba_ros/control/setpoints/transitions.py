@@ -130,7 +130,7 @@ class Transitions:
         """
         self.returning = False
         if not (self.enabled or self._settled):
-            self._settled = True
+            self._settled = self.returning = True
             self._commander.return_to(place)
 
     def come_to_rest(self) -> None:
