@@ -10,10 +10,10 @@ import pytest
 from support.bench import Bench, commanded_by
 
 from robomamba_ros.control.setpoints.commander import Commander
-from robomamba_ros.control.setpoints.senders import PositionSender
+from robomamba_ros.control.setpoints.senders import Command, PositionSender, TwistSender
 from robomamba_ros.control.setpoints.setpoint_loop import LoopState
 from robomamba_ros.robots.arm import load_arm
-from robomamba_ros.types import ActionSpace
+from robomamba_ros.types import ActionSpace, Setpoint
 
 pytest.importorskip('pinocchio', reason='kinematics needs Pinocchio: pip install pin')
 
@@ -83,3 +83,22 @@ def test_an_arm_that_stood_still_with_its_process_is_not_run_on(kind) -> None:
     assert bench.state is LoopState.HOLDING
     assert 'the clock went on by 2.010 s' in bench.loop.status.reason
     assert np.abs(bench.joints - here).max() < 1e-6
+
+
+def test_twists_brake_to_zero_within_limits_when_commands_end():
+    arm = commanded_by('hsr', {'base': 'twist'})
+    output = next(each for each in arm.outputs if each.part == 'base')
+    sender, names = TwistSender(arm, output), [joint.name for joint in arm.joints_of('base')]
+    period_s, sent = arm.period_ns / 1e9, []
+    for tick in range(60):
+        joints = dict.fromkeys(names, 0.0) | {names[0]: 0.2 * period_s * tick}
+        speeds = dict.fromkeys(names, 0.0) | {names[0]: 0.2}
+        setpoint = Setpoint((tick + 1) * arm.period_ns, None, 1.0, joints, speeds)
+        sent.append(sender.send(Command(setpoint, None, False, None)))
+    assert sent[-1][0] > 0.1
+    while (twist := sender.stop()) is not None:
+        sent.append(twist)
+    assert len(sent) > 62
+    assert not sent[-1].any()
+    most = [joint.acceleration * period_s for joint in arm.joints_of('base')]
+    assert (abs(np.diff(sent, axis=0)) <= np.array(most) * (1 + 1e-9)).all()
