@@ -61,6 +61,23 @@ def test_the_command_goes_on_where_it_ended(tmp_path, capsys, outcomes):
     assert document['missing'] == 0
 
 
+def test_perturbations_are_run_beside_what_is_not_changed(tmp_path, capsys, outcomes):
+    path, late = tmp_path / 'results.json', 'latency_50ms'
+    Results(path, CONFIG, through_graph=False).add(outcomes[2])
+    command = ['evaluate', POLICY, '--tasks', outcomes[2].task, '--workers', '1']
+    command += ['--output', str(path), '--episodes', '1', '--perturb', late]
+    assert main([*command, '--first-seed', str(outcomes[2].seed)]) == 0
+    assert '**mean of perturbations**' in capsys.readouterr().out
+    document = json.loads((tmp_path / f'results_{late}.json').read_text())
+    (found,) = document['episodes']
+    assert (found['task'], found['seed']) == (outcomes[2].task, outcomes[2].seed)
+    # Each chunk comes four periods later, and so does the end.
+    assert found['steps'] > outcomes[2].steps
+    path.write_bytes((tmp_path / f'results_{late}.json').read_bytes())
+    with pytest.raises(ConfigError, match=f'perturbation is {late} there and None here'):
+        Results(path, CONFIG, through_graph=False)
+
+
 def test_a_file_holds_what_there_is_at_any_time(tmp_path, outcomes):
     path = tmp_path / 'results.json'
     results = Results(path, CONFIG, through_graph=False)

@@ -54,6 +54,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         '--latency-steps', type=int, default=0, help='control periods an inference takes'
     )
+    parser.add_argument(
+        '--perturb',
+        nargs='+',
+        metavar='NAME',
+        help='again under changes that no demonstration shows, one at a time, by name or all: '
+        'light, noise, blur, compression, a camera that was touched, another table, latency',
+    )
     add_load_options(parser)
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1)
     parser.add_argument(
@@ -75,18 +82,14 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate with a progress bar, and print the tables."""
-    from tqdm import tqdm
-
-    from robomamba_ros.evaluation.metaworld import (
-        EvaluationConfig,
-        episodes_to_film,
-        evaluate,
-        film,
-    )
-    from robomamba_ros.evaluation.results import Results
-    from robomamba_ros.evaluation.success import tables
+    from robomamba_ros.evaluation.metaworld import EvaluationConfig, episodes_to_film, film
+    from robomamba_ros.evaluation.perturbations import NONE, choose_perturbations
+    from robomamba_ros.evaluation.success import perturbation_table, tables
     from robomamba_ros.policies.registry import describe_policy, require_chunks
 
+    if args.perturb and args.graph:
+        raise ConfigError('--perturb is for evaluation in process, without --graph')
+    names = choose_perturbations(args.perturb or ())
     policy = str(checkpoint_directory(args.policy))
     require_chunks(policy)
     steps = args.execute_steps
@@ -100,24 +103,43 @@ def run(args: argparse.Namespace) -> int:
         load=load_options(args),
     )
     _check_instructions(config)
-    results = Results(args.output, config, args.graph)
-    jobs = results.missing
-    with tqdm(total=len(config.jobs), initial=len(results.outcomes), unit='episode') as bar:
+    found = {name: _outcomes(replace(config, perturbation=name), args) for name in names}
+    print(tables(found[NONE]))
+    if args.perturb:
+        print(f'\n{perturbation_table(found)}')
+    print(f'\n{config.episodes} episodes a task, seeds from {config.first_seed}, ', end='')
+    print(f'{config.execute_steps} actions executed per inference', end='')
+    print(f', each {config.latency_steps} periods late' if config.latency_steps else '')
+    for name, outcomes in found.items() if args.videos else ():
+        changed, folder = replace(config, perturbation=name), args.videos
+        folder = folder if name == NONE else folder / name
+        for path in film(changed, episodes_to_film(outcomes), folder, args.workers):
+            print(path, flush=True)
+    return 0
+
+
+def _outcomes(config: EvaluationConfig, args: argparse.Namespace) -> list[Outcome]:
+    """Return the outcomes of a configuration, with a progress bar; what is there is not run."""
+    from tqdm import tqdm
+
+    from robomamba_ros.evaluation.metaworld import evaluate
+    from robomamba_ros.evaluation.perturbations import NONE
+    from robomamba_ros.evaluation.results import Results
+
+    output, name = args.output, config.perturbation
+    if output is not None and name != NONE:
+        output = output.with_name(f'{output.stem}_{name}{output.suffix}')
+    results = Results(output, config, args.graph)
+    jobs, done = results.missing, len(results.outcomes)
+    title = None if name == NONE else name
+    with tqdm(total=len(config.jobs), initial=done, unit='episode', desc=title) as bar:
         found = _through_graph(config, jobs) if args.graph else evaluate(config, jobs, args.workers)
         for outcome in found:
             results.add(outcome)
             bar.set_postfix(task=outcome.task, successes=results.successes)
             bar.update()
     results.write()
-    print(tables(results.outcomes))
-    print(f'\n{config.episodes} episodes a task, seeds from {config.first_seed}, ', end='')
-    print(f'{config.execute_steps} actions executed per inference', end='')
-    print(f', each {config.latency_steps} periods late' if config.latency_steps else '')
-    if args.videos:
-        chosen = episodes_to_film(results.outcomes)
-        for path in film(config, chosen, args.videos, args.workers):
-            print(path, flush=True)
-    return 0
+    return results.outcomes
 
 
 def _check_instructions(config: EvaluationConfig) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from robomamba_ros.common.processes import run_jobs
 from robomamba_ros.errors import ConfigError, SimulationError
+from robomamba_ros.evaluation.perturbations import NONE, PERTURBATIONS
 from robomamba_ros.evaluation.rollout import Episode, run_episode
 from robomamba_ros.policies.base import LoadOptions
 from robomamba_ros.robots.arm import load_arm
@@ -45,6 +46,8 @@ class EvaluationConfig:
     first_seed: int = EVALUATION_SEED
     # Arm contract whose limits hold.
     arm: str = 'sawyer_sim'
+    # What is changed, by its name in perturbations.py.
+    perturbation: str = NONE
     # How the policy runs.
     load: LoadOptions = field(default_factory=LoadOptions)
 
@@ -139,13 +142,16 @@ class _Rollout:
 
     def run(self, task: str, seed: int, watch: Callable[[], None] | None = None) -> Episode:
         """Run an episode; see run_episode."""
+        sim = self.simulate(task)
+        change = PERTURBATIONS[self._config.perturbation]
         return run_episode(
-            self.simulate(task),
+            sim,
             self._policy,
             self._arm,
             seed,
             execute_steps=self._config.execute_steps,
-            latency_steps=self._config.latency_steps,
+            latency_steps=self._config.latency_steps + change.latency_steps,
+            view=change.prepare(sim, seed),
             watch=watch,
         )
 

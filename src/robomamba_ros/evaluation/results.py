@@ -13,6 +13,7 @@ from robomamba_ros.common.documents import read_json
 from robomamba_ros.common.files import written_whole
 from robomamba_ros.errors import ConfigError, DataError
 from robomamba_ros.evaluation.metaworld import EvaluationConfig, Job, Outcome
+from robomamba_ros.evaluation.perturbations import NONE
 from robomamba_ros.evaluation.success import document
 
 MEGABYTES = 64  # of tens of thousands of episodes
@@ -78,6 +79,8 @@ def settings(config: EvaluationConfig, through_graph: bool) -> dict[str, Any]:
         'execute_steps': config.execute_steps,
         'latency_steps': config.latency_steps,
         'arm': config.arm,
+        # Results of before there were any have none.
+        **({} if config.perturbation == NONE else {'perturbation': config.perturbation}),
         **load,
         'through_graph': through_graph,
     }
@@ -104,7 +107,7 @@ def _read(path: Path, expected: Mapping[str, Any]) -> dict[Job, Outcome]:
         ) from error
     differences = [
         f'{key} is {found.get(key)} there and {value} here'
-        for key, value in expected.items()
+        for key, value in {**dict.fromkeys(found), **expected}.items()
         if found.get(key) != value
     ]
     if differences:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from robomamba_ros.evaluation.metaworld import Outcome
+from robomamba_ros.evaluation.perturbations import NONE
 from robomamba_ros.evaluation.statistics import SuccessRate, mean_interval
 from robomamba_ros.simulation.metaworld import load_tasks
 
@@ -103,6 +104,30 @@ def tables(outcomes: Sequence[Outcome]) -> str:
     )
     second = [(*row, cell) for row, cell in zip(second, theirs, strict=True)]
     return f'{_markdown(first)}\n\n{_markdown(second)}\n\nThe paper: {PAPER_SOURCE}.'
+
+
+def perturbation_table(found: Mapping[str, Sequence[Outcome]]) -> str:
+    """Return a Markdown table of the success under each perturbation, with 95 % intervals.
+
+    The last row is the mean over those that change anything, each counting once.
+    """
+    rates = {
+        name: SuccessRate(sum(each.success for each in outcomes), len(outcomes))
+        for name, outcomes in found.items()
+    }
+    rows = [('perturbation', 'success', 'rate', '95 % interval')]
+    for name, rate in rates.items():
+        low, high = rate.interval
+        count, interval = (
+            f'{rate.successes}/{rate.trials}',
+            f'{100 * low:.1f} .. {100 * high:.1f} %',
+        )
+        rows.append((name, count, f'{100 * rate.rate:.1f} %', interval))
+    changed = [rate for name, rate in rates.items() if name != NONE]
+    if changed:
+        total = float(np.mean([rate.rate for rate in changed]))
+        rows.append(('**mean of perturbations**', '', *_mean_cells(total, mean_interval(changed))))
+    return _markdown(rows)
 
 
 def _mean_cells(rate: float, interval: tuple[float, float]) -> tuple[str, str]:

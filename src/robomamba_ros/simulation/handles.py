@@ -18,10 +18,7 @@ from robomamba_ros.simulation.metaworld import (
     MAX_STEPS,
     STEP_M,
     MetaWorldSim,
-)
-from robomamba_ros.spatial.transforms import (
-    quaternion_from_rotation_vector,
-    quaternion_multiply,
+    turned_by,
 )
 from robomamba_ros.types import Float32Array, Float64Array, UInt8Array
 
@@ -137,11 +134,11 @@ class HandleSim(MetaWorldSim):
         model = self._env.model
         rng = np.random.default_rng((seed, sorted(HANDLES).index(task)))
         yaw = np.array(Z) * rng.uniform(-YAW_RAD, YAW_RAD)
-        model.body_quat[self._fixture] = _turned(self._straight, yaw)
+        model.body_quat[self._fixture] = turned_by(yaw, self._straight)
         camera = model.cam(CAMERA)
         camera.pos[:] = CAMERA_POSITION + rng.uniform(-CAMERA_SHIFT_M, CAMERA_SHIFT_M, 3)
         turn = rng.uniform(-CAMERA_TURN_RAD, CAMERA_TURN_RAD, 3)
-        camera.quat[:] = _turned(self._aim, turn)
+        camera.quat[:] = turned_by(turn, self._aim)
         self._park(int(rng.integers(len(PARKED))))
         self._mujoco.mj_forward(model, self._env.data)
 
@@ -283,12 +280,6 @@ def _known(task: str) -> str:
     if task not in HANDLES:
         raise SimulationError(unknown_name('task with a handle', task, HANDLES))
     return task
-
-
-def _turned(quaternion: Float64Array, turn: Float64Array) -> Float64Array:
-    """Return MuJoCo's quaternion (w, x, y, z), turned by a rotation vector [rad] in base axes."""
-    rotation = quaternion_from_rotation_vector(turn)
-    return quaternion_multiply(rotation, quaternion[[1, 2, 3, 0]])[[3, 0, 1, 2]]
 
 
 def _matrix(rotation: Float64Array, origin: Float64Array) -> Float64Array:

@@ -18,6 +18,10 @@ import numpy as np
 from robomamba_ros.common.resources import share_directory
 from robomamba_ros.errors import SimulationError, unknown_name
 from robomamba_ros.robots.parts import Workspace
+from robomamba_ros.spatial.transforms import (
+    quaternion_from_rotation_vector,
+    quaternion_multiply,
+)
 from robomamba_ros.types import (
     NANOSECONDS,
     Float32Array,
@@ -31,6 +35,7 @@ DT_NS = NANOSECONDS // 80
 CAMERA = 'corner2'
 CAMERA_POSITION = (0.75, 0.075, 0.7)
 MAX_STEPS = 500
+TABLE_MATERIALS = ('basic_floor', 'table_wood', 'table_col')
 # One action of size 1 moves the target by this much along an axis [m].
 STEP_M = 0.01
 
@@ -112,8 +117,29 @@ class MetaWorldSim:
         # Software rendering: multisampling, shadows and reflections cost 8 x the time.
         env.model.vis.quality.offsamples = 0
         self._env = env
+        self._begun: tuple[Float64Array, Float64Array] | None = None
         self._expert = self._experts[f'{name}-v3']()
         self.task = name
+
+    def alter(
+        self, moved: Float64Array, turned: Float64Array, tint: tuple[float, float, float]
+    ) -> None:
+        """Let the camera stand elsewhere, and table and floor have another colour.
+
+        moved: (3,) [m] and turned: (3,) [rad], a rotation vector, from where the benchmark has the
+        camera, base axes. tint: factors of red, green and blue. Holds from the next reset on, until
+        it is called again or another task begins.
+        """
+        camera, model = self._env.model.cam(CAMERA), self._env.model
+        if self._begun is None:
+            self._begun = (camera.quat.copy(), model.mat_rgba.copy())
+        aim, colors = self._begun
+        camera.pos[:] = np.array(CAMERA_POSITION) + moved
+        camera.quat[:] = turned_by(turned, aim)
+        model.mat_rgba[:] = colors
+        for number in range(model.nmat):
+            if model.mat(number).name in TABLE_MATERIALS:
+                model.mat_rgba[number, :3] *= tint
 
     @property
     def workspace(self) -> Workspace:
@@ -225,3 +251,9 @@ class MetaWorldSim:
         if self._env is not None:
             self._env.close()
             self._env = None
+
+
+def turned_by(turn: Float64Array, quaternion: Float64Array) -> Float64Array:
+    """Return MuJoCo's quaternion (w, x, y, z), turned by a rotation vector [rad] in base axes."""
+    rotation = quaternion_from_rotation_vector(turn)
+    return quaternion_multiply(rotation, quaternion[[1, 2, 3, 0]])[[3, 0, 1, 2]]
