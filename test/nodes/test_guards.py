@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from action_msgs.msg import GoalStatus, GoalStatusArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import SetParameters
@@ -162,6 +163,30 @@ def test_another_commander_stops_the_arm_and_is_named(moving, peer) -> None:
     go(robot, commands)
     peer.node.create_publisher(JointTrajectory, 'joint_chunk', qos.COMMAND)
     holds(robot, commands, '/joint_chunk has 2 publishers, /peer, /peer')
+
+
+def test_a_goal_of_somebody_else_takes_the_arm_and_nothing_more_is_sent(start, peer) -> None:
+    """As MoveIt does, by the action of the controller; a stop would fight with it."""
+    robot = start([TRAJECTORY, GRIPPER])
+    sent = peer.record(JointTrajectory, 'joint_trajectory', 10)
+    running = peer.node.create_publisher(
+        GoalStatusArray, 'peer/follow_joint_trajectory/_action/status', qos.LATCHED
+    )
+    robot.ready()
+    robot.send(np.full((80, 1), 0.01), ('joint1',), ActionSpace.JOINT_DELTA)
+    robot.peer.wait_for(lambda: robot.values()['state'] == 'tracking', 'the arm to be moved')
+    goal = GoalStatus(status=GoalStatus.STATUS_EXECUTING)
+    running.publish(GoalStatusArray(status_list=[goal]))
+    named = 'somebody else moves the arm by /peer/follow_joint_trajectory: end that goal'
+    robot.wait_for('reason', named)
+    assert robot.values()['state'] == 'holding'
+    count = robot.values()['joint_trajectory_count']
+    wait_for_refusal(robot, named)
+    assert robot.values()['joint_trajectory_count'] == count
+    goal.status = GoalStatus.STATUS_SUCCEEDED
+    running.publish(GoalStatusArray(status_list=[goal]))
+    robot.peer.wait_for(lambda: refusal(robot) == '', 'the goal to end')
+    assert sent
 
 
 @pytest.fixture

@@ -147,6 +147,9 @@ def _controller(arm: ArmContract) -> Interface:
     if arm.speed_scaling is not None:
         topics.append('speed_scaling')
     topics += [f'interlock/{interlock.name}' for interlock in arm.interlocks]
+    if any(o.kind == 'joint_trajectory' and o.part != 'gripper' for o in arm.outputs):
+        # Whether somebody else moves the arm by the action of its controller.
+        topics.append('/*/follow_joint_trajectory/_action/status')
     return _MANAGED + Interface(
         publishes=('markers', *(output.name for output in arm.outputs if not output.action)),
         subscribes=('action_chunk', 'joint_chunk', *topics),

@@ -19,9 +19,6 @@ from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
 from robomamba_ros.types import NANOSECONDS, Float64Array, RobotState, Setpoint
 
-# After which time without a twist every controller has stopped the arm [ns].
-_ALONE_NS = NANOSECONDS
-
 
 @dataclass(frozen=True)
 class Command:
@@ -80,6 +77,11 @@ class PositionSender:
             self._limiter = JointLimiter(self.joints, self._period_s, positions)
         return self._limiter.follow(positions)
 
+    def stand_still(self) -> None:
+        """Go on from rest, where these joints were told to be last."""
+        if self._limiter is not None:
+            self._limiter = JointLimiter(self.joints, self._period_s, self._limiter.joints)
+
     def stop(self) -> Float64Array | None:
         """Return what is left to come to rest; None to leave the controller where it is."""
         if self._limiter is None:
@@ -113,6 +115,9 @@ class TrajectorySender:
         times_ns, points = self._handover.begin(command.trajectory, now_ns, resting)
         return [time_ns - now_ns for time_ns in times_ns], points
 
+    def stand_still(self) -> None:
+        """Leave the controller, which went to the end of its way."""
+
     def _measured(self, command: Command) -> Float64Array | None:
         joints = {} if command.measured is None else command.measured.joints
         names = [joint.name for joint in self.joints]
@@ -127,17 +132,12 @@ class TwistSender:
     def __init__(self, arm: ArmContract, output: Output) -> None:
         self._servo = BaseServo(arm) if output.part == 'base' else PoseServo(arm)
         self._stopped = self.at_rest = True
-        self._sent_ns: int | None = None
 
     def send(self, command: Command) -> Float64Array:
         """Return the velocity of a period, corrected while a chunk is followed.
 
-        An arm that did not follow is not sent back the way that it never went: it brakes. One that
-        was sent nothing for long has stopped by itself, and begins at rest.
+        An arm that did not follow is not sent back the way that it never went: it brakes.
         """
-        sent_ns, self._sent_ns = self._sent_ns, command.setpoint.stamp_ns
-        if sent_ns is not None and self._sent_ns - sent_ns > _ALONE_NS:
-            self._servo.reset()
         if command.returning:
             twist = self._servo.brake()
             self._stopped = self.at_rest = not twist.any()
@@ -147,6 +147,11 @@ class TwistSender:
         twist = self._servo.twist(command.setpoint, command.measured, correct=command.tracking)
         self._stopped, self.at_rest = False, not twist.any()
         return twist
+
+    def stand_still(self) -> None:
+        """Go on from rest: the controller has stopped the arm by itself."""
+        self._servo.reset()
+        self._stopped = self.at_rest = True
 
     def stop(self) -> Float64Array | None:
         """Return what is left to come to rest, and zero once; then None."""

@@ -47,7 +47,8 @@ class SetpointLoop:
     and MARGIN_S.
     enable_timeout_s: how long a supervised arm that is enabled waits for a chunk before it is
     disabled again [s]; 0: for ever.
-    counts: limits, seams, refusals and stops since the start or the last reset.
+    counts: limits, seams, refusals and stops since the start or the last reset. stood_still:
+    whether the last tick came so late that what is streamed has long ended.
 
     A stop for want of a chunk ends with the next one, if it comes within a second. Every other
     stop ends only with `enable(True)`: somebody has to look before the arm moves again.
@@ -76,6 +77,7 @@ class SetpointLoop:
         self._clock_ns: int | None = None
         self._tick_ns: int | None = None
         self._setpoint: Setpoint | None = None
+        self.stood_still = False
         self._to = Transitions(self._commander)
         self._decisions = Decisions(
             arm,
@@ -142,14 +144,18 @@ class SetpointLoop:
             self._to.enabled = False
             self._to.stop('disabled', LoopState.DISABLED)
 
-    def set_interlock(self, name: str, problem: str) -> None:
+    def set_interlock(self, name: str, problem: str, *, taken: bool = False) -> None:
         """Set a standing reason not to move, '' to clear it; name: which one.
 
         While one is set, `enable` is refused with its text. An arm that is enabled stops at once
         and has to be enabled again; clearing the interlock never resumes by itself.
+        taken: somebody else moves the arm, who would have to share it with a stop. So it is let go.
         """
         if self._supervision.set_interlock(name, problem):
-            self.fault(problem)
+            if taken:
+                self._to.give_way(problem)
+            else:
+                self.fault(problem)
 
     def fault(self, reason: str) -> None:
         """Stop at once, hold, and wait for `enable(True)`; an arm that is not enabled stays so."""
@@ -234,6 +240,7 @@ class SetpointLoop:
                 self._commander.stand_still()
             self.fault(f'the clock went on by {stall_s:.3f} s at once')
         self._supervision.late_s = self._lateness_s(stall_s)
+        self.stood_still = stall_s > _STALL_S
         again = tick_ns == self._tick_ns
         self._tick_ns = tick_ns
         setpoint = self._advance(now_ns, tick_ns, moves=not again)

@@ -117,9 +117,16 @@ class Transitions:
 
     def was_moved(self, problem: str) -> None:
         """Let go of an arm that something else has moved from where it was held."""
+        self._let_go_of(f'{problem}, at rest: something else moved it; {AGAIN}')
+
+    def give_way(self, problem: str) -> None:
+        """Let go of an arm that somebody else has taken, where it is enabled or moves."""
+        if self.enabled or not self._commander.at_rest:
+            self._let_go_of(f'{problem}; {AGAIN}')
+
+    def _let_go_of(self, reason: str) -> None:
         self.enabled = False
         self.forget()
-        reason = f'{problem}, at rest: something else moved it; {AGAIN}'
         self.counts.add_stop(reason)
         self.status = LoopStatus(LoopState.HOLDING, reason)
 

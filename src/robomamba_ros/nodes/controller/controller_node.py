@@ -264,13 +264,16 @@ class ControllerNode(ManagedNode):
         """Publish the command of the period that begins now; tell whether there is one."""
         setpoint = self._loop.tick(now_ns)
         self._defects = 0
+        if self._loop.stood_still:
+            self._outputs.stand_still()
         if setpoint is None:
             self._outputs.stop()
             return False
         self._setpoints += 1
         self.activity = self._setpoints
         command = self._loop.command()
-        if command is not None:
+        # What was computed before this process was stopped is not sent when it goes on.
+        if command is not None and (self._gate or self._now_ns() - now_ns < NANOSECONDS):
             self._outputs.send(command)
         return True
 

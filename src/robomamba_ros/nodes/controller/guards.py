@@ -11,6 +11,7 @@ from typing import Any
 from robomamba_ros.control.setpoints.setpoint_loop import SetpointLoop
 from robomamba_ros.nodes.common.duplicates import Publishers
 from robomamba_ros.nodes.controller.controller_watch import ActivityWatch, SettingsWatch
+from robomamba_ros.nodes.controller.goals_watch import GoalsWatch
 from robomamba_ros.nodes.controller.interlocks import InterlockInput, SpeedScalingInput
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.controller_settings import depends_on_settings
@@ -49,6 +50,9 @@ class Guards:
             if depends_on_settings(output)
         }
         self._activity = ActivityWatch(node, tuple(o.name for o in outputs), on_missing)
+        self._goals = GoalsWatch(
+            node, tuple(output.name for output in outputs if depends_on_settings(output))
+        )
         self._said: dict[str, InterlockInput | SpeedScalingInput] = {}
         try:
             if robot and not dry_run:
@@ -79,6 +83,7 @@ class Guards:
         for name, settings in self._settings.items():
             settings.look()
             self._tell(name, settings.problem())
+        self._goals.look()
         self._activity.look()
         self._tell('activity', self._activity.problem())
         for said in self._said.values():
@@ -88,18 +93,24 @@ class Guards:
         """Hold what was said against the time; in every control period."""
         for name, said in self._said.items():
             self._tell(name, said.problem(now_ns))
+        self._tell('goals', self._goals.problem(), taken=True)
 
     @property
     def problems(self) -> str:
         """Why the arm may not be moved now, '' where it may."""
         return '; '.join(filter(None, self._set.values()))
 
-    def _tell(self, name: str, problem: str) -> None:
+    def _tell(self, name: str, problem: str, *, taken: bool = False) -> None:
         if problem != self._set.get(name, ''):
             self._set[name] = problem
-            self._loop.set_interlock(name, problem)
+            self._loop.set_interlock(name, problem, taken=taken)
 
     def destroy(self) -> None:
         """Disconnect."""
-        for each in (*self._settings.values(), self._activity, *self._said.values()):
+        for each in (
+            *self._settings.values(),
+            self._goals,
+            self._activity,
+            *self._said.values(),
+        ):
             each.destroy()

@@ -69,6 +69,11 @@ class Outputs:
         for output in self._all.values():
             output.send(command)
 
+    def stand_still(self) -> None:
+        """Go on from rest: this process stood still for so long that what is streamed has ended."""
+        for output in self._all.values():
+            output.stand_still()
+
     def stop(self) -> None:
         """Nothing is commanded any more: come to rest; once per period."""
         for output in self._all.values():

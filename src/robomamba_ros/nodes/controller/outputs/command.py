@@ -19,6 +19,9 @@ class CommandOutput(Protocol):
     def send(self, command: Command) -> None:
         """Publish what a control period asks for; once per period."""
 
+    def stand_still(self) -> None:
+        """Go on from rest: nothing was sent for so long that what is streamed has ended."""
+
     def stop(self) -> None:
         """Nothing is commanded any more: come to rest; once per period."""
 

@@ -63,6 +63,9 @@ class OnChange:
         # The ends are exact, however small the last step.
         return abs(change) >= enough or asked in (0.0, 1.0) or abs(self._away) >= self._settled
 
+    def stand_still(self) -> None:
+        """Leave the gripper as it is."""
+
     def stop(self) -> None:
         """Leave the gripper as it is."""
         self.opening = None

@@ -44,6 +44,9 @@ class _Streamed:
         if message is not None:
             self._publish(message)
 
+    def stand_still(self) -> None:
+        """Leave the controller where it is."""
+
     def stop(self) -> None:
         """Leave the controller where it is."""
 
@@ -85,6 +88,10 @@ class ForwardPosition(_Streamed):
     def send(self, command: Command) -> None:
         """Publish the positions."""
         self._publish(_numbers(self._sender.send(command)))
+
+    def stand_still(self) -> None:
+        """Go on from rest, where the joints were told to be last."""
+        self._sender.stand_still()
 
     def stop(self) -> None:
         """Publish what is left to come to rest, then leave the controller where it is."""

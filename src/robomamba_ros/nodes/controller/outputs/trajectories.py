@@ -35,6 +35,10 @@ class TrajectoryOutput:
             self._publisher.publish(joint_trajectory(self._names, *sent))
             self.count += 1
 
+    def stand_still(self) -> None:
+        """Leave the controller, which went to the end of the way."""
+        self._sender.stand_still()
+
     def stop(self) -> None:
         """Leave the controller at the end of the way, at rest."""
 

@@ -40,6 +40,10 @@ class TwistOutput:
         """Publish the velocity of this period, corrected while a chunk is followed."""
         self._send(self._sender.send(command))
 
+    def stand_still(self) -> None:
+        """Go on from rest: the controller has stopped by itself."""
+        self._sender.stand_still()
+
     def stop(self) -> None:
         """Publish what is left to come to rest, and once zero."""
         twist = self._sender.stop()
