@@ -6,7 +6,7 @@ INSTALLED := .venv/installed
 export MUJOCO_GL ?= egl
 
 .DEFAULT_GOAL := help
-.PHONY: help install format lint typecheck test demo bench evaluate clean egl
+.PHONY: help install format lint typecheck test pytest demo bench evaluate clean egl
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -24,7 +24,11 @@ lint: $(INSTALLED) ## check style and common errors
 typecheck: $(INSTALLED) ## check types strictly
 	$(BIN)/mypy
 
-test: lint typecheck egl ## lint, typecheck, and run the tests
+# Types side by side with the tests: a first check of them would keep one of two cores idle.
+test: lint egl ## lint, typecheck, and run the tests
+	@$(MAKE) --no-print-directory -k -j 2 typecheck pytest
+
+pytest: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 demo: $(DEMO) egl ## drive the simulated Sawyer over ROS 2 and write a report
