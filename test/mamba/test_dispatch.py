@@ -119,6 +119,18 @@ def test_interpreted_triton_runs_on_the_cpu_by_name_and_is_never_chosen():
     assert 'triton' not in available_backends(HOST)
 
 
+def test_float64_goes_to_a_backend_that_computes_in_it():
+    assert resolve_backend('auto', HOST, torch.float64) == 'reference'
+    assert resolve_backend('reference', HOST, torch.float64) == 'reference'
+    assert resolve_backend('auto', HOST, torch.bfloat16) == resolve_backend('auto', HOST)
+
+
+@pytest.mark.skipif('cpu' not in available_backends(), reason='numba is not installed')
+def test_a_backend_of_float32_refuses_float64():
+    with pytest.raises(BackendError, match="'cpu' computes in float32 alone, got float64; use"):
+        resolve_backend('cpu', HOST, torch.float64)
+
+
 def test_an_unknown_backend_is_refused_with_the_nearest_name():
     with pytest.raises(BackendError, match=r"'referense'. Did you mean 'reference'\?.*auto"):
         resolve_backend('referense', HOST)

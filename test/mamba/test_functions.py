@@ -45,13 +45,12 @@ CASES = [
 
 
 @pytest.mark.parametrize(('compiled', 'exact', 'low'), CASES)
-@pytest.mark.parametrize(('dtype', 'bound'), [(np.float32, 1e-6), (np.float64, 1e-14)])
-def test_relative_error(compiled, exact, low, dtype, bound):
-    x = np.linspace(low, 87, 200_001).astype(dtype)
+def test_relative_error(compiled, exact, low):
+    x = np.linspace(low, 87, 200_001).astype(np.float32)
     y = np.full_like(x, np.nan)
     compiled(x, y)
     expected = exact(x.astype(np.float64))
-    assert np.abs(y / expected - 1).max() < bound
+    assert np.abs(y / expected - 1).max() < 1e-6
 
 
 @pytest.mark.parametrize('compiled', [exp_of, softplus_of, sigmoid_of])
@@ -63,12 +62,11 @@ def test_float32_is_finite_at_the_far_ends_and_passes_a_nan_on(compiled):
     assert np.isnan(y[-1])
 
 
-@pytest.mark.parametrize(('dtype', 'bound'), [(np.float32, 3e-7), (np.float64, 1e-15)])
-def test_powers_of_two(dtype, bound):
-    x = np.linspace(-125, 126, 200_001).astype(dtype)
+def test_powers_of_two():
+    x = np.linspace(-125, 126, 200_001).astype(np.float32)
     y = np.full_like(x, np.nan)
     exp2_of(x, functions.EXP2_TABLE.ctypes.data, y)
-    assert np.abs(y / np.exp2(x.astype(np.float64)) - 1).max() < bound
+    assert np.abs(y / np.exp2(x.astype(np.float64)) - 1).max() < 3e-7
 
 
 def test_powers_of_two_end_where_float32_does():

@@ -18,6 +18,8 @@ from robomamba_ros.mamba.scan import available_backends
 @pytest.mark.parametrize('shape', [(1, 1, 7), (2, 19, 48), (3, 1024)])
 @torch.no_grad()
 def test_values(backend, weight, stream, tolerance, shape):
+    if backend == 'cpu' and stream == torch.float64:
+        pytest.skip('cpu computes in float32 alone')
     norm = RMSNorm(shape[-1], 1e-2, backend).to(weight)
     norm.weight.normal_()
     x = torch.randn(shape, dtype=stream)

@@ -47,7 +47,9 @@ def causal_conv1d(
             f'the state of the convolution is {tuple(initial_state.shape)}, expected {carried}'
         )
     with without_autocast(x.device.type):
-        return _load(resolve_backend(backend, x.device))(x, weight, bias, initial_state.to(dtype))
+        return _load(resolve_backend(backend, x.device, x.dtype))(
+            x, weight, bias, initial_state.to(dtype)
+        )
 
 
 def _load(backend: str) -> Callable[..., tuple[Tensor, Tensor]]:

@@ -21,7 +21,7 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return x (..., d), float32 or float64, normed: (..., d) in the type of the weight."""
         weight = self.weight
-        if resolve_backend(self.backend, x.device) == CPU:
+        if resolve_backend(self.backend, x.device, x.dtype) == CPU:
             from robomamba_ros.mamba.kernels import norm
 
             # What autocast would round it to anyway, in the same pass.

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from robomamba_ros.mamba.kernels.compiling import CALLED, compiled
-from robomamba_ros.mamba.kernels.functions import narrow, sigmoid, widen
+from robomamba_ros.mamba.kernels.functions import ONE, ZERO, narrow, sigmoid, widen
 from robomamba_ros.mamba.kernels.launch import (
     array_at,
     claimed,
@@ -39,21 +39,21 @@ BACKWARD = layout(
 
 
 @njit(nogil=True, fastmath={'contract'}, error_model='numpy', **CALLED)
-def _forward_task(q: Any, task: Any, io: Any, real: Any) -> None:
+def _forward_task(q: Any, task: Any, io: Any) -> None:
     b, length, d, k = q.b, q.length, q.d, q.k
     blocks = -(-d // BLOCK)
     batch, first = task // blocks, task % blocks * BLOCK
     width = min(BLOCK, d - first)
     last = first + width
     x = array_at(q.x, (b, length, q.x_pitch), io)
-    taps = array_at(q.taps, (k, d), real)
-    bias = array_at(q.bias, (d,), real)
-    initial = array_at(q.initial, (b, k - 1, d), real)
+    taps = array_at(q.taps, (k, d), ZERO)
+    bias = array_at(q.bias, (d,), ZERO)
+    initial = array_at(q.initial, (b, k - 1, d), ZERO)
     y = array_at(q.y, (b, length, d), io)
-    final = array_at(q.final, (b, k - 1, d), real)
+    final = array_at(q.final, (b, k - 1, d), ZERO)
 
-    total = np.empty(BLOCK, taps.dtype)
-    window = np.empty((k, BLOCK), taps.dtype)  # the last k inputs, a ring: input e in row e % k
+    total = np.empty(BLOCK, np.float32)
+    window = np.empty((k, BLOCK), np.float32)  # the last k inputs, a ring: input e in row e % k
     for i in range(k - 1):
         inputs = initial[batch, i, first:last]
         for j in range(width):
@@ -79,28 +79,27 @@ def _forward_task(q: Any, task: Any, io: Any, real: Any) -> None:
 
 
 @njit(nogil=True, fastmath={'contract'}, error_model='numpy', **CALLED)
-def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
+def _backward_task(q: Any, task: Any, io: Any) -> None:
     b, length, d, k = q.b, q.length, q.d, q.k
     blocks = -(-d // BLOCK)
     batch, first = task // blocks, task % blocks * BLOCK
     width = min(BLOCK, d - first)
     last = first + width
     x = array_at(q.x, (b, length, q.x_pitch), io)
-    taps = array_at(q.taps, (k, d), real)
-    bias = array_at(q.bias, (d,), real)
-    initial = array_at(q.initial, (b, k - 1, d), real)
+    taps = array_at(q.taps, (k, d), ZERO)
+    bias = array_at(q.bias, (d,), ZERO)
+    initial = array_at(q.initial, (b, k - 1, d), ZERO)
     grad_y = array_at(q.grad_y, (b, length, q.grad_y_pitch), io)
-    grad_final = array_at(q.grad_final, (b, k - 1, d), real)
+    grad_final = array_at(q.grad_final, (b, k - 1, d), ZERO)
     grad_x = array_at(q.grad_x, (b, length, d), io)
-    grad_taps = array_at(q.grad_taps, (b, k, d), real)
-    grad_bias = array_at(q.grad_bias, (b, d), real)
-    grad_initial = array_at(q.grad_initial, (b, k - 1, d), real)
+    grad_taps = array_at(q.grad_taps, (b, k, d), ZERO)
+    grad_bias = array_at(q.grad_bias, (b, d), ZERO)
+    grad_initial = array_at(q.grad_initial, (b, k - 1, d), ZERO)
 
-    one = taps.dtype.type(1)
-    total = np.empty(BLOCK, taps.dtype)
-    window = np.empty((k, BLOCK), taps.dtype)  # the last k inputs, a ring: input e in row e % k
-    inner = np.zeros((k, BLOCK), taps.dtype)  # gradients of the last k sums, a ring likewise
-    sums = np.zeros((k + 1, BLOCK), taps.dtype)  # gradients of the taps, of the bias
+    total = np.empty(BLOCK, np.float32)
+    window = np.empty((k, BLOCK), np.float32)  # the last k inputs, a ring: input e in row e % k
+    inner = np.zeros((k, BLOCK), np.float32)  # gradients of the last k sums, a ring likewise
+    sums = np.zeros((k + 1, BLOCK), np.float32)  # gradients of the taps, of the bias
     for i in range(k - 1):
         inputs = initial[batch, i, first:last]
         for j in range(width):
@@ -123,7 +122,7 @@ def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
                     total[j] += factor[j] * window[source, j]
             for j in range(width):
                 gate = sigmoid(total[j])
-                grad = widen(grad_y_t[j]) * gate * (one + total[j] * (one - gate))
+                grad = widen(grad_y_t[j]) * gate * (ONE + total[j] * (ONE - gate))
                 inner[present, j] = grad
                 sums[k, j] += grad
             for tap in range(k):
@@ -162,21 +161,21 @@ def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
 
 
 @functools.lru_cache(maxsize=None, typed=True)
-def _forward_kernel(io: Any, real: Any) -> Any:
+def _forward_kernel(io: Any) -> Any:
     def run(arguments: Any) -> None:
         q = named(arguments, FORWARD)
         for task in claimed(arguments):
-            _forward_task(q, task, io, real)
+            _forward_task(q, task, io)
 
     return compiled(run)
 
 
 @functools.lru_cache(maxsize=None, typed=True)
-def _backward_kernel(io: Any, real: Any) -> Any:
+def _backward_kernel(io: Any) -> Any:
     def run(arguments: Any) -> None:
         q = named(arguments, BACKWARD)
         for task in claimed(arguments):
-            _backward_task(q, task, io, real)
+            _backward_task(q, task, io)
 
     return compiled(run)
 
@@ -185,7 +184,7 @@ def _forward(x: Tensor, taps: Tensor, bias: Tensor, initial: Tensor) -> tuple[Te
     (b, length, d), k = x.shape, taps.shape[0]
     y, final = x.new_empty((b, length, d)), torch.empty_like(initial)
     arguments = {**_arguments(x, taps, bias, initial), 'y': y, 'final': final}
-    kernel = _forward_kernel(element(x.dtype), element(taps.dtype))
+    kernel = _forward_kernel(element(x.dtype))
     launch(kernel, FORWARD, b * -(-d // BLOCK), b * length * d * 2 * k, arguments)
     return y, final
 
@@ -220,7 +219,7 @@ class _CausalConv(torch.autograd.Function):
             'grad_bias': grad_bias,
             'grad_initial': grad_initial,
         }
-        kernel = _backward_kernel(element(x.dtype), element(taps.dtype))
+        kernel = _backward_kernel(element(x.dtype))
         launch(kernel, BACKWARD, b * -(-d // BLOCK), b * length * d * 6 * k, arguments)
         return grad_x, grad_taps.sum(0), grad_bias.sum(0), grad_initial
 
@@ -230,13 +229,12 @@ def causal_conv1d(
 ) -> tuple[Tensor, Tensor]:
     """Compute silu(conv(x)) and the last inputs: x (b, l, d), weight (d, k), state (b, k-1, d).
 
-    Reads and writes bfloat16 as it is; anything else is computed in the type of the state.
+    Reads and writes bfloat16 as it is, anything else as float32.
     """
-    real = initial_state.dtype
     inputs = (
-        x if x.dtype == torch.bfloat16 else x.to(real),
-        weight.to(real).t().contiguous(),
-        initial_state.new_zeros(x.shape[2]) if bias is None else bias.to(real).contiguous(),
+        x if x.dtype == torch.bfloat16 else x.float(),
+        weight.float().t().contiguous(),
+        initial_state.new_zeros(x.shape[2]) if bias is None else bias.float().contiguous(),
         initial_state.contiguous(),
     )
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):

@@ -1,12 +1,11 @@
 """Elementary functions for the compiled CPU kernels, inlined into loops that LLVM vectorises.
 
-In float32 they are branch-free polynomials with a relative error below 1e-6; in float64 they are
-the C library's. bfloat16 numbers come as uint16 and are computed with in float32.
+Branch-free polynomials with a relative error below 1e-6. bfloat16 numbers come as uint16 and are
+computed with in float32.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -56,7 +55,8 @@ ZERO, ONE, TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 
 # Contraction to fused multiply-adds is safe here; reassociation would undo the rounding by SHIFT.
 @njit(fastmath={'contract'}, **CALLED)
-def _exp32(x: Any) -> Any:
+def exp(x: Any) -> Any:
+    """Return e^x, clamped to the range of normal numbers."""
     x = EXP_HIGH if x > EXP_HIGH else x
     x = EXP_LOW if x < EXP_LOW else x
     shifted = x * LOG2E + SHIFT
@@ -67,7 +67,8 @@ def _exp32(x: Any) -> Any:
 
 
 @njit(fastmath={'contract'}, **CALLED)
-def _exp2_32(x: Any, table: Any) -> Any:
+def exp2(x: Any, table: Any) -> Any:
+    """Return 2^x, clamped to the range of normal numbers; table: see exp2_table."""
     # One instruction each: as integers, positive floats keep their order and negative ones stay
     # below them (LLVM makes three of two comparisons of floats).
     bits = np.float32(x).view(np.int32)
@@ -82,8 +83,9 @@ def _exp2_32(x: Any, table: Any) -> Any:
 
 
 @njit(fastmath={'contract'}, **CALLED)
-def _softplus32(x: Any) -> Any:
-    e = _exp32(-abs(x))
+def softplus(x: Any) -> Any:
+    """Return log(1 + e^x)."""
+    e = exp(-abs(x))
     s = e / (TWO + e)
     q = s * s
     tail = s * (L0 + q * (L1 + q * (L2 + q * (L3 + q * L4))))
@@ -91,18 +93,9 @@ def _softplus32(x: Any) -> Any:
 
 
 @njit(fastmath={'contract'}, **CALLED)
-def _sigmoid32(x: Any) -> Any:
-    return ONE / (ONE + _exp32(-x))
-
-
-@njit(**CALLED)
-def _softplus64(x: Any) -> Any:
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
-
-
-@njit(**CALLED)
-def _sigmoid64(x: Any) -> Any:
-    return 1.0 / (1.0 + math.exp(-x))
+def sigmoid(x: Any) -> Any:
+    """Return 1 / (1 + e^-x)."""
+    return ONE / (ONE + exp(-x))
 
 
 @njit(**CALLED)
@@ -127,11 +120,6 @@ def exp2_table(address: Any) -> Any:
     return t[0], t[1], t[2], t[3], t[4], t[5], t[6]
 
 
-def exp2(x: Any, table: Any) -> Any:
-    """Return 2^x, in float32 clamped to the range of normal numbers; table: see exp2_table."""
-    raise NotImplementedError('for compiled code only')
-
-
 def widen(x: Any) -> Any:
     """Return the number to compute with: a float32 for a bfloat16, else x itself."""
     raise NotImplementedError('for compiled code only')
@@ -142,28 +130,6 @@ def narrow(x: Any, like: Any) -> Any:
     raise NotImplementedError('for compiled code only')
 
 
-def exp(x: Any) -> Any:
-    """Return e^x, in float32 clamped to the range of normal numbers."""
-    raise NotImplementedError('for compiled code only')
-
-
-def softplus(x: Any) -> Any:
-    """Return log(1 + e^x)."""
-    raise NotImplementedError('for compiled code only')
-
-
-def sigmoid(x: Any) -> Any:
-    """Return 1 / (1 + e^-x)."""
-    raise NotImplementedError('for compiled code only')
-
-
-@overload(exp2, strict=False, jit_options=CALLED)
-def _exp2(x: Any, table: Any) -> Callable[[Any, Any], Any]:
-    if x == types.float32:
-        return lambda x, table: _exp2_32(x, table)
-    return lambda x, table: 2.0**x
-
-
 @overload(widen, strict=False, jit_options=CALLED)
 def _widen(x: Any) -> Callable[[Any], Any]:
     return (lambda x: _widen16(x)) if x == types.uint16 else (lambda x: x)
@@ -172,18 +138,3 @@ def _widen(x: Any) -> Callable[[Any], Any]:
 @overload(narrow, strict=False, jit_options=CALLED)
 def _narrow(x: Any, like: Any) -> Callable[[Any, Any], Any]:
     return (lambda x, like: _narrow16(x)) if like == types.uint16 else (lambda x, like: x)
-
-
-@overload(exp, strict=False, jit_options=CALLED)
-def _exp(x: Any) -> Callable[[Any], Any]:
-    return (lambda x: _exp32(x)) if x == types.float32 else (lambda x: math.exp(x))
-
-
-@overload(softplus, strict=False, jit_options=CALLED)
-def _softplus(x: Any) -> Callable[[Any], Any]:
-    return (lambda x: _softplus32(x)) if x == types.float32 else (lambda x: _softplus64(x))
-
-
-@overload(sigmoid, strict=False, jit_options=CALLED)
-def _sigmoid(x: Any) -> Callable[[Any], Any]:
-    return (lambda x: _sigmoid32(x)) if x == types.float32 else (lambda x: _sigmoid64(x))

@@ -32,7 +32,7 @@ _COUNTERS = ('next_task', 'tasks')
 SERIAL = 20_000
 
 # numba knows no bfloat16: kernels take its bits.
-_BITS = {torch.bfloat16: np.uint16(0), torch.float32: np.float32(0), torch.float64: np.float64(0)}
+_BITS = {torch.bfloat16: np.uint16(0), torch.float32: np.float32(0)}
 
 
 @intrinsic

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from robomamba_ros.mamba.kernels.compiling import CALLED, compiled
-from robomamba_ros.mamba.kernels.functions import narrow, widen
+from robomamba_ros.mamba.kernels.functions import ZERO, narrow, widen
 from robomamba_ros.mamba.kernels.launch import (
     array_at,
     claimed,
@@ -36,41 +36,41 @@ BACKWARD = layout(*_INPUTS, 'grad_y', 'grad_x', 'grad_weight')
 
 # Reassociation lets LLVM vectorise the sum of squares.
 @njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy', **CALLED)
-def _forward_task(q: Any, task: Any, out: Any, real: Any) -> None:
+def _forward_task(q: Any, task: Any, out: Any) -> None:
     rows, d = q.rows, q.d
-    x = array_at(q.x, (rows, d), real)
-    weight = array_at(q.weight, (d,), real)
+    x = array_at(q.x, (rows, d), ZERO)
+    weight = array_at(q.weight, (d,), ZERO)
     epsilon = q.epsilon * EPSILON_UNIT
     y = array_at(q.y, (rows, d), out)
     for row in range(task * ROWS, min(task * ROWS + ROWS, rows)):
         x_t, y_t = x[row], y[row]
-        total = real
+        total = ZERO
         for j in range(d):
             total += x_t[j] * x_t[j]
-        scale = weight.dtype.type(1 / np.sqrt(total / d + epsilon))
+        scale = np.float32(1 / np.sqrt(total / d + epsilon))
         for j in range(d):
             y_t[j] = narrow(x_t[j] * scale * weight[j], out)
 
 
 # The gradient of scale * x is scale * (g - n * mean(g * n)), with n = scale * x.
 @njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy', **CALLED)
-def _backward_task(q: Any, task: Any, out: Any, real: Any) -> None:
+def _backward_task(q: Any, task: Any, out: Any) -> None:
     rows, d = q.rows, q.d
-    x = array_at(q.x, (rows, d), real)
-    weight = array_at(q.weight, (d,), real)
+    x = array_at(q.x, (rows, d), ZERO)
+    weight = array_at(q.weight, (d,), ZERO)
     epsilon = q.epsilon * EPSILON_UNIT
     grad_y = array_at(q.grad_y, (rows, d), out)
-    grad_x = array_at(q.grad_x, (rows, d), real)
-    grad_weight = array_at(q.grad_weight, (-(-rows // ROWS), d), real)[task]
+    grad_x = array_at(q.grad_x, (rows, d), ZERO)
+    grad_weight = array_at(q.grad_weight, (-(-rows // ROWS), d), ZERO)[task]
     for j in range(d):
         grad_weight[j] = 0
     for row in range(task * ROWS, min(task * ROWS + ROWS, rows)):
         x_t, grad_y_t, grad_x_t = x[row], grad_y[row], grad_x[row]
-        total, shared = real, real
+        total, shared = ZERO, ZERO
         for j in range(d):
             total += x_t[j] * x_t[j]
             shared += widen(grad_y_t[j]) * weight[j] * x_t[j]
-        scale = weight.dtype.type(1 / np.sqrt(total / d + epsilon))
+        scale = np.float32(1 / np.sqrt(total / d + epsilon))
         shared *= scale * scale / d
         for j in range(d):
             grad = widen(grad_y_t[j]) * scale
@@ -79,21 +79,21 @@ def _backward_task(q: Any, task: Any, out: Any, real: Any) -> None:
 
 
 @functools.lru_cache(maxsize=None, typed=True)
-def _forward_kernel(out: Any, real: Any) -> Any:
+def _forward_kernel(out: Any) -> Any:
     def run(arguments: Any) -> None:
         q = named(arguments, FORWARD)
         for task in claimed(arguments):
-            _forward_task(q, task, out, real)
+            _forward_task(q, task, out)
 
     return compiled(run)
 
 
 @functools.lru_cache(maxsize=None, typed=True)
-def _backward_kernel(out: Any, real: Any) -> Any:
+def _backward_kernel(out: Any) -> Any:
     def run(arguments: Any) -> None:
         q = named(arguments, BACKWARD)
         for task in claimed(arguments):
-            _backward_task(q, task, out, real)
+            _backward_task(q, task, out)
 
     return compiled(run)
 
@@ -102,7 +102,7 @@ def _forward(x: Tensor, weight: Tensor, epsilon: float, dtype: torch.dtype) -> T
     y = torch.empty(x.shape, dtype=dtype)
     d = x.shape[-1]
     rows = x.numel() // d
-    kernel = _forward_kernel(element(dtype), element(x.dtype))
+    kernel = _forward_kernel(element(dtype))
     arguments = {**_arguments(x, weight, epsilon), 'y': y}
     launch(kernel, FORWARD, -(-rows // ROWS), 4 * rows * d, arguments)
     return y
@@ -130,7 +130,7 @@ class _RMSNorm(torch.autograd.Function):
         tasks = -(-rows // ROWS)
         grad_x, grad_weight = torch.empty_like(x), weight.new_empty((tasks, d))
         grad_y = grad_y.contiguous()
-        kernel = _backward_kernel(element(grad_y.dtype), element(x.dtype))
+        kernel = _backward_kernel(element(grad_y.dtype))
         arguments = {
             **_arguments(x, weight, ctx.epsilon),
             'grad_y': grad_y,
@@ -144,7 +144,7 @@ class _RMSNorm(torch.autograd.Function):
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float, dtype: torch.dtype) -> Tensor:
     """Return x (..., d) normed and weighted, in `dtype`.
 
-    x and weight (d,): of one type, float32 or float64; dtype: that or bfloat16.
+    x and weight (d,): float32; dtype: float32 or bfloat16.
     """
     x = x.contiguous()
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):

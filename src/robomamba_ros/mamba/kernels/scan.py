@@ -9,7 +9,6 @@ z, B, C and grad_y lie at any distance.
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,10 @@ from numba import njit
 
 from robomamba_ros.mamba.kernels.compiling import CALLED, compiled
 from robomamba_ros.mamba.kernels.functions import (
+    LN2,
+    LOG2E,
+    ONE,
+    ZERO,
     exp2,
     exp2_table,
     narrow,
@@ -25,8 +28,6 @@ from robomamba_ros.mamba.kernels.functions import (
     widen,
 )
 from robomamba_ros.mamba.kernels.launch import array_at, claimed, layout, named
-
-LN2 = math.log(2)
 
 # Channels per task: in the forward pass, 16 rates and 16 states of 256 float32 fill 32 KiB.
 BLOCK = 256
@@ -55,7 +56,7 @@ UNROLL = 4
 
 
 @njit(nogil=True, fastmath={'contract'}, error_model='numpy', **CALLED)
-def _forward_task(q: Any, task: Any, io: Any, real: Any) -> None:
+def _forward_task(q: Any, task: Any, io: Any) -> None:
     b, length, d, n, use_softplus = q.b, q.length, q.d, q.n, q.use_softplus
     blocks = -(-d // BLOCK)
     batch, first = task // blocks, task % blocks * BLOCK
@@ -66,20 +67,20 @@ def _forward_task(q: Any, task: Any, io: Any, real: Any) -> None:
     B = array_at(q.B, (b, length, q.B_pitch), io)
     C = array_at(q.C, (b, length, q.C_pitch), io)
     z = array_at(q.z, (b, length, q.z_pitch), io)
-    A = array_at(q.A, (n, d), real)
-    D = array_at(q.D, (d,), real)
-    bias = array_at(q.bias, (d,), real)
-    initial = array_at(q.initial, (b, n, d), real)
+    A = array_at(q.A, (n, d), ZERO)
+    D = array_at(q.D, (d,), ZERO)
+    bias = array_at(q.bias, (d,), ZERO)
+    initial = array_at(q.initial, (b, n, d), ZERO)
     y = array_at(q.y, (b, length, d), io)
-    final = array_at(q.final, (b, n, d), real)
-    checkpoints = array_at(q.checkpoints, (b, -(-length // STRETCH), n, d), real)
+    final = array_at(q.final, (b, n, d), ZERO)
+    checkpoints = array_at(q.checkpoints, (b, -(-length // STRETCH), n, d), ZERO)
     gated, save = q.z != 0, q.checkpoints != 0
 
-    table, log2e = exp2_table(q.exp2_table), A.dtype.type(1 / LN2)
+    table, log2e = exp2_table(q.exp2_table), LOG2E
     # Rows of one array lie at constant distances, which spares LLVM the run-time alias checks.
-    row = np.empty((3, BLOCK), A.dtype)  # delta, delta * u, y
-    memory = np.zeros((-(-n // UNROLL) * UNROLL, 2, BLOCK), A.dtype)  # A / ln 2, h
-    shared = np.zeros((memory.shape[0], 2), A.dtype)  # B, C
+    row = np.empty((3, BLOCK), np.float32)  # delta, delta * u, y
+    memory = np.zeros((-(-n // UNROLL) * UNROLL, 2, BLOCK), np.float32)  # A / ln 2, h
+    shared = np.zeros((memory.shape[0], 2), np.float32)  # B, C
     for k in range(n):
         rates, carried = A[k, first:last], initial[batch, k, first:last]
         for j in range(width):
@@ -137,7 +138,7 @@ def _forward_task(q: Any, task: Any, io: Any, real: Any) -> None:
 # Reassociation lets LLVM vectorise the sums over channels behind the gradients of B and C. It
 # vectorises no loop that needs more than eight alias checks: hence several short loops, not one.
 @njit(nogil=True, fastmath={'contract', 'reassoc'}, error_model='numpy', **CALLED)
-def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
+def _backward_task(q: Any, task: Any, io: Any) -> None:
     b, length, d, n, use_softplus = q.b, q.length, q.d, q.n, q.use_softplus
     blocks = -(-d // BLOCK)
     batch, part = task // blocks, task % blocks
@@ -149,33 +150,32 @@ def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
     B = array_at(q.B, (b, length, q.B_pitch), io)
     C = array_at(q.C, (b, length, q.C_pitch), io)
     z = array_at(q.z, (b, length, q.z_pitch), io)
-    A = array_at(q.A, (n, d), real)
-    D = array_at(q.D, (d,), real)
-    bias = array_at(q.bias, (d,), real)
-    checkpoints = array_at(q.checkpoints, (b, -(-length // STRETCH), n, d), real)
+    A = array_at(q.A, (n, d), ZERO)
+    D = array_at(q.D, (d,), ZERO)
+    bias = array_at(q.bias, (d,), ZERO)
+    checkpoints = array_at(q.checkpoints, (b, -(-length // STRETCH), n, d), ZERO)
     grad_y = array_at(q.grad_y, (b, length, q.grad_y_pitch), io)
-    grad_final = array_at(q.grad_final, (b, n, d), real)
+    grad_final = array_at(q.grad_final, (b, n, d), ZERO)
     grad_u = array_at(q.grad_u, (b, length, d), io)
     grad_delta = array_at(q.grad_delta, (b, length, d), io)
     grad_z = array_at(q.grad_z, (b, length, d), io)
-    grad_A = array_at(q.grad_A, (b, n, d), real)
-    grad_B = array_at(q.grad_B, (blocks, b, length, n), real)
-    grad_C = array_at(q.grad_C, (blocks, b, length, n), real)
-    grad_D = array_at(q.grad_D, (b, d), real)
-    grad_bias = array_at(q.grad_bias, (b, d), real)
-    grad_initial = array_at(q.grad_initial, (b, n, d), real)
+    grad_A = array_at(q.grad_A, (b, n, d), ZERO)
+    grad_B = array_at(q.grad_B, (blocks, b, length, n), ZERO)
+    grad_C = array_at(q.grad_C, (blocks, b, length, n), ZERO)
+    grad_D = array_at(q.grad_D, (b, d), ZERO)
+    grad_bias = array_at(q.grad_bias, (b, d), ZERO)
+    grad_initial = array_at(q.grad_initial, (b, n, d), ZERO)
     gated = q.z != 0
 
-    table, log2e = exp2_table(q.exp2_table), A.dtype.type(1 / LN2)
-    one, ln2 = A.dtype.type(1), A.dtype.type(LN2)
+    table, log2e = exp2_table(q.exp2_table), LOG2E
     padded = -(-n // 2) * 2
     # Rows of one array lie at constant distances, which spares LLVM the run-time alias checks.
-    row = np.empty((STRETCH, 3, BLOCK), A.dtype)  # delta, delta * u, y before the gate
-    back = np.empty((3, BLOCK), A.dtype)  # dy before the gate, d(delta) / ln 2, sum_k dh B
-    memory = np.zeros((padded, 4, BLOCK), A.dtype)  # A / ln 2, dA, dh, h
-    past = np.empty((STRETCH, padded, 2, BLOCK), A.dtype)  # decayed h, decay of the step
-    shared = np.zeros((STRETCH, padded, 2), A.dtype)  # B, C
-    sums = np.zeros((2, BLOCK), A.dtype)  # dD, d(bias)
+    row = np.empty((STRETCH, 3, BLOCK), np.float32)  # delta, delta * u, y before the gate
+    back = np.empty((3, BLOCK), np.float32)  # dy before the gate, d(delta) / ln 2, sum_k dh B
+    memory = np.zeros((padded, 4, BLOCK), np.float32)  # A / ln 2, dA, dh, h
+    past = np.empty((STRETCH, padded, 2, BLOCK), np.float32)  # decayed h, decay of the step
+    shared = np.zeros((STRETCH, padded, 2), np.float32)  # B, C
+    sums = np.zeros((2, BLOCK), np.float32)  # dD, d(bias)
     skip, shift = D[first:last], bias[first:last]
     for k in range(n):
         rates, carried = A[k, first:last], grad_final[batch, k, first:last]
@@ -232,7 +232,7 @@ def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
                     x, dy = widen(z_t[j]), widen(grad_y_t[j])
                     gate = sigmoid(x)
                     back[0, j] = dy * x * gate
-                    grad_z_t[j] = narrow(dy * row[i, 2, j] * gate * (one + x * (one - gate)), io)
+                    grad_z_t[j] = narrow(dy * row[i, 2, j] * gate * (ONE + x * (ONE - gate)), io)
             else:
                 for j in range(width):
                     back[0, j] = widen(grad_y_t[j])
@@ -242,8 +242,8 @@ def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
             for k in range(0, padded, 2):
                 b0, b1 = shared[i, k, 0], shared[i, k + 1, 0]
                 c0, c1 = shared[i, k, 1], shared[i, k + 1, 1]
-                sum_b0, sum_b1 = real, real
-                sum_c0, sum_c1 = real, real
+                sum_b0, sum_b1 = ZERO, ZERO
+                sum_c0, sum_c1 = ZERO, ZERO
                 for j in range(width):
                     step, drive, dy = row[i, 0, j], row[i, 1, j], back[0, j]
                     decayed0, decayed1 = past[i, k, 0, j], past[i, k + 1, 0, j]
@@ -269,7 +269,7 @@ def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
                 grad_u_t[j] = narrow(skip[j] * back[0, j] + row[i, 0, j] * back[2, j], io)
             for j in range(width):
                 sums[0, j] += back[0, j] * widen(u_t[j])
-                back[1, j] = ln2 * back[1, j] + widen(u_t[j]) * back[2, j]
+                back[1, j] = LN2 * back[1, j] + widen(u_t[j]) * back[2, j]
             if use_softplus:
                 for j in range(width):
                     back[1, j] *= sigmoid(widen(delta_t[j]) + shift[j])
@@ -289,24 +289,24 @@ def _backward_task(q: Any, task: Any, io: Any, real: Any) -> None:
 
 
 @functools.lru_cache(maxsize=None, typed=True)
-def forward(io: Any, real: Any) -> Any:
-    """Return the kernel of the forward pass for elements of those types, compiled at first use."""
+def forward(io: Any) -> Any:
+    """Return the kernel of the forward pass for elements of that type, compiled at first use."""
 
     def run(arguments: Any) -> None:
         q = named(arguments, FORWARD)
         for task in claimed(arguments):
-            _forward_task(q, task, io, real)
+            _forward_task(q, task, io)
 
     return compiled(run)
 
 
 @functools.lru_cache(maxsize=None, typed=True)
-def backward(io: Any, real: Any) -> Any:
-    """Return the kernel of the backward pass for elements of those types."""
+def backward(io: Any) -> Any:
+    """Return the kernel of the backward pass for elements of that type."""
 
     def run(arguments: Any) -> None:
         q = named(arguments, BACKWARD)
         for task in claimed(arguments):
-            _backward_task(q, task, io, real)
+            _backward_task(q, task, io)
 
     return compiled(run)

@@ -67,7 +67,7 @@ def _forward(inputs: _Inputs, save: bool) -> tuple[Tensor, Tensor, Tensor | None
         'final': final,
         'checkpoints': 0 if checkpoints is None else checkpoints,
     }
-    kernel = forward(element(u.dtype), element(initial.dtype))
+    kernel = forward(element(u.dtype))
     launch(kernel, FORWARD, b * -(-d // BLOCK), b * length * d * n, arguments)
     return y, final, checkpoints
 
@@ -114,7 +114,7 @@ class _SelectiveScan(torch.autograd.Function):
             'grad_bias': grad_bias,
             'grad_initial': grad_initial,
         }
-        kernel = backward(element(u.dtype), element(A.dtype))
+        kernel = backward(element(u.dtype))
         launch(kernel, BACKWARD, b * blocks, 4 * b * length * d * n, arguments)
         return (
             *(grad_u, grad_delta, grad_B.sum(0).to(u.dtype), grad_C.sum(0).to(u.dtype), grad_z),
@@ -123,10 +123,10 @@ class _SelectiveScan(torch.autograd.Function):
 
 
 def _channels(given: Tensor | None, state: Tensor) -> Tensor:
-    """Return a number per channel in the type of the state, zeros where none is given."""
+    """Return a number per channel, zeros where none is given."""
     if given is None:
         return state.new_zeros(state.shape[1])
-    return given.to(state.dtype).contiguous()
+    return given.float().contiguous()
 
 
 def selective_scan(
@@ -143,19 +143,19 @@ def selective_scan(
 ) -> tuple[Tensor, Tensor]:
     """Compute what reference.selective_scan computes, fused; same shapes, CPU tensors only.
 
-    Reads and writes bfloat16 as it is where all sequences are, else in the type of the state.
+    Reads and writes bfloat16 as it is where all sequences are, else as float32.
     Saves checkpoints for the backward pass only where a gradient is asked for.
     """
-    real, dtype = initial_state.dtype, u.dtype
+    dtype = u.dtype
     half = all(x is None or x.dtype == torch.bfloat16 for x in (u, delta, B, C, z))
-    io = torch.bfloat16 if half else real
+    io = torch.bfloat16 if half else torch.float32
     inputs = _Inputs(
         u=u.to(io),
         delta=delta.to(io),
         B=B.to(io),
         C=C.to(io),
         z=None if z is None else z.to(io),
-        A=A.to(real).t().contiguous(),
+        A=A.float().t().contiguous(),
         D=_channels(D, initial_state),
         bias=_channels(delta_bias, initial_state),
         use_softplus=delta_softplus,

@@ -24,11 +24,15 @@ MAMBA_SSM = 'mamba_ssm'
 
 @dataclass(frozen=True)
 class _Requirements:
-    """What a compiled backend needs: a type of device, modules, and the command that gets them."""
+    """What a compiled backend needs: a type of device, modules, and the command that gets them.
+
+    float64: whether it computes in that type too.
+    """
 
     device: str
     modules: tuple[str, ...]
     command: str
+    float64: bool = False
 
 
 # The faster one last. mamba_ssm leaves its kernels for Mamba-1 out unless told to build them.
@@ -39,7 +43,7 @@ _COMPILED = {
         ('mamba_ssm', 'selective_scan_cuda', 'causal_conv1d'),
         'MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-build-isolation mamba-ssm causal-conv1d',
     ),
-    TRITON: _Requirements('cuda', ('triton',), 'pip install triton'),
+    TRITON: _Requirements('cuda', ('triton',), 'pip install triton', float64=True),
 }
 
 
@@ -52,13 +56,16 @@ def available_backends(device: torch.device | str = 'cpu') -> tuple[str, ...]:
 
 
 @functools.cache
-def resolve_backend(backend: str, device: torch.device) -> str:
+def resolve_backend(backend: str, device: torch.device, dtype: torch.dtype = torch.float32) -> str:
     """Return the backend that runs on `device`: the one named, or for 'auto' the fastest there.
 
-    Raises BackendError where the named backend is unknown, not installed, or cannot use `device`.
+    dtype: of the input; float64 is computed in float64. Raises BackendError where the named backend
+    is unknown, not installed, or cannot use `device` or `dtype`.
     """
+    wide = dtype == torch.float64
     if backend == AUTO:
-        return available_backends(device)[-1]
+        able = (n for n in available_backends(device) if not wide or _computes_float64(n))
+        return list(able)[-1]
     if backend == REFERENCE:
         return REFERENCE
     if backend not in _COMPILED:
@@ -72,7 +79,15 @@ def resolve_backend(backend: str, device: torch.device) -> str:
             f"the scan backend '{backend}' needs {needed.upper()} tensors, got {device}; use "
             f"'{AUTO}'"
         )
+    if wide and not _computes_float64(backend):
+        raise BackendError(
+            f"the scan backend '{backend}' computes in float32 alone, got float64; use '{AUTO}'"
+        )
     return backend
+
+
+def _computes_float64(backend: str) -> bool:
+    return backend == REFERENCE or _COMPILED[backend].float64
 
 
 def _missing(backend: str) -> list[str]:
@@ -118,7 +133,7 @@ def selective_scan(
     not fit, BackendError for the backend. Source: Gu and Dao 2023, algorithm 2.
     """
     _check_shapes(u, delta, A, B, C, D, z, delta_bias, initial_state)
-    name = resolve_backend(backend, u.device)
+    name = resolve_backend(backend, u.device, u.dtype)
     dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
     if initial_state is not None:
         initial_state = initial_state.to(dtype)

@@ -31,11 +31,7 @@ def selective_scan(
     delta_softplus: bool,
     initial_state: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """Compute what reference.selective_scan computes; a state of None is zero and costs nothing.
-
-    Raises BackendError for float64, which the kernels do not have.
-    """
-    _refuse_float64(u)
+    """Compute what reference.selective_scan computes; a state of None is zero and costs nothing."""
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 
     arguments = (u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state)
@@ -47,9 +43,8 @@ def causal_conv1d(
 ) -> tuple[Tensor, Tensor]:
     """Compute silu(conv(x)) and the last inputs: x (b, l, d), weight (d, k), state (b, k-1, d).
 
-    Raises BackendError for float64 and for numbers of taps that the kernels do not have.
+    Raises BackendError for numbers of taps that the kernels do not have.
     """
-    _refuse_float64(x)
     taps = weight.shape[1]
     if taps not in TAPS:
         raise BackendError(
@@ -108,11 +103,3 @@ def scan_from_any_state(
     if z is not None:
         y = y * F.silu(z.to(dtype))
     return y.to(u.dtype), final_state
-
-
-def _refuse_float64(x: Tensor) -> None:
-    if x.dtype == torch.float64:
-        raise BackendError(
-            "the backend 'mamba_ssm' computes in float32 alone, got float64; use 'triton' or "
-            "'reference'"
-        )
