@@ -56,8 +56,10 @@ def test_the_given_state_is_not_written():
 @pytest.mark.parametrize('backend', available_backends())
 def test_one_layer_is_the_papers_equations(backend):
     config = MambaConfig(d_model=6, n_layer=1, d_state=3, dt_rank=2)
-    backbone = make_backbone(config, backend=backend).double()
-    weights = backbone.state_dict()
+    # The compiled backend computes in float32 alone.
+    dtype, tolerance = (torch.float32, 2e-5) if backend == 'cpu' else (torch.float64, 1e-10)
+    backbone = make_backbone(config, backend=backend).to(dtype)
+    weights = {name: value.double() for name, value in backbone.state_dict().items()}
     p = {name.removeprefix('layers.0.mixer.'): value for name, value in weights.items()}
     embeddings = torch.randn(1, 5, 6, dtype=torch.float64)
 
@@ -77,10 +79,13 @@ def test_one_layer_is_the_papers_equations(backend):
         outputs.append(h @ C[0, t] + p['D'] * u[0, t])
     mixed = (torch.stack(outputs) * F.silu(z[0])) @ p['out_proj.weight'].T
     expected = norm(embeddings[0] + mixed, weights['norm_f.weight'])
-    hidden, state = backbone(embeddings)
-    torch.testing.assert_close(hidden[0], expected, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(state.layers[0].ssm[0], h, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(state.layers[0].conv, x[:, 2:], rtol=1e-10, atol=1e-10)
+    hidden, state = backbone(embeddings.to(dtype))
+    for found, value in (
+        (hidden[0], expected),
+        (state.layers[0].ssm[0], h),
+        (state.layers[0].conv, x[:, 2:]),
+    ):
+        torch.testing.assert_close(found.double(), value, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize('backend', available_backends())
