@@ -37,6 +37,7 @@ STEM = 32
 # The last block at an eighth of the image's size, and the channels there and at a sixteenth.
 FINE_BLOCK, FINE, COARSE = 4, 40, 112
 STRIDE = 16
+GROUPS = 8  # of channels that are normalised together
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class EfficientNetConfig:
     fine: int = 32
 
     def __post_init__(self) -> None:
+        if self.fine % GROUPS:
+            raise ConfigError(f'fine is {self.fine}; give a multiple of {GROUPS} channels')
         if self.input_size % STRIDE or self.input_size < self.image_size:
             raise ConfigError(
                 f'input_size is {self.input_size}; give a multiple of {STRIDE} px, and not less '
@@ -103,6 +106,8 @@ class MapEncoder(nn.Module):
         self.trunk = Trunk()
         self.fine = nn.Conv2d(FINE, config.fine, 1)
         self.coarse = nn.Conv2d(COARSE, config.fine, 1)
+        # The trunk's numbers are large, and heat maps of large numbers begin as single cells.
+        self.norm = nn.GroupNorm(GROUPS, config.fine)
         self.block = FilmResidualBlock(config.fine, config.d_condition)
         self.heat = nn.Conv2d(config.fine, config.keypoints, 1)
         self.project = nn.Linear(2 + config.fine, d_model)
@@ -125,6 +130,7 @@ class MapEncoder(nn.Module):
         fine = self.fine(near.reshape(-1, FINE, side, side))
         coarse = self.coarse(far.reshape(-1, COARSE, side // 2, side // 2))
         fine = fine + functional.interpolate(coarse, scale_factor=2.0, mode='nearest')
+        fine = self.norm(fine)
         return find_keypoints(self.block(fine, condition), self.heat, self.project)
 
 

@@ -15,6 +15,7 @@ from robomamba_ros.policies.registry import load_policy
 from robomamba_ros.training.anolevla.loop import Trainer
 from robomamba_ros.training.anolevla.settings import load_train_config
 from robomamba_ros.training.anolevla.start import read_template
+from robomamba_ros.vision.efficientnet import EfficientNetConfig
 from robomamba_ros.vision.encoders import KeypointConfig
 
 TOWER = {
@@ -86,14 +87,15 @@ def test_the_papers_settings_are_a_named_run():
 
 
 @pytest.mark.parametrize(
-    'name', ['metaworld_mt10', 'metaworld_mt50', 'metaworld_mt50_paper', 'my_arm']
+    'name',
+    ['metaworld_mt10', 'metaworld_mt10_clean', 'metaworld_mt50', 'metaworld_mt50_paper', 'my_arm'],
 )
 def test_the_other_named_runs_name_a_policy_that_is_there(name):
     config = load_train_config(find_file('training', name), {})
     template = read_template(config)
-    assert isinstance(template.vision, KeypointConfig)
+    assert isinstance(template.vision, KeypointConfig | EfficientNetConfig)
     # The paper's data budget: nothing that only a simulator knows.
-    clean = name in ('metaworld_mt50_paper', 'my_arm')
+    clean = name in ('metaworld_mt10_clean', 'metaworld_mt50_paper', 'my_arm')
     assert (config.localization == 'demonstrations') == clean
 
 
