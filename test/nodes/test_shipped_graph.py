@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from robomamba_ros.bringup.graph import PolicyOptions, SimOptions, sim_graph
 from robomamba_ros.common.resources import share_directory
+from robomamba_ros.errors import SimulationError
 from robomamba_ros.evaluation.rollout import run_episode
 from robomamba_ros.nodes.clients.run_recorder import RunRecorder
 from robomamba_ros.nodes.clients.simulated_graph import simulated_graph
@@ -44,6 +46,8 @@ def test_the_same_episodes_in_process_and_over_topics(ros_environment) -> None:
             seen = recorders[0].take(result.begin_ns, result.end_ns)
             np.testing.assert_array_equal(seen.commanded, expected.commanded)
             np.testing.assert_array_equal(seen.measured, expected.measured)
+        with pytest.raises(SimulationError, match="refuses the instruction 'Pull a handle up'"):
+            runner.run('handle-pull', 1)
     sim.close()
 
 
@@ -60,7 +64,8 @@ def demo(tmp_path, task: str) -> subprocess.CompletedProcess[str]:
 def test_the_demo_refuses_what_its_policy_was_not_trained_on(ros_environment, tmp_path):
     done = demo(tmp_path, 'handle-pull')
     assert done.returncode == 2, done.stderr
-    assert "policy_node refuses the instruction 'Pull a handle up'" in done.stderr
+    assert "handle-pull: the instruction 'Pull a handle up' is none of the 10" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_demo_says_what_happened(ros_environment, tmp_path):

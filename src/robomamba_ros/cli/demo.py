@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robomamba_ros.cli.tasks import check_instructions
+
 if TYPE_CHECKING:
     from robomamba_ros.nodes.clients.episode_runner import EpisodeResult
     from robomamba_ros.nodes.clients.run_recorder import Recording
@@ -64,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     start = Milestones()
     start.reach('modules imported')
     output: Path = args.output
+    # Before anything is loaded: a refusal would come after the start of three nodes.
+    check_instructions(args.policy, args.tasks)
     options = PolicyOptions(args.policy, mode=args.mode, enabled=True)
     specs = sim_graph(options, SimOptions(args.tasks[0], args.seed, CAMERA_RATE_HZ))
     policies: list[TimedPolicy] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from robomamba_ros.cli.load_options import add_load_options, load_options
-from robomamba_ros.cli.tasks import add_task_option, choose_tasks
+from robomamba_ros.cli.tasks import add_task_option, check_instructions, choose_tasks
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.policies.location import checkpoint_directory
 
@@ -102,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         first_seed=args.first_seed,
         load=load_options(args),
     )
-    _check_instructions(config)
+    check_instructions(policy, config.tasks, config.load.instructions, ', or --instructions any')
     found = {name: _outcomes(replace(config, perturbation=name), args) for name in names}
     print(tables(found[NONE]))
     if args.perturb:
@@ -140,27 +139,6 @@ def _outcomes(config: EvaluationConfig, args: argparse.Namespace) -> list[Outcom
             bar.update()
     results.write()
     return results.outcomes
-
-
-def _check_instructions(config: EvaluationConfig) -> None:
-    """Warn of tasks that the policy was not trained on; raises ConfigError where it refuses any."""
-    from robomamba_ros.policies.registry import describe_policy
-    from robomamba_ros.simulation.metaworld import load_tasks
-
-    instructions = (
-        describe_policy(config.policy).spec.allowing(config.load.instructions).instructions
-    )
-    known = load_tasks()
-    remarks = {task: instructions.remark(known[task].instruction) for task in config.tasks}
-    remarks = {task: remark for task, remark in remarks.items() if remark}
-    lines = [f'{task}: {remark}' for task, remark in remarks.items()]
-    if lines and instructions.trained_only:
-        raise ConfigError(
-            '\n'.join(['the policy refuses the instructions of tasks:', *lines])
-            + '\nGive other tasks by --tasks, or --instructions any'
-        )
-    for line in lines:
-        print(f'warning: {line}', file=sys.stderr)
 
 
 def _through_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Outcome]:

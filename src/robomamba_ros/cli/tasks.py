@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 # The tasks of the small benchmark: what the shipped checkpoint was trained on.
@@ -47,3 +48,29 @@ def choose_tasks(names: Sequence[str]) -> tuple[str, ...]:
             )
         chosen.update(dict.fromkeys(members))
     return tuple(chosen)
+
+
+def check_instructions(
+    policy: str, tasks: Sequence[str], instructions: str = 'auto', remedy: str = ''
+) -> None:
+    """Warn of tasks that a policy was not trained on; raises ConfigError where it refuses any.
+
+    policy: a checkpoint directory or a name in models/; instructions: of LoadOptions; remedy: what
+    a user can do beside giving other tasks. No weights are read.
+    """
+    from robomamba_ros.errors import ConfigError
+    from robomamba_ros.policies.registry import describe_policy
+    from robomamba_ros.simulation.metaworld import load_tasks
+
+    spec = describe_policy(policy).spec.allowing(instructions)
+    known = load_tasks()
+    texts = {task: known[task].instruction for task in tasks if task in known}
+    remarks = {task: spec.instructions.remark(text) for task, text in texts.items()}
+    lines = [f'{task}: {remark}' for task, remark in remarks.items() if remark]
+    if lines and spec.instructions.trained_only:
+        raise ConfigError(
+            '\n'.join(['the policy refuses the instructions of tasks:', *lines])
+            + f'\nGive other tasks by --tasks{remedy}'
+        )
+    for line in lines:
+        print(f'warning: {line}', file=sys.stderr)
