@@ -190,7 +190,7 @@ class Bench:
             stopped = self.fake.stopped
             self.loop.set_interlock('safety', f'the robot says {stopped}' if stopped else '')
         self.loop.tick(self.now_ns)
-        for sender in self.senders.values() if self.loop.stood_still else ():
+        for sender in self.senders.values() if self.loop.clock.stood_still else ():
             sender.stand_still()
         command = self.loop.command()
         trajectories = [part for part, kind in self.kinds.items() if kind == 'joint_trajectory']

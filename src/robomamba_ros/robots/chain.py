@@ -13,7 +13,7 @@ import numpy as np
 
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.robots.urdf_tree import Followed
-from robomamba_ros.types import Float64Array
+from robomamba_ros.types import Float64Array, Pose
 
 
 class Chain:
@@ -68,3 +68,9 @@ class Chain:
 
     def _all(self, joints: Float64Array) -> Float64Array:
         return self._gains @ joints + self._offsets if self._mimics else joints
+
+
+def pose_of(pinocchio: Any, transform: Any) -> Pose:
+    """Return an SE3 of Pinocchio as a Pose."""
+    vector = pinocchio.SE3ToXYZQUAT(transform)
+    return Pose(vector[:3], vector[3:])

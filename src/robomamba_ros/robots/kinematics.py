@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,10 +15,11 @@ from robomamba_ros.errors import ActionError, ObservationError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.backend import import_eigenpy, import_pinocchio
 from robomamba_ros.robots.bounded import bounded_minimum, clipped, within
-from robomamba_ros.robots.chain import Chain
+from robomamba_ros.robots.branch import Branch
+from robomamba_ros.robots.chain import Chain, pose_of
 from robomamba_ros.robots.collisions import Collisions
 from robomamba_ros.robots.parts import Camera
-from robomamba_ros.robots.urdf import branch_urdf, chain_urdf, read_urdf
+from robomamba_ros.robots.urdf import chain_urdf, read_urdf
 from robomamba_ros.spatial.transforms import compose, shortest_turn
 from robomamba_ros.spatial.vectors import Vector, norm, times
 from robomamba_ros.types import Float64Array, Pose
@@ -77,7 +78,7 @@ class Kinematics:
         urdf = read_urdf(arm) if urdf is None else urdf
         self._chain = Chain(self._pin, *chain_urdf(arm, urdf))
         self.collisions = Collisions(arm, urdf) if watch else None
-        self._branches = {c.link: _Branch(arm, urdf, c.link) for c in arm.cameras if c.link}
+        self._branches = {c.link: Branch(arm, urdf, c.link) for c in arm.cameras if c.link}
         self.names = self._chain.names
         known = {joint.name: joint for joint in arm.joints}
         joints = [known[name] for name in self.names]
@@ -111,7 +112,7 @@ class Kinematics:
     def forward(self, joints: Float64Array) -> Pose:
         """Return base_T_ee at `joints` (n,); raises ObservationError on another number of them."""
         self._chain.move(self._checked(joints))
-        return _pose(self._pin, self._base_T_root * self._chain.place(self._tip))
+        return pose_of(self._pin, self._base_T_root * self._chain.place(self._tip))
 
     def base_T_link(self, link: str, joints: Mapping[str, float]) -> Pose:  # noqa: N802
         """Return where the link of a camera is, with the joints of all parts at `joints`."""
@@ -262,26 +263,6 @@ class _Tip(NamedTuple):
         to_x, to_y, to_z = target.position.tolist()
         turn = shortest_turn(self.quaternion, target.quaternion.tolist())
         return (to_x - x, to_y - y, to_z - z), turn
-
-
-class _Branch:
-    """The joints between the base frame and a link, of whatever parts."""
-
-    def __init__(self, arm: ArmContract, urdf: str, link: str) -> None:
-        self._pin = import_pinocchio()
-        self._chain = Chain(self._pin, *branch_urdf(arm, urdf, link))
-        self._ends = [self._chain.frame(frame) for frame in (arm.base_frame, link)]
-
-    def pose(self, joints: Mapping[str, float]) -> Pose:
-        self._chain.move(np.array([joints[name] for name in self._chain.names]))
-        base, link = (self._chain.place(end) for end in self._ends)
-        return _pose(self._pin, base.inverse() * link)
-
-
-def _pose(pinocchio: Any, transform: Any) -> Pose:
-    """Return an SE3 of Pinocchio as a Pose."""
-    vector = pinocchio.SE3ToXYZQUAT(transform)
-    return Pose(vector[:3], vector[3:])
 
 
 def _damped_solution(

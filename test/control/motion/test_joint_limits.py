@@ -176,6 +176,17 @@ def test_an_end_that_is_flown_at_is_braked_for_and_not_run_into():
     assert 'position' in limiter.active_limits
 
 
+@pytest.mark.parametrize('joint', [UR5E[2], ARMS['franka_fr3'].joints[0]])
+def test_a_stop_is_computed_to_its_end_near_the_end_of_a_joint_too(joint):
+    """A point of a trajectory is at rest where the command before it was."""
+    limiter = JointLimiter([joint], PERIOD, np.array([0.0]))
+    for tick in range(1, 300):
+        limiter.follow(np.array([0.9 * joint.velocity * tick * PERIOD]))
+        rows, velocities = limiter.stop()
+        assert velocities[-1] == 0.0
+        assert len(rows) == 1 or rows[-1] == rows[-2]
+
+
 def test_a_joint_that_starts_outside_moves_only_inwards():
     elbow = UR5E[2]
     limiter = JointLimiter([elbow], PERIOD, np.array([3.3]))

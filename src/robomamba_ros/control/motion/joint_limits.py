@@ -140,6 +140,8 @@ class JointLimiter:
         while not (other.at_rest and rows):
             other.brake()
             rows.append((other.joints, other.velocity))
+        # A point is at rest where the command before it was, too.
+        rows.append((other.joints, np.zeros(len(other.joints))))
         joints, velocities = np.array(rows).swapaxes(0, 1)
         return joints, velocities
 

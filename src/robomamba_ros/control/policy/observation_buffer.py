@@ -70,11 +70,12 @@ class ObservationBuffer:
                 needs_depth=camera.depth, budget_s=budget_s, kept=kept
             )
             if camera.depth:
-                budgets[_depth_of(camera.name)] = budget_s
+                budgets[f'{camera.name}/depth'] = budget_s
         self._budgets = budgets
         self._optional = {c.name: c for c in spec.cameras if c.optional and c.name in may_be_absent}
         self._deep = tuple(camera.name for camera in spec.cameras if camera.depth)
         self._streams = tuple(states)
+        self._behind = f'{", ".join(self._streams)}: nothing received since the newest images'
         self._freshness = Freshness({**budgets, **states})
         self._needed = tuple(name for name in self._freshness.budgets if name not in self._optional)
         self._intrinsics: dict[str, Intrinsics] = {}
@@ -102,7 +103,7 @@ class ObservationBuffer:
             raise ObservationError(unknown_name('camera with depth', camera, self._deep))
         with self._lock:
             self._cameras[camera].add_depth(stamp_ns, depth)
-            self._freshness.note(_depth_of(camera), stamp_ns)
+            self._freshness.note(f'{camera}/depth', stamp_ns)
             self._update()
 
     def set_intrinsics(self, camera: str, matrix: Float64Array, size: tuple[int, int]) -> None:
@@ -252,10 +253,6 @@ class ObservationBuffer:
             problems = (*problems, self._task.missing)
         return problems
 
-    @property
-    def _behind(self) -> str:
-        return f'{", ".join(self._streams)}: nothing received since the newest images'
-
     def _is_behind(self, now_ns: int) -> bool:
         """Return whether proprioception has been behind the images for longer than any budget.
 
@@ -271,7 +268,7 @@ class ObservationBuffer:
         complete = {name: images.complete for name, images in self._cameras.items()}
         oldest_ns = {name: now_ns - self._budgets[name] * NANOSECONDS for name in complete}
         alone = tuple(
-            f'{_depth_of(name)}: stamped more than {self._cameras[name].tolerance_ns / 1e9:.4f} s '
+            f'{name}/depth: stamped more than {self._cameras[name].tolerance_ns / 1e9:.4f} s '
             'from every image; give depth that is taken with the images'
             for name in self._deep
             if not complete[name] or complete[name][0].stamp_ns < oldest_ns[name]
@@ -300,7 +297,3 @@ def observation_buffer(spec: PolicySpec, arm: ArmContract) -> ObservationBuffer:
         may_be_absent=[camera.name for camera in arm.cameras if not camera.required],
         max_camera_skew_s=arm.max_camera_skew_s,
     )
-
-
-def _depth_of(camera: str) -> str:
-    return f'{camera}/depth'

@@ -11,7 +11,7 @@ from robomamba_ros.control.setpoints.plausible import check_plausible
 from robomamba_ros.control.setpoints.status import LoopState
 from robomamba_ros.control.setpoints.supervision import Supervision
 from robomamba_ros.control.setpoints.transitions import NO_CHUNK, Transitions
-from robomamba_ros.errors import ActionError
+from robomamba_ros.errors import ActionError, ObservationError, RoboMambaError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import NANOSECONDS, ActionChunk
 
@@ -47,6 +47,22 @@ class Decisions:
         self.waits_since_ns: int | None = None
         self._supervised = supervised
         self.chunk: ActionChunk | None = None
+
+    def begin(self, problems: str) -> None:
+        """Start from the measured pose, once the arm is enabled and its state can be trusted.
+
+        problems: what is wrong with the inputs.
+        """
+        if not self._to.enabled:
+            return
+        try:
+            if problems:
+                raise ObservationError(problems)
+            if self._supervised:
+                self._supervision.check_start(measured=True)
+            self._commander.start(self._supervision.measured.newest)
+        except RoboMambaError as error:
+            self._to.wait(str(error))
 
     def watch(self, own: Callable[[int], int], problems: str) -> None:
         """Stop an arm that does not do what it is told, and let go of one that was moved.

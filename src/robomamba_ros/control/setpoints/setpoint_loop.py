@@ -15,6 +15,7 @@ from robomamba_ros.control.motion.forecast import Trajectory
 from robomamba_ros.control.setpoints.arm_time import ArmTime, check_scale
 from robomamba_ros.control.setpoints.commander import Commander
 from robomamba_ros.control.setpoints.decisions import Decisions
+from robomamba_ros.control.setpoints.loop_clock import LoopClock
 from robomamba_ros.control.setpoints.preview import Scene
 from robomamba_ros.control.setpoints.senders import Command
 from robomamba_ros.control.setpoints.status import STOPS, ChunkReceipt, LoopState, LoopStatus
@@ -23,12 +24,9 @@ from robomamba_ros.control.setpoints.transitions import TAKEN_BACK_S, Transition
 from robomamba_ros.errors import ActionError, ObservationError, RoboMambaError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
-from robomamba_ros.types import NANOSECONDS, ActionChunk, RobotState, Setpoint
+from robomamba_ros.types import ActionChunk, RobotState, Setpoint
 
 __all__ = ['ChunkReceipt', 'LoopState', 'LoopStatus', 'SetpointLoop']
-
-# A longer time between two ticks is a clock that jumped, or a loop that stood still [s].
-_STALL_S = 1.0
 
 
 class SetpointLoop:
@@ -47,8 +45,8 @@ class SetpointLoop:
     and MARGIN_S.
     enable_timeout_s: how long a supervised arm that is enabled waits for a chunk before it is
     disabled again [s]; 0: for ever.
-    counts: limits, seams, refusals and stops since the start or the last reset. stood_still:
-    whether the last tick came so late that what is streamed has long ended.
+    counts: limits, seams, refusals and stops since the start or the last reset. clock: when it
+    ticked.
 
     A stop for want of a chunk ends with the next one, if it comes within a second. Every other
     stop ends only with `enable(True)`: somebody has to look before the arm moves again.
@@ -69,15 +67,11 @@ class SetpointLoop:
         self._supervised = supervised
         self._foresight = foresight
         # Positions alone: by twists, and by trajectories, an arm goes on while a tick is late.
-        self._streams = not foresight and all(output.kind != 'twist' for output in arm.outputs)
+        streams = not foresight and all(output.kind != 'twist' for output in arm.outputs)
+        self.clock = LoopClock(arm.period_ns, streams=streams)
         self._supervision = Supervision(arm)
         self._commander = Commander(arm, blending or Blending(), kinematics, foresight=foresight)
-        self._time = ArmTime()
-        # The last tick, by the clock and in the arm's time.
-        self._clock_ns: int | None = None
-        self._tick_ns: int | None = None
         self._setpoint: Setpoint | None = None
-        self.stood_still = False
         self._to = Transitions(self._commander)
         self._decisions = Decisions(
             arm,
@@ -113,7 +107,7 @@ class SetpointLoop:
         self._to.counts = MotionCounts()
         if at_once or self._commander.at_rest:
             self._forget_time()
-            self._tick_ns = self._clock_ns = None
+            self.clock.forget()
             self._to.let_go()
         else:
             self._to.stop('reset', LoopState.WAITING)
@@ -170,7 +164,7 @@ class SetpointLoop:
         """
         check_scale(scale)
         if self._foresight:
-            self._time.set_scale(scale, now_ns)
+            self.clock.time.set_scale(scale, now_ns)
 
     def update_state(self, state: RobotState, now_ns: int | None = None) -> None:
         """Take in the newest proprioception; now_ns: the clock, where it is known.
@@ -191,10 +185,10 @@ class SetpointLoop:
         """
         try:
             self._decisions.check_may_move(chunk, now_ns)
-            own = replace(chunk, stamp_ns=self._own(chunk.stamp_ns))
+            own = replace(chunk, stamp_ns=self.clock.own(chunk.stamp_ns))
             receipt = self._commander.take(
                 own,
-                self._own(now_ns),
+                self.clock.own(now_ns),
                 self._supervision.measured,
                 seen_ns=chunk.stamp_ns,
                 resting=self._decisions.resting() if self._supervised else None,
@@ -211,7 +205,7 @@ class SetpointLoop:
         """Brake where a chunk is followed: its sender takes it back. The next one continues."""
         if self._to.state is LoopState.TRACKING:
             self._commander.drop_course()
-            self._to.want_chunk(reason, self._clock_ns or 0, TAKEN_BACK_S)
+            self._to.want_chunk(reason, self.clock.now_ns or 0, TAKEN_BACK_S)
 
     def tick(self, now_ns: int) -> Setpoint | None:
         """Return the command for the control period that begins now; once per period.
@@ -219,33 +213,28 @@ class SetpointLoop:
         None while there is nothing safe to command: no fresh state yet, or disabled and at rest.
         Asked again for the same time it gives the same answer.
         """
-        stall_s = 0.0 if self._clock_ns is None else (now_ns - self._clock_ns) / NANOSECONDS
-        if self._streams and self._clock_ns is not None and self._lateness_s(stall_s):
-            # Caught up at once, what was missed would be run over.
-            self._time.stand_still(self._clock_ns, now_ns - self._arm.period_ns)
-        self._clock_ns = now_ns
-        tick_ns, problem = self._commander.catch_up(self._own(now_ns))
+        clock = self.clock
+        clock.come(now_ns)
+        tick_ns, problem = self._commander.catch_up(clock.own(now_ns))
         if problem:
             self._decisions.give_up(problem, now_ns)
-        if self._tick_ns is not None and tick_ns < self._tick_ns:
+        if clock.tick_ns is not None and tick_ns < clock.tick_ns:
             self._forget_time()
             if self._commander.started:
-                self.fault(f'the clock went back by {-stall_s:.3f} s')
+                self.fault(f'the clock went back by {-clock.stall_s:.3f} s')
         elif (
-            stall_s > _STALL_S
+            clock.stood_still
             and self._supervised
             and self._to.state in (LoopState.TRACKING, *STOPS)
         ):
             if not self._foresight:
                 self._commander.stand_still()
-            self.fault(f'the clock went on by {stall_s:.3f} s at once')
-        self._supervision.late_s = self._lateness_s(stall_s)
-        self.stood_still = stall_s > _STALL_S
-        again = tick_ns == self._tick_ns
-        self._tick_ns = tick_ns
-        setpoint = self._advance(now_ns, tick_ns, moves=not again)
-        self._setpoint = setpoint
-        return setpoint
+            self.fault(f'the clock went on by {clock.stall_s:.3f} s at once')
+        self._supervision.late_s = clock.late_s
+        moves = tick_ns != clock.tick_ns
+        clock.tick_ns = tick_ns
+        self._setpoint = self._advance(now_ns, tick_ns, moves=moves)
+        return self._setpoint
 
     def trajectory(self) -> Trajectory | None:
         """Return what controllers of trajectories are to be sent after this tick.
@@ -256,29 +245,25 @@ class SetpointLoop:
 
     def command(self) -> Command | None:
         """Return what controllers are to be sent after this tick; None for nothing."""
-        setpoint = self._setpoint
-        if setpoint is None:
+        if self._setpoint is None:
             return None
-        trajectory = self.trajectory()
         return Command(
-            setpoint,
+            self._setpoint,
             self._supervision.measured.newest,
             self._to.state is LoopState.TRACKING,
-            trajectory,
+            self.trajectory(),
             anew=self._commander.anew,
             returning=self._to.returning,
-            time=self._time if self._foresight else ArmTime(),
+            time=self.clock.time if self._foresight else ArmTime(),
         )
 
     def scene(self, now_ns: int) -> Scene:
         """Return what there is to draw; the one method that another thread may call."""
-        return self._commander.scene(self._own(now_ns))
+        return self._commander.scene(self.clock.own(now_ns))
 
     def ages_s(self, now_ns: int) -> dict[str, float]:
         """Return the age of each stream that something came from [s]."""
-        freshness = self._supervision.freshness
-        ages = {stream: freshness.age_s(stream, now_ns) for stream in self._arm.inputs}
-        return {stream: age_s for stream, age_s in ages.items() if age_s is not None}
+        return self._supervision.ages_s(now_ns)
 
     def _advance(self, now_ns: int, tick_ns: int, *, moves: bool) -> Setpoint | None:
         """Decide at now_ns by the clock, and command the period of the arm's time at tick_ns.
@@ -287,9 +272,9 @@ class SetpointLoop:
         """
         problems = self._supervision.problems(now_ns)
         if not self._commander.started:
-            self._begin(problems)
+            self._decisions.begin(problems)
         if self._supervised and self._commander.started:
-            self._decisions.watch(self._own, problems)
+            self._decisions.watch(self.clock.own, problems)
         self._decisions.decide(problems, now_ns, tick_ns)
         if not self._commander.started:
             return None
@@ -307,30 +292,8 @@ class SetpointLoop:
             self._to.come_to_rest()
         return setpoint
 
-    def _begin(self, problems: str) -> None:
-        """Start from the measured pose, once the arm is enabled and its state can be trusted."""
-        if not self._to.enabled:
-            return
-        try:
-            if problems:
-                raise ObservationError(problems)
-            if self._supervised:
-                self._supervision.check_start(measured=True)
-            self._commander.start(self._supervision.measured.newest)
-        except RoboMambaError as error:
-            self._to.wait(str(error))
-
-    def _lateness_s(self, gap_s: float) -> float:
-        """Return how late a tick is that comes so long after the last, 0 within two periods."""
-        late_s = gap_s - self._arm.period_ns / NANOSECONDS
-        return late_s if late_s > self._arm.period_ns / NANOSECONDS else 0.0
-
-    def _own(self, clock_ns: int) -> int:
-        """Return the arm's own time."""
-        return self._time.at(clock_ns)
-
     def _forget_time(self) -> None:
         if not self._foresight:
-            self._time = ArmTime()
+            self.clock.time = ArmTime()
         self._supervision.clear()
         self._commander.forget_times()

@@ -147,6 +147,11 @@ class Supervision:
             way = here.joints - there.joints
         return here, np.asarray(way / elapsed_s if before is not newest else np.zeros(len(way)))
 
+    def ages_s(self, now_ns: int) -> dict[str, float]:
+        """Return the age of each stream that something came from [s]."""
+        ages = {stream: self.freshness.age_s(stream, now_ns) for stream in self._arm.inputs}
+        return {stream: age_s for stream, age_s in ages.items() if age_s is not None}
+
     def clear(self) -> None:
         """Forget what was measured, and when."""
         self.measured.clear()

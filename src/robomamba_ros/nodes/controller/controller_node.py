@@ -264,7 +264,7 @@ class ControllerNode(ManagedNode):
         """Publish the command of the period that begins now; tell whether there is one."""
         setpoint = self._loop.tick(now_ns)
         self._defects = 0
-        if self._loop.stood_still:
+        if self._loop.clock.stood_still:
             self._outputs.stand_still()
         if setpoint is None:
             self._outputs.stop()
