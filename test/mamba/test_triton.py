@@ -108,11 +108,10 @@ def test_a_backbone_gives_what_the_reference_gives_at_any_cut():
         torch.testing.assert_close(found.conv, exact.conv, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize('cut', [1, 16, 23, 60])
 @torch.no_grad()
-def test_scan_and_convolution_give_the_same_bits_at_any_cut(cut):
-    u, delta, z = torch.randn(3, 1, 61, 40, device=DEVICE)
-    B, C = torch.randn(2, 1, 61, 16, device=DEVICE)
+def test_scan_and_convolution_give_the_same_bits_at_any_cut():
+    u, delta, z = torch.randn(3, 1, 41, 40, device=DEVICE)
+    B, C = torch.randn(2, 1, 41, 16, device=DEVICE)
     A, weight = -torch.rand(40, 16, device=DEVICE), torch.randn(40, 4, device=DEVICE)
     D, bias = torch.randn(2, 40, device=DEVICE)
 
@@ -125,10 +124,11 @@ def test_scan_and_convolution_give_the_same_bits_at_any_cut(cut):
 
     for run in (scan, convolve):
         whole, last = run(slice(None), None)
-        first, state = run(slice(None, cut), None)
-        second, final = run(slice(cut, None), state)
-        assert torch.equal(torch.cat((first, second), 1), whole), run.__name__
-        assert torch.equal(final, last), run.__name__
+        for cut in (1, 16, 23, 40):
+            first, state = run(slice(None, cut), None)
+            second, final = run(slice(cut, None), state)
+            assert torch.equal(torch.cat((first, second), 1), whole), (run.__name__, cut)
+            assert torch.equal(final, last), (run.__name__, cut)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='a CUDA graph needs CUDA')
