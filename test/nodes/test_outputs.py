@@ -217,7 +217,14 @@ def test_a_base_is_driven_in_its_own_frame_beside_trajectories_and_positions(sta
 
 def test_outputs_come_to_rest_after_the_command_does(peer, tmp_path) -> None:
     arm = contract(tmp_path, DRIVEN, MADE['mobile'], joints=with_a_head(MADE['mobile']))
-    sending = Outputs(peer.node, arm, 'contract', print, dry_run=False)
+    sending = Outputs(
+        peer.node,
+        arm,
+        'contract',
+        lambda: peer.node.get_clock().now().nanoseconds,
+        print,
+        dry_run=False,
+    )
     assert sending.at_rest
     for tick in range(1, 4):
         positions = {joint.name: 0.001 * tick for joint in arm.joints}

@@ -14,14 +14,13 @@ from typing import Any
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import Trigger
 
-from robomamba_ros.common.metrics import LatencyWindow, TickTimes
 from robomamba_ros.control.motion.blending import Blending
 from robomamba_ros.control.setpoints.lockstep import LockstepGate
 from robomamba_ros.control.setpoints.senders import sends_trajectories
 from robomamba_ros.control.setpoints.setpoint_loop import LoopState, SetpointLoop
 from robomamba_ros.control.setpoints.status import STOPS
 from robomamba_ros.errors import ActionError, ConfigError, NotReadyError
-from robomamba_ros.nodes.common.diagnostics import OK, WARN, Rate, Report, latency_values
+from robomamba_ros.nodes.common.diagnostics import OK, WARN, Report
 from robomamba_ros.nodes.common.host import end_process, run
 from robomamba_ros.nodes.common.lifecycle import ManagedNode
 from robomamba_ros.nodes.common.parameter_tables import CONTROLLER
@@ -32,6 +31,7 @@ from robomamba_ros.nodes.controller.chunk_input import ChunkInput
 from robomamba_ros.nodes.controller.control_clock import ControlClock
 from robomamba_ros.nodes.controller.guards import Guards
 from robomamba_ros.nodes.controller.markers import Markers
+from robomamba_ros.nodes.controller.measurements import Measurements
 from robomamba_ros.nodes.controller.outputs import Outputs
 from robomamba_ros.types import NANOSECONDS, ActionChunk, RobotState
 
@@ -80,11 +80,9 @@ class ControllerNode(ManagedNode):
         )
         self._time = ControlClock(self)
         self._enabled = False
-        self._setpoints = 0
-        self._period_s = arm.period_ns / NANOSECONDS
-        self._clear_measurements()
+        self._measured = Measurements(arm.period_ns / NANOSECONDS)
         self._outputs = Outputs(
-            self, arm, parameters['gripper_output'], self.warn, dry_run=self._dry_run
+            self, arm, parameters['gripper_output'], self._now_ns, self.warn, dry_run=self._dry_run
         )
         self._connections.append(self._outputs)
         description: RobotDescription | None = None
@@ -122,7 +120,6 @@ class ControllerNode(ManagedNode):
         self._connections.append(
             Markers(self, arm.base_frame, lambda: self._loop.scene(self._now_ns()))
         )
-        self._rates = {name: Rate() for name in self._counts()}
         # Last: threads that middleware has started by now are not bound to the same processors.
         self._connections.append(ControlThread(parameters))
         if self._gate is None:
@@ -181,7 +178,7 @@ class ControllerNode(ManagedNode):
             self._outputs.stop()
         if self._gate is not None:
             self._gate.reset()
-        self._clear_measurements()
+        self._measured.clear()
 
     @property
     def at_rest(self) -> bool:
@@ -192,17 +189,8 @@ class ControllerNode(ManagedNode):
             or (self._loop.status.state not in STOPS and self._outputs.at_rest)
         )
 
-    def _clear_measurements(self) -> None:
-        self._latency = LatencyWindow()
-        self._ticks = TickTimes(self._period_s)
-        self._state_ns: int | None = None
-        self._state_received_s = 0.0
-        self._new_chunk_ns: int | None = None
-
     def _on_state(self, state: RobotState) -> None:
-        if state.stamp_ns != self._state_ns:
-            self._state_ns = state.stamp_ns
-            self._state_received_s = time.monotonic()
+        self._measured.state(state.stamp_ns)
         self._loop.update_state(state, None if self._gate else self._now_ns())
         if self._gate is not None:
             self._gate.add_state(state.stamp_ns)
@@ -229,12 +217,12 @@ class ControllerNode(ManagedNode):
         except (ActionError, NotReadyError) as error:
             self.warn(error)
         else:
-            self._new_chunk_ns = chunk.stamp_ns
+            self._measured.chunk(chunk.stamp_ns)
 
     def _on_timer(self) -> None:
         begun_s = self.wall_s()
         self._tick()
-        self._ticks.add(begun_s, self.wall_s(), punctual=not self._time.simulated)
+        self._measured.ticks.add(begun_s, self.wall_s(), punctual=not self._time.simulated)
 
     def _tick(self) -> None:
         now_ns = self._now_ns()
@@ -245,10 +233,8 @@ class ControllerNode(ManagedNode):
                 self._time.follow()
                 now_ns = self._now_ns()
         self._conditions.check(now_ns)
-        if self._command(now_ns) and self._new_chunk_ns is not None:
-            # On a simulated clock an image may be stamped with a time that has not come here yet.
-            self._latency.add(max(now_ns - self._new_chunk_ns, 0) / NANOSECONDS)
-            self._new_chunk_ns = None
+        if self._command(now_ns):
+            self._measured.command(now_ns)
 
     def _step_in_lockstep(self) -> None:
         step = self._gate.release() if self._gate is not None and self._enabled else None
@@ -257,8 +243,7 @@ class ControllerNode(ManagedNode):
         if step.chunk is not None:
             self._follow(step.chunk, step.stamp_ns)
         if self._command(step.stamp_ns) and step.chunk is not None:
-            # Simulated time stood still meanwhile, so wall time is what was spent.
-            self._latency.add(time.monotonic() - self._state_received_s)
+            self._measured.command_in_lockstep()
 
     def _command(self, now_ns: int) -> bool:
         """Publish the command of the period that begins now; tell whether there is one."""
@@ -269,8 +254,8 @@ class ControllerNode(ManagedNode):
         if setpoint is None:
             self._outputs.stop()
             return False
-        self._setpoints += 1
-        self.activity = self._setpoints
+        self._measured.setpoints += 1
+        self.activity = self._measured.setpoints
         command = self._loop.command()
         # What was computed before this process was stopped is not sent when it goes on.
         if command is not None and (self._gate or self._now_ns() - now_ns < NANOSECONDS):
@@ -279,7 +264,7 @@ class ControllerNode(ManagedNode):
 
     def _counts(self) -> dict[str, int]:
         inputs = {'state': self._states.count, 'chunk': self._chunks.count}
-        return {**inputs, 'setpoint': self._setpoints, **self._outputs.counts}
+        return {**inputs, 'setpoint': self._measured.setpoints, **self._outputs.counts}
 
     def _now_ns(self) -> int:
         return self._time.now_ns()
@@ -290,13 +275,10 @@ class ControllerNode(ManagedNode):
         bad = status.state in (*STOPS, LoopState.HOLDING)
         values: dict[str, object] = {'state': status.state.value, 'reason': status.reason}
         values['interlocks'] = self._conditions.problems
-        for name, count in self._counts().items():
-            values |= {f'{name}_count': count, f'{name}_rate_hz': self._rates[name].read(count)}
         for stream, age_s in self._loop.ages_s(self._now_ns()).items():
             values[f'{stream}_age_s'] = age_s
         values |= self._loop.counts.values()
-        values |= latency_values('observation_to_command', self._latency)
-        values |= self._ticks.values()
+        values |= self._measured.values(self._counts())
         message = f'{status.state.value}: {status.reason}' if status.reason else status.state.value
         return Report(WARN if bad else OK, message, values)
 

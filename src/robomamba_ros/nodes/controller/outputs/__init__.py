@@ -31,7 +31,8 @@ __all__ = ['Outputs']
 class Outputs:
     """Every output of an arm contract; raises ConfigError and BackendError.
 
-    gripper_output: 'contract', or a kind instead of the contract's. dry_run: nothing is published.
+    gripper_output: 'contract', or a kind instead of the contract's. now_ns: the time of control.
+    dry_run: nothing is published.
     on_error: called with what goes wrong later.
     """
 
@@ -40,6 +41,7 @@ class Outputs:
         node: Any,
         arm: ArmContract,
         gripper_output: str,
+        now_ns: Callable[[], int],
         on_error: Callable[[Exception], None],
         *,
         dry_run: bool,
@@ -49,7 +51,7 @@ class Outputs:
             if output.part == 'gripper' and gripper_output != 'contract':
                 output = replace(output, kind=gripper_output)
             try:
-                self._all[output.name] = _make(node, arm, output, on_error)
+                self._all[output.name] = _make(node, arm, output, now_ns, on_error)
             except Exception:
                 self.destroy()
                 raise
@@ -86,7 +88,11 @@ class Outputs:
 
 
 def _make(
-    node: Any, arm: ArmContract, output: Output, on_error: Callable[[Exception], None]
+    node: Any,
+    arm: ArmContract,
+    output: Output,
+    now_ns: Callable[[], int],
+    on_error: Callable[[Exception], None],
 ) -> CommandOutput:
     part, kind = output.part, output.kind
     if part in ('base', 'head') and arm.takes_poses:
@@ -101,8 +107,9 @@ def _make(
         return ForwardPosition(node, arm, output)
     if kind == 'joint_trajectory' and part == 'gripper':
         return GripperTrajectory(node, arm, output)
+    if kind == 'joint_trajectory':
+        return TrajectoryOutput(node, arm, output, now_ns)
     kinds: dict[str, Callable[[Any, ArmContract, Output], CommandOutput]] = {
-        'joint_trajectory': TrajectoryOutput,
         'target_pose': TargetPose,
         'twist': TwistOutput,
         'joint_state': GripperState,

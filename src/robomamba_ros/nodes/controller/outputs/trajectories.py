@@ -6,6 +6,7 @@ one in the past. The last velocity is zero, so that it comes to rest if nothing 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from trajectory_msgs.msg import JointTrajectory
@@ -18,10 +19,13 @@ from robomamba_ros.robots.parts import Output
 
 
 class TrajectoryOutput:
-    """The trajectories of a part's joints."""
+    """The trajectories of a part's joints; now_ns: the time of control."""
 
-    def __init__(self, node: Any, arm: ArmContract, output: Output) -> None:
+    def __init__(
+        self, node: Any, arm: ArmContract, output: Output, now_ns: Callable[[], int]
+    ) -> None:
         self._node = node
+        self._now_ns = now_ns
         self._sender = TrajectorySender(arm, output)
         self._names = [joint.name for joint in self._sender.joints]
         self._publisher = node.create_publisher(JointTrajectory, output.name, qos.COMMAND)
@@ -30,7 +34,7 @@ class TrajectoryOutput:
 
     def send(self, command: Command) -> None:
         """Publish the trajectory where it is another one than before."""
-        sent = self._sender.send(command, int(self._node.get_clock().now().nanoseconds))
+        sent = self._sender.send(command, self._now_ns())
         if sent is not None:
             self._publisher.publish(joint_trajectory(self._names, *sent))
             self.count += 1
