@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 from robomamba_ros.errors import ActionError, ObservationError, unknown_name
+from robomamba_ros.robots.bounded import clipped
 from robomamba_ros.robots.parts import Joint, Workspace, nearest_turn, wraps
 from robomamba_ros.spatial.transforms import (
     Quaternion,
@@ -15,7 +17,7 @@ from robomamba_ros.spatial.transforms import (
     turn_between,
     turned,
 )
-from robomamba_ros.spatial.vectors import Vector, bounded
+from robomamba_ros.spatial.vectors import Vector, bounded, plus
 from robomamba_ros.types import (
     EE_DELTA_NAMES,
     EE_POSE_NAMES,
@@ -51,39 +53,81 @@ class Knots(Protocol):
         """Return one of them."""
 
 
-class _Poses:
-    """Poses that follow from one another, worked out as far as they are asked for.
+K = TypeVar('K')
+
+
+class _Following(ABC, Generic[K]):
+    """Points that follow from one another, worked out as far as they are asked for.
 
     Most chunks are replaced long before their end. Two threads may ask: each writes the same.
     """
 
+    def __init__(self, first: K, rows: Float64Array) -> None:
+        self._known: list[K | None] = [first, *[None] * len(rows)]
+        self._rows = rows
+
+    def _at(self, index: int) -> K:
+        index = range(len(self._known))[index]
+        known = index
+        while (knot := self._known[known]) is None:
+            known -= 1
+        for step in range(known, index):
+            knot = self._known[step + 1] = self._after(knot, self._rows[step])
+        return knot
+
+    @abstractmethod
+    def _after(self, before: K, row: Float64Array) -> K:
+        """Return the point that a row of the chunk leads to."""
+
+
+class _Poses(_Following[tuple[Vector, Quaternion]]):
+    """The poses of displacements, each within the workspace."""
+
     def __init__(self, anchor: Pose, rows: Float64Array, workspace: Workspace) -> None:
         x, y, z = anchor.position.tolist()
         qx, qy, qz, qw = anchor.quaternion.tolist()
-        first = ((x, y, z), (qx, qy, qz, qw))
-        self._numbers: list[tuple[Vector, Quaternion] | None] = [first, *[None] * len(rows)]
-        self._rows = rows
+        super().__init__(((x, y, z), (qx, qy, qz, qw)), rows)
         (x1, y1, z1), (x2, y2, z2) = workspace.lower.tolist(), workspace.upper.tolist()
         self._lower, self._upper = (x1, y1, z1), (x2, y2, z2)
 
     def __getitem__(self, index: int, /) -> Pose:
-        index = range(len(self._numbers))[index]
-        known = index
-        while (numbers := self._numbers[known]) is None:
-            known -= 1
-        for step in range(known, index):
-            numbers = self._after(*numbers, *self._rows[step].tolist())
-            self._numbers[step + 1] = numbers
-        position, quaternion = numbers
+        position, quaternion = self._at(index)
         return Pose(np.array(position), np.array(quaternion))
 
     def _after(
-        self, before: Vector, quaternion: Quaternion, x: float, y: float, z: float, *turn: float
+        self, before: tuple[Vector, Quaternion], row: Float64Array
     ) -> tuple[Vector, Quaternion]:
-        asked = (before[0] + x, before[1] + y, before[2] + z)
+        position, quaternion = before
+        x, y, z, *turn = row.tolist()
         if any(turn):
             quaternion = turned(quaternion, turn)
-        return bounded(asked, self._lower, self._upper), quaternion
+        return bounded(plus(position, (x, y, z)), self._lower, self._upper), quaternion
+
+
+class _Joints(_Following[Float64Array]):
+    """The joints (n,) of displacements or positions, each joint within its own.
+
+    A position of a joint that wraps is reached by the shorter way; NaN leaves a joint where it is.
+    """
+
+    def __init__(
+        self, anchor: Float64Array, rows: Float64Array, joints: Sequence[Joint], *, delta: bool
+    ) -> None:
+        super().__init__(anchor, rows)
+        self._lower, self._upper = np.array([joint.position for joint in joints]).T
+        self._turning, self._delta = wraps(joints), delta
+
+    def __getitem__(self, index: int, /) -> Float64Array:
+        return self._at(index)
+
+    def _after(self, before: Float64Array, row: Float64Array) -> Float64Array:
+        if self._delta:
+            asked = before + row
+        else:
+            asked = nearest_turn(np.where(np.isnan(row), before, row), before, self._turning)
+        # A joint outside its limits is not told to jump back, only not to go further.
+        low, high = np.minimum(self._lower, before), np.maximum(self._upper, before)
+        return clipped(asked, low, high)
 
 
 def mix(before: Point, after: Point, weight: float) -> Point:
@@ -166,18 +210,9 @@ def joint_timeline(
     if gripper_joint in chunk.names and gripper_joint != GRIPPER_NAME:
         raise ActionError(f"'{gripper_joint}' moves by the channel '{GRIPPER_NAME}', 0..1")
     _check_names(chunk, JOINT_SPACES, 'joint', names)
-    lower, upper = np.array([joint.position for joint in joints]).T
-    turning = wraps(joints)
     delta = chunk.space is ActionSpace.JOINT_DELTA
-    knots = [anchor]
-    for row in chunk.columns(names, absent=0.0 if delta else np.nan):
-        asked = knots[-1] + row
-        if not delta:
-            asked = nearest_turn(np.where(np.isnan(row), knots[-1], row), knots[-1], turning)
-        # A joint outside its limits is not told to jump back, only not to go further.
-        low, high = np.minimum(lower, knots[-1]), np.maximum(upper, knots[-1])
-        knots.append(np.clip(asked, low, high))
-    return Timeline(chunk, knots)
+    rows = chunk.columns(names, absent=0.0 if delta else np.nan)
+    return Timeline(chunk, _Joints(anchor, rows, joints, delta=delta))
 
 
 def check_times(chunk: ActionChunk, now_ns: int, followed: Timeline | None) -> None:
