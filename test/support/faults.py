@@ -160,7 +160,7 @@ class Watch:
             if not follows and self.noticed_s is None:
                 self.noticed_s, self.reason = since_s, bench.loop.status.reason
             self.resumed = self.resumed or (follows and self.noticed_s is not None)
-            moves = np.abs(bench.joints - before).max() > 1e-6
+            moves = np.abs(bench.joints - before).max() > 1e-5
             still = bench.state in (LoopState.HOLDING, LoopState.DISABLED) and not moves
             self.still_s = (since_s if self.still_s is None else self.still_s) if still else None
 
@@ -320,6 +320,9 @@ def applies(fault: str, arm: str, kind: str) -> bool:
         return arm == 'ur5e' and kind == 'joint_trajectory'
     if fault == 'slow drives' and kind == 'twist':
         # The stand-in's servo goes on to where the twists led it, which takes a slow arm long.
+        return False
+    if fault == 'slow drives' and kind == 'target_pose' and arm != 'franka_fr3':
+        # Poses move the joints of the others no faster than such drives are.
         return False
     return fault not in TRAJECTORIES_ONLY or kind == 'joint_trajectory'
 
