@@ -70,15 +70,15 @@ class Pace:
     def __init__(self) -> None:
         self.now_ns = BEGIN_NS
         self.ticks_ns: int | None = None
-        # Periods that go by without a tick: timers begin anew where a clock goes back.
-        self.excused = 0
+        # How far /clock is ahead, and whether time goes on without a tick until one has seen that:
+        # timers begin anew where a clock goes back, a period after they have heard of it.
+        self.ahead_ns, self.free = 0, False
 
     def next_ns(self) -> int | None:
         """Return the next time, None while the controller owes a tick for this one."""
         if self.ticks_ns is not None and self.ticks_ns < self.now_ns:
-            if not self.excused:
+            if not self.free:
                 return None
-            self.excused -= 1
         self.now_ns += PERIOD_NS
         return self.now_ns
 
@@ -102,6 +102,8 @@ class PacedController(ControllerNode):
         now_ns = self._pace.now_ns
         super()._tick()
         self._pace.ticks_ns = now_ns
+        if abs(self._now_ns() - now_ns - self._pace.ahead_ns) < NANOSECONDS:
+            self._pace.free = False
         self._untold += 1
         if self._untold == 10:
             self._untold = 0
@@ -119,7 +121,7 @@ class Robot:
         self.joints = dict(joints)
         self.again: list[str] = []
         # Says nothing but the time on /clock, which is this far ahead of its stamps.
-        self.silent, self.clock_ahead_ns = False, 0
+        self.silent = False
         self.yaw: float | None = 0.0
         self.place = (0.0, 0.0)
         self.pose: Pose | None = None
@@ -143,7 +145,7 @@ class Robot:
         if not self._paused and self.pace.next_ns() is not None:
             self._tell()
         # Best effort, as /clock is: it is said again while it is waited for.
-        self._clock.publish(Clock(clock=time_message(self.now_ns() + self.clock_ahead_ns)))
+        self._clock.publish(Clock(clock=time_message(self.now_ns() + self.pace.ahead_ns)))
 
     def _tell(self) -> None:
         now = time_message(self.now_ns())
@@ -169,8 +171,8 @@ class Robot:
 
     def set_clock_ahead(self, seconds: float) -> None:
         """Let /clock jump, so that it is this far ahead of the robot's stamps."""
-        self.clock_ahead_ns = round(seconds * NANOSECONDS)
-        self.pace.excused = 2
+        self.pace.ahead_ns = round(seconds * NANOSECONDS)
+        self.pace.free = True
 
     def send(self, actions: Any, names: tuple[str, ...], space: ActionSpace) -> ActionChunk:
         chunk = ActionChunk(self.now_ns(), STEP_NS, np.asarray(actions), space, names)

@@ -16,6 +16,8 @@ PERIOD_S = 0.01
 # Of joint1 in the made contract: rad/s, rad/s^2, rad/s^3.
 LIMITS = (2.0, 5.0, 50.0)
 WAY, STEPS = 0.03, 80
+# The last step of a braking, whose jerk is limited [rad].
+STILL = 0.5 * LIMITS[2] * PERIOD_S**3
 
 
 class Commands:
@@ -40,8 +42,11 @@ class Commands:
 
     @property
     def resting(self) -> bool:
-        """Whether the last ten commands are one."""
-        return len(self.path) > 10 and bool((np.array(self.path[-10:]) == self.path[-1]).all())
+        """Whether the way of the last commands has come to its end.
+
+        Where an input fails, a controller at rest falls silent: nothing has to follow.
+        """
+        return len(self.path) > 10 and bool(np.abs(self.path[-1] - self.path[-2]).max() < STILL)
 
     def time_to_rest_s(self, since_ns: int) -> float:
         """Return how long after `since_ns` the last position was reached."""

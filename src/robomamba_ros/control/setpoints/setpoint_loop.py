@@ -62,13 +62,14 @@ class SetpointLoop:
         supervised: bool = True,
         age_factor: float = 1.0,
         enable_timeout_s: float = 0.0,
+        simulated_time: bool = False,
     ) -> None:
         self._arm = arm
         self._supervised = supervised
         self._foresight = foresight
         # Positions alone: by twists, and by trajectories, an arm goes on while a tick is late.
         streams = not foresight and all(output.kind != 'twist' for output in arm.outputs)
-        self.clock = LoopClock(arm.period_ns, streams=streams)
+        self.clock = LoopClock(arm.period_ns, streams=streams, simulated=simulated_time)
         self._supervision = Supervision(arm)
         self._commander = Commander(arm, blending or Blending(), kinematics, foresight=foresight)
         self._setpoint: Setpoint | None = None
@@ -222,12 +223,8 @@ class SetpointLoop:
             self._forget_time()
             if self._commander.started:
                 self.fault(f'the clock went back by {-clock.stall_s:.3f} s')
-        elif (
-            clock.stood_still
-            and self._supervised
-            and self._to.state in (LoopState.TRACKING, *STOPS)
-        ):
-            if not self._foresight:
+        elif clock.jumped and self._supervised and self._to.state in (LoopState.TRACKING, *STOPS):
+            if clock.stood_still and not self._foresight:
                 self._commander.stand_still()
             self.fault(f'the clock went on by {clock.stall_s:.3f} s at once')
         self._supervision.late_s = clock.late_s

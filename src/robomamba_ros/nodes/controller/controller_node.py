@@ -70,6 +70,7 @@ class ControllerNode(ManagedNode):
         blending = Blending(parameters['crossfade_steps'], decay if decay >= 0.0 else None)
         self._dry_run = parameters['dry_run']
         foresight = sends_trajectories(arm) and not self._dry_run
+        self._time = ControlClock(self)
         self._loop = SetpointLoop(
             arm,
             blending=blending,
@@ -77,8 +78,8 @@ class ControllerNode(ManagedNode):
             supervised=not self._dry_run and mode != 'lockstep',
             age_factor=parameters['budget_factor'],
             enable_timeout_s=parameters['enable_timeout_s'],
+            simulated_time=self._time.simulated,
         )
-        self._time = ControlClock(self)
         self._enabled = False
         self._measured = Measurements(arm.period_ns / NANOSECONDS)
         self._outputs = Outputs(
