@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from robomamba_ros.policies.anolevla.checkpoint import save
 from robomamba_ros.policies.anolevla.config import read_config
 from robomamba_ros.policies.anolevla.network import AnoleVLA
 from robomamba_ros.policies.normalization import Affine, Normalization
+from robomamba_ros.policies.remote.connection import Connection
 
 JOINTS = [f'joint_{number}' for number in range(11)]
 
@@ -127,6 +129,22 @@ servers = contextlib.ExitStack()
 def _end_servers() -> Iterator[None]:
     with servers:
         yield
+
+
+@pytest.fixture(autouse=True)
+def _hang_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what policies on a server opened: its threads would be there to the end."""
+    opened: list[Connection] = []
+    real = Connection._open
+
+    def note(self: Connection) -> Any:
+        opened.append(self)
+        return real(self)
+
+    monkeypatch.setattr(Connection, '_open', note)
+    yield
+    for each in opened:
+        each.close()
 
 
 def write_remote(folder: Path) -> None:

@@ -76,9 +76,8 @@ class Pace:
 
     def next_ns(self) -> int | None:
         """Return the next time, None while the controller owes a tick for this one."""
-        if self.ticks_ns is not None and self.ticks_ns < self.now_ns:
-            if not self.free:
-                return None
+        if self.ticks_ns is not None and self.ticks_ns < self.now_ns and not self.free:
+            return None
         self.now_ns += PERIOD_NS
         return self.now_ns
 

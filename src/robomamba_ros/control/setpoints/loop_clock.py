@@ -16,8 +16,8 @@ class LoopClock:
     simulated: somebody else makes the time, who may let it jump while this process runs on.
     time: the arm's own. now_ns, tick_ns: the last tick, by the clock and in the arm's time, None
     before the first. stall_s: the time between the last two ticks; stood_still: whether this
-    process stood still meanwhile, for so long that what is streamed has ended. late_s: how much later than it was due the last tick came,
-    0 within two periods.
+    process stood still meanwhile, for so long that what is streamed has ended. late_s: how much
+    later than it was due the last tick came, 0 within two periods.
     """
 
     def __init__(self, period_ns: int, *, streams: bool, simulated: bool = False) -> None:

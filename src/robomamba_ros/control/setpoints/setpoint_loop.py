@@ -44,7 +44,8 @@ class SetpointLoop:
     that it is to be executed for, at least MIN_AGE_S; of a chunk that does not say, its own length
     and MARGIN_S.
     enable_timeout_s: how long a supervised arm that is enabled waits for a chunk before it is
-    disabled again [s]; 0: for ever.
+    disabled again [s]; 0: for ever. simulated_time: whether somebody else makes the time, as
+    LoopClock takes it.
     counts: limits, seams, refusals and stops since the start or the last reset. clock: when it
     ticked.
 
