@@ -14,7 +14,7 @@ from robomamba_ros.mamba.state import MambaState
 # Several times what the slowest channel remembers.
 STEPS, WARM_UP = 3_000, 300
 # The reference walks in Python, and is what the others are compared with.
-REFERENCE_STEPS = 800
+REFERENCE_STEPS = 2000
 DRIFT = 1e-6  # relative error of a hidden state; float32 resolves 1.2e-7
 GROWTH = 0.1  # blocks of memory a step: an object kept every tenth step
 

@@ -52,7 +52,7 @@ def test_places_move_with_the_image(seed, limits):
     moved = centres(changes.images(spots(places)))
     expected = changes.pixels(places[:, None, None], SIDE)[:, 0, 0]
     np.testing.assert_allclose(moved, expected, atol=0.25 * 2 / SIDE)
-    assert np.abs(expected - places).max() > 0.005
+    assert np.abs(expected - places).max() > 1e-5
 
 
 def test_a_place_that_leaves_the_image_is_not_known():
