@@ -63,7 +63,8 @@ class EpisodeRecording:
         self._topics: dict[str, Topic] = {topic.name: topic for topic, _ in fixed}
         self._latest: dict[str, Record] = {}
         self._recording: RecordingThread | None = None
-        self._bag = self._last = Path()
+        self._bag = Path()
+        self._last: Path | None = None
         self._messages: dict[str, int] = {}
         self._began_s = 0.0
 
@@ -126,11 +127,14 @@ class EpisodeRecording:
 
         Raises DataError where there is neither.
         """
-        folder = self._end().folder if self.recording else self._last
-        if folder == Path():
+        if self.recording:
+            folder = self._end().folder
+        elif self._last is not None:
+            folder = self._last
+            self.kept -= 1
+        else:
             raise DataError('there is no episode to discard')
-        self.kept -= folder == self._last
-        self._last = Path()
+        self._last = None
         shutil.rmtree(folder)
         return folder
 

@@ -64,10 +64,10 @@ def run(args: argparse.Namespace) -> int:
     from robomamba_ros.simulation.metaworld import CAMERA
 
     start = Milestones()
-    start.reach('modules imported')
-    output: Path = args.output
     # Before anything is loaded: a refusal would come after the start of three nodes.
     check_instructions(args.policy, args.tasks)
+    start.reach('modules imported')
+    output: Path = args.output
     options = PolicyOptions(args.policy, mode=args.mode, enabled=True)
     specs = sim_graph(options, SimOptions(args.tasks[0], args.seed, CAMERA_RATE_HZ))
     policies: list[TimedPolicy] = []

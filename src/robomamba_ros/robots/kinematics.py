@@ -20,8 +20,8 @@ from robomamba_ros.robots.chain import Chain, pose_of
 from robomamba_ros.robots.collisions import Collisions
 from robomamba_ros.robots.parts import Camera
 from robomamba_ros.robots.urdf import chain_urdf, read_urdf
-from robomamba_ros.spatial.transforms import compose, shortest_turn
-from robomamba_ros.spatial.vectors import Vector, norm, times
+from robomamba_ros.spatial.transforms import compose, place, shortest_turn
+from robomamba_ros.spatial.vectors import Vector, minus, norm, times
 from robomamba_ros.types import Float64Array, Pose
 
 # What a turn weighs beside a way, where both cannot be had [m/rad].
@@ -227,12 +227,12 @@ class Kinematics:
 
     def _at(self, joints: Float64Array) -> _Tip:
         """Return the tip at joints (n,). What was asked last is kept: control asks again."""
-        place = joints.tolist()
-        if self._last is None or self._last.joints != place:
+        asked = joints.tolist()
+        if self._last is None or self._last.joints != asked:
             jacobian = self._base_axes @ self._chain.jacobian(joints, self._tip)
             base_T_tip = self._base_T_root * self._chain.place(self._tip)
-            numbers = self._pin.SE3ToXYZQUAT(base_T_tip).tolist()
-            self._last = _Tip(place, numbers[:3], numbers[3:], jacobian)
+            x, y, z, *quaternion = self._pin.SE3ToXYZQUAT(base_T_tip).tolist()
+            self._last = _Tip(asked, (x, y, z), quaternion, jacobian)
         return self._last
 
     def _solution(self, joints: Float64Array, target: Pose) -> JointSolution:
@@ -253,16 +253,14 @@ class _Tip(NamedTuple):
     """The end effector at some joints: its place, and the Jacobian (6, n), turns weighted."""
 
     joints: list[float]
-    position: list[float]
+    position: Vector
     quaternion: list[float]
     jacobian: Float64Array
 
     def left(self, target: Pose) -> tuple[Vector, Vector]:
         """Return way and turn from here to `target`."""
-        x, y, z = self.position
-        to_x, to_y, to_z = target.position.tolist()
-        turn = shortest_turn(self.quaternion, target.quaternion.tolist())
-        return (to_x - x, to_y - y, to_z - z), turn
+        position, quaternion = place(target)
+        return minus(position, self.position), shortest_turn(self.quaternion, quaternion)
 
 
 def _damped_solution(

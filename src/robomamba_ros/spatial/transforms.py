@@ -21,11 +21,17 @@ except AttributeError as error:
         f"transforms3d does not work with NumPy {np.__version__}: pip install 'transforms3d>=0.4.2'"
     ) from error
 
-from robomamba_ros.spatial.vectors import Vector
+from robomamba_ros.spatial.vectors import Vector, vector
 from robomamba_ros.types import Float64Array, Pose, RobotState
 
 Quaternion: TypeAlias = tuple[float, float, float, float]
 N = TypeVar('N', float, Float64Array)
+
+
+def place(pose: Pose) -> tuple[Vector, Quaternion]:
+    """Return position and quaternion of a pose as plain numbers."""
+    x, y, z, w = pose.quaternion.tolist()
+    return vector(pose.position), (x, y, z, w)
 
 
 def _wxyz(quaternion: Float64Array) -> Float64Array:

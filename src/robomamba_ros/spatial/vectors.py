@@ -8,9 +8,17 @@ from __future__ import annotations
 import math
 from typing import TypeAlias
 
+from robomamba_ros.types import Float64Array
+
 Vector: TypeAlias = tuple[float, float, float]
 
 ZERO: Vector = (0.0, 0.0, 0.0)
+
+
+def vector(array: Float64Array) -> Vector:
+    """Return an array (3,) as plain numbers."""
+    x, y, z = array.tolist()
+    return x, y, z
 
 
 def plus(a: Vector, b: Vector) -> Vector:

@@ -27,7 +27,7 @@ from robomamba_ros.control.motion.pursuit import (
 from robomamba_ros.control.motion.smoothing import MovingAverage, smoothing_periods
 from robomamba_ros.control.motion.twin import twin
 from robomamba_ros.robots.parts import CartesianLimits, Workspace
-from robomamba_ros.spatial.transforms import Quaternion, shortest_turn, turned, unit
+from robomamba_ros.spatial.transforms import Quaternion, place, shortest_turn, turned, unit
 from robomamba_ros.spatial.vectors import (
     ZERO,
     Vector,
@@ -40,6 +40,7 @@ from robomamba_ros.spatial.vectors import (
     over,
     plus,
     times,
+    vector,
 )
 from robomamba_ros.types import Float64Array, Pose
 
@@ -70,7 +71,7 @@ class PoseLimiter:
         self, limits: CartesianLimits, workspace: Workspace, period_s: float, start: Pose
     ) -> None:
         self._limits = limits
-        self._box = _vector(workspace.lower), _vector(workspace.upper)
+        self._box = vector(workspace.lower), vector(workspace.upper)
         self._period = period_s
         # Shared by the three axes; a wall further away than `far` forbids no velocity in limits.
         self._wall_braking = limits.acceleration / math.sqrt(3.0)
@@ -79,8 +80,7 @@ class PoseLimiter:
         self.lag_periods = (periods - 1) / 2
         # Of positions, and beside them of turns.
         self._average = MovingAverage(periods, np.concatenate((start.position, np.zeros(3))))
-        self._position, self._quaternion = _vector(start.position), _quaternion(start)
-        self._target = self._position, self._quaternion
+        self._target = self._position, self._quaternion = place(start)
         # Of the newest command before it was averaged.
         self._ahead = self._target
         self._ahead_velocity = self._ahead_turning = ZERO
@@ -119,7 +119,7 @@ class PoseLimiter:
 
     def follow(self, target: Pose) -> Pose:
         """Return the pose to command in this period so as to be on `target`, or to catch up."""
-        self._follow(_vector(target.position), _quaternion(target))
+        self._follow(*place(target))
         if self.lag_periods == 0 and not self.active_limits:
             self.pose = target
         return self.pose
@@ -193,7 +193,7 @@ class PoseLimiter:
             self._put((x, y, z), unit(turned(self._quaternion, times(period, self._turning))))
         # Turns about different axes add up otherwise than their mean does. The first stage goes on
         # from where the mean will arrive, so the difference is made up as it arises.
-        pending = times(period, _vector(self._average.pending[3:]))
+        pending = times(period, vector(self._average.pending[3:]))
         self._ahead = position, unit(turned(self._quaternion, pending))
 
     def _put(self, position: Vector, quaternion: Quaternion) -> None:
@@ -238,16 +238,6 @@ class PoseLimiter:
             (-speed(x - lower[0]), -speed(y - lower[1]), -speed(z - lower[2])),
             (speed(upper[0] - x), speed(upper[1] - y), speed(upper[2] - z)),
         )
-
-
-def _vector(values: Float64Array) -> Vector:
-    x, y, z = values.tolist()
-    return x, y, z
-
-
-def _quaternion(pose: Pose) -> Quaternion:
-    x, y, z, w = pose.quaternion.tolist()
-    return x, y, z, w
 
 
 def _slowed(velocity: Vector, amount: float) -> Vector:

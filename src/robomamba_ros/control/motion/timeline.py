@@ -14,10 +14,11 @@ from robomamba_ros.robots.parts import Joint, Workspace, nearest_turn, wraps
 from robomamba_ros.spatial.transforms import (
     Quaternion,
     interpolate,
+    place,
     turn_between,
     turned,
 )
-from robomamba_ros.spatial.vectors import Vector, bounded, plus
+from robomamba_ros.spatial.vectors import Vector, bounded, plus, vector
 from robomamba_ros.types import (
     EE_DELTA_NAMES,
     EE_POSE_NAMES,
@@ -84,11 +85,8 @@ class _Poses(_Following[tuple[Vector, Quaternion]]):
     """The poses of displacements, each within the workspace."""
 
     def __init__(self, anchor: Pose, rows: Float64Array, workspace: Workspace) -> None:
-        x, y, z = anchor.position.tolist()
-        qx, qy, qz, qw = anchor.quaternion.tolist()
-        super().__init__(((x, y, z), (qx, qy, qz, qw)), rows)
-        (x1, y1, z1), (x2, y2, z2) = workspace.lower.tolist(), workspace.upper.tolist()
-        self._lower, self._upper = (x1, y1, z1), (x2, y2, z2)
+        super().__init__(place(anchor), rows)
+        self._lower, self._upper = vector(workspace.lower), vector(workspace.upper)
 
     def __getitem__(self, index: int, /) -> Pose:
         position, quaternion = self._at(index)

@@ -15,7 +15,7 @@ from robomamba_ros.control.motion.pursuit import NO_WALLS, Pursuit
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Joint
 from robomamba_ros.spatial.transforms import interpolate, turn_between
-from robomamba_ros.spatial.vectors import ZERO, Vector, minus, over, plus, shortened, times
+from robomamba_ros.spatial.vectors import ZERO, Vector, minus, over, plus, shortened, times, vector
 from robomamba_ros.types import NANOSECONDS, Float64Array, RobotState, Setpoint
 
 # Share of the distance made up in a second. With the 0.2 s that a measurement may be old the
@@ -182,8 +182,7 @@ class _Follower:
 
     def follow(self, wanted: Float64Array) -> Float64Array:
         """Return the velocity nearest to `wanted`; itself where that keeps the limits."""
-        x, y, z = wanted.tolist()
-        return np.array(self._follow(shortened((x, y, z), self._speed)))
+        return np.array(self._follow(shortened(vector(wanted), self._speed)))
 
     def _follow(self, target: Vector) -> Vector:
         period_s = self._period_s

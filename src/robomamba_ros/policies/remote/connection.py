@@ -11,11 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from robomamba_ros.errors import BackendError, ConfigError, shortened
-from robomamba_ros.policies.remote.wire import LARGEST_MESSAGE, pack, unpack
+from robomamba_ros.policies.remote.wire import LARGEST_MESSAGE, pack, require_packages, unpack
 
-INSTALL = (
-    "a policy on a server needs the packages websockets and msgpack: pip install -e '.[remote]'"
-)
 # For the handshake of a connection [s], for its end, and between two tries to open one.
 OPEN_S, CLOSE_S, AGAIN_S = 5.0, 0.1, 1.0
 
@@ -37,11 +34,7 @@ class Connection:
     """
 
     def __init__(self, url: str, api_key: str | None) -> None:
-        try:
-            import msgpack  # noqa: F401
-            import websockets  # noqa: F401
-        except ImportError as error:
-            raise BackendError(f'{INSTALL} ({error})') from error
+        require_packages()
         self._url = url
         self._headers = {} if api_key is None else {'Authorization': f'Api-Key {api_key}'}
         self._websocket: Any = None
@@ -107,27 +100,31 @@ class Connection:
         except InvalidStatus as error:
             status = error.response.status_code
             hint = '; it wants another API key' if status in (401, 403) else ''
-            self._refuse(f'refuses the connection: HTTP {status}{hint}', error)
+            self._refuse(f'{self._server} refuses the connection: HTTP {status}{hint}', error)
         except (OSError, TimeoutError, WebSocketException) as error:
-            self._refuse(f'does not answer: {str(error) or type(error).__name__}', error)
+            said = str(error) or type(error).__name__
+            self._refuse(f'{self._server} does not answer: {said}', error)
         except BackendError as error:
             self._refuse(str(error), error)
         self._problem = None
         return metadata
 
-    def _refuse(self, said: str, error: Exception) -> None:
+    @property
+    def _server(self) -> str:
+        return f'the policy server at {self._url}'
+
+    def _refuse(self, problem: str, error: Exception) -> None:
+        """Raise BackendError, and remember when and why there was no connection."""
         self.close()
-        self._failed_at_s = time.monotonic()
-        prefix = f'the policy server at {self._url}'
-        self._problem = said if said.startswith(prefix) else f'{prefix} {said}'
-        raise BackendError(self._problem) from error
+        self._problem, self._failed_at_s = problem, time.monotonic()
+        raise BackendError(problem) from error
 
     def _exchange(self, request: bytes | None, answer_s: float) -> Mapping[str, Any]:
         """Send a request, where there is one, and return the message that comes."""
         from websockets.exceptions import ConnectionClosed
 
         assert self._websocket is not None
-        server = f'the policy server at {self._url}'
+        server = self._server
         try:
             if request is not None:
                 # A server that reads no more would hold a large request for ever.

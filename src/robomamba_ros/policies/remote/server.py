@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from robomamba_ros.errors import BackendError, ObservationError, RoboMambaError, shortened
+from robomamba_ros.errors import ObservationError, RoboMambaError, shortened
 from robomamba_ros.policies.base import ChunkPolicy
 from robomamba_ros.policies.remote.config import (
     ACTIONS_KEY,
@@ -22,8 +22,7 @@ from robomamba_ros.policies.remote.config import (
     STAMP_KEY,
     STATE_KEY,
 )
-from robomamba_ros.policies.remote.connection import INSTALL
-from robomamba_ros.policies.remote.wire import LARGEST_MESSAGE, pack, unpack
+from robomamba_ros.policies.remote.wire import LARGEST_MESSAGE, pack, require_packages, unpack
 from robomamba_ros.policies.spec_file import write_spec
 from robomamba_ros.types import Float32Array, Observation
 
@@ -56,11 +55,9 @@ class PolicyServer:
         api_key: str | None = None,
         handover_s: float = HANDOVER_S,
     ) -> None:
-        try:
-            import msgpack  # noqa: F401
-            from websockets.sync.server import serve
-        except ImportError as error:
-            raise BackendError(f'{INSTALL} ({error})') from error
+        require_packages()
+        from websockets.sync.server import serve
+
         self._policy = policy
         self._authorization = f'Api-Key {api_key}'.encode() if api_key is not None else None
         self._handover_s = handover_s

@@ -11,10 +11,24 @@ from typing import Any
 
 import numpy as np
 
+from robomamba_ros.errors import BackendError
+
+INSTALL = (
+    "a policy on a server needs the packages websockets and msgpack: pip install -e '.[remote]'"
+)
 # Kinds of NumPy types that a message may carry: bool, integers and floats.
 _KINDS = 'biuf'
 # Bytes of one message. Ten raw images of 1920 x 1080 fit.
 LARGEST_MESSAGE = 64 << 20
+
+
+def require_packages() -> None:
+    """Raise BackendError where what both sides need is not installed."""
+    try:
+        import msgpack  # noqa: F401
+        import websockets  # noqa: F401
+    except ImportError as error:
+        raise BackendError(f'{INSTALL} ({error})') from error
 
 
 def pack(value: object) -> bytes:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from robomamba_ros.common.files import written_whole
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.policies.anolevla.network import AnoleVLA, images_to_tensor
 from robomamba_ros.training.anolevla.augmentation import Augmentation, Changes, joined
@@ -97,7 +98,8 @@ class KeptMaps:
             maps[first:last] = self._maps(np.arange(first, last))
             if (first // BLOCK) % 32 == 31 or last == len(self.samples):
                 maps.flush()
-                about.write_text(json.dumps({'key': key, 'done': last}), encoding='utf-8')
+                with written_whole(about) as made:
+                    made.write_text(json.dumps({'key': key, 'done': last}), encoding='utf-8')
             yield last, len(self.samples)
 
     def _done(self, key: str) -> int:
