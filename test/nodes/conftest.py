@@ -96,14 +96,6 @@ class Peer:
             assert time.monotonic() < deadline_s, f'waited {PATIENCE_S} s for {what}'
             self._executor.spin_once(timeout_sec=0.1)
 
-    @staticmethod
-    def watch(condition: Callable[[], bool], what: str) -> None:
-        """Wait for nodes in other threads alone; a spin costs more than what they do meanwhile."""
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < deadline_s, f'waited {PATIENCE_S} s for {what}'
-            time.sleep(1e-3)
-
     def also_spin(self, node: Node) -> None:
         """Spin another node in the same thread, whenever this one waits."""
         self._executor.add_node(node)

@@ -18,6 +18,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import SetBool, Trigger
+from support.patience import wait_until
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from robomamba_ros.bringup.graph import NodeSpec, PolicyOptions, fake_graph
@@ -195,9 +196,9 @@ class DdsBench:
             tell(self._controller_clock)
             return not self._commanded or over() or (self.periods > before and self.settled)
 
-        self._peer.watch(arrived, 'the time to pass')
+        wait_until(arrived, 'the time to pass')
         sent_s = 0.0
-        self._peer.watch(commanded, 'the command of a period')
+        wait_until(commanded, 'the command of a period')
 
     def send(self, actions: Any, names: tuple[str, ...], space: ActionSpace) -> None:
         """Send a chunk of now; time stands still until it is followed."""

@@ -37,6 +37,8 @@ class HostedNode:
         self._on_end = on_end
         self._stop = threading.Event()
         self._node: Any = None
+        # Kept: rclpy prints a traceback where one is collected while its context shuts down.
+        self._executors: list[SingleThreadedExecutor] = []
         self.failure = ''
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -84,8 +86,7 @@ class HostedNode:
 
     def _spin(self, node: Any) -> None:
         """Spin until the node is to end; a managed node decides itself about an exception."""
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
+        executor = self._executor_of(node)
         try:
             while not self._stop.is_set() and not self.failure:
                 try:
@@ -100,6 +101,12 @@ class HostedNode:
         finally:
             executor.shutdown()
 
+    def _executor_of(self, node: Any) -> SingleThreadedExecutor:
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        self._executors.append(executor)
+        return executor
+
     def _come_to_rest(self, node: Any) -> None:
         """Let a managed node bring its arm to rest, whatever has ended it."""
         if not isinstance(node, ManagedNode):
@@ -108,8 +115,7 @@ class HostedNode:
         if node.at_rest:
             return
         # Another one: the exception may have come from the executor itself.
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
+        executor = self._executor_of(node)
         begun_s = time.monotonic()
         seen, seen_s = node.activity, begun_s
         while not node.at_rest and (now_s := time.monotonic()) < begun_s + LONGEST_REST_S:
