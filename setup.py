@@ -51,6 +51,8 @@ DEV = [
     *HUB,
     # URDFs of real arms for the tests, and no code.
     'example-robot-data>=6,<7',
+    # Another program that decodes images: ours give the same pixels.
+    'rosbags-image>=0.10,<0.11',
     *ROS,
     # From 3.7 on its interpreter, in which the tests run without a GPU, takes any NumPy.
     'triton>=3.7,<4',

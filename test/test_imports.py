@@ -46,7 +46,7 @@ FLOORS = (
 FLOOR = {part: height for height, parts in enumerate(FLOORS) for part in parts}
 
 # ROS is named in these parts and nowhere else.
-ROS_PARTS = ('nodes', 'benchmarks.nodes', 'cli')
+ROS_PARTS = ('nodes', 'benchmarks.nodes', 'cli', 'messages.ros_cv_bridge')
 ROS = ('rclpy', 'tf2_ros', 'cv_bridge', 'builtin_interfaces', 'std_srvs', 'rcl_interfaces')
 
 # Everything these modules reach runs on a robot's own computer, from the base installation.
@@ -72,7 +72,7 @@ ONE_PLACE = {
     'launch': 'bringup.launch',
     'launch_ros': 'bringup.launch',
     'tf2_ros': 'nodes',
-    'cv_bridge': 'nodes.common.conversions',
+    'cv_bridge': 'messages.ros_cv_bridge',
     'huggingface_hub': 'policies.hub',
     'tokenizers': 'language',
     'msgpack': 'policies.remote',

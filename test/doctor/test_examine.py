@@ -272,7 +272,7 @@ FAULTS: dict[str, tuple[Callable[[Facts], Facts], str, str, str]] = {
         with_stream(IMAGE, stream(image(width=80), rate_hz=20.0)),
         'camera corner2: size',
         '80 x 48, the policy needs 64 x 48',
-        'set the resolution',
+        'or say by `fit` in the arm contract',
     ),
     'nobody listens': (
         with_topic('target_pose', readers=()),
@@ -378,7 +378,19 @@ def bad(findings: list[Finding]) -> list[Finding]:
 def test_nothing_is_wrong_with_a_healthy_arm() -> None:
     findings = examine(healthy())
     assert bad(findings) == []
-    assert len(findings) == 16
+    assert len(findings) == 17
+    (cost,) = (f for f in findings if f.about == 'camera corner2: cost')
+    assert cost.found.startswith('0.01 MB an image, decoded in ')
+    assert cost.found.endswith(' ms of the processor by NumPy')
+
+
+def test_images_that_are_made_into_the_size_are_no_trouble() -> None:
+    facts = with_stream(IMAGE, stream(image(width=80), rate_hz=20.0))(healthy())
+    camera = replace(SAWYER.cameras[0], fit='crop')
+    findings = examine(replace(facts, arm=replace(SAWYER, cameras=(camera,))))
+    assert bad(findings) == []
+    (size,) = (f for f in findings if f.about == 'camera corner2: size')
+    assert size.found == '80 x 48, made 64 x 48 by `fit: crop`, as the arm contract says'
 
 
 @pytest.mark.parametrize('name', [*FAULTS, *NOTES])

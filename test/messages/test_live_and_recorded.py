@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,17 @@ def test_compressed_pixels(tmp_path: Path) -> None:
     live = camera_to_rgb(message, camera)
     replayed = camera_to_rgb(recorded(tmp_path, message), camera)
     assert live.tobytes() == replayed.tobytes()
+
+
+def test_pixels_of_another_size(tmp_path: Path) -> None:
+    message = rgb_to_image(RGB, 5, 'front')
+    camera = Camera('front', '/c', 'rgb8', 'raw', 0.5, True, fit='pad')
+    live = camera_to_rgb(message, camera, (4, 4))
+    replayed = camera_to_rgb(recorded(tmp_path, message), camera, (4, 4))
+    assert live.shape == (4, 4, 3)
+    assert live.tobytes() == replayed.tobytes()
+    as_sent = camera_to_rgb(message, replace(camera, fit=''), (4, 4))
+    assert np.array_equal(as_sent, RGB)
 
 
 def test_an_image_that_is_broken_is_refused_from_a_bag_too(tmp_path: Path) -> None:

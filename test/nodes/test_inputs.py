@@ -94,7 +94,9 @@ def test_a_pose_in_another_frame_is_an_error_and_no_state(peer) -> None:
 @pytest.mark.parametrize(('sent', 'fits'), [('rgb8', True), ('bgr8', False)])
 def test_an_image_of_another_colour_order_is_refused_when_it_is_used(peer, sent, fits) -> None:
     received = []
-    CameraInput(peer.node, ARM.cameras[0], 'lockstep', lambda *image: received.append(image))
+    CameraInput(
+        peer.node, ARM.cameras[0], (4, 4), 'lockstep', lambda *image: received.append(image)
+    )
     publisher = peer.node.create_publisher(Image, 'camera/corner2/image', qos.CAMERA_LOCKSTEP)
     peer.wait_for(lambda: publisher.get_subscription_count() == 1, 'the input')
     rgb = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
@@ -114,7 +116,7 @@ def test_an_image_of_another_colour_order_is_refused_when_it_is_used(peer, sent,
 def test_an_image_counts_from_when_it_was_taken(peer) -> None:
     camera = replace(ARM.cameras[0], latency_s=0.03)
     stamps = []
-    CameraInput(peer.node, camera, 'lockstep', lambda name, stamp_ns, _: stamps.append(stamp_ns))
+    CameraInput(peer.node, camera, (2, 2), 'lockstep', lambda *image: stamps.append(image[1]))
     publisher = peer.node.create_publisher(Image, 'camera/corner2/image', qos.STATE_LOCKSTEP)
     peer.wait_for(lambda: publisher.get_subscription_count() == 1, 'the input')
     publisher.publish(rgb_to_image(np.zeros((2, 2, 3), np.uint8), 5_000_000_000, 'corner2'))

@@ -55,11 +55,18 @@ class ArmStreams:
         return self._joiner.add(stream, message.content, stamp_ns)
 
     def image(
-        self, camera: Camera, message: Message, now_ns: int | None = None
+        self,
+        camera: Camera,
+        message: Message,
+        now_ns: int | None = None,
+        size: tuple[int, int] | None = None,
     ) -> tuple[int, partial[UInt8Array]]:
-        """Return when an image was taken [ns], and what decodes it to RGB (h, w, 3)."""
+        """Return when an image was taken [ns], and what decodes it to RGB (h, w, 3).
+
+        size: (h, w) that is needed; images of another are made into it where the contract says how.
+        """
         stamp_ns = camera.taken_ns(self.clocks.stamp(camera.name, message, now_ns))
-        return stamp_ns, partial(camera_to_rgb, message.content, camera)
+        return stamp_ns, partial(camera_to_rgb, message.content, camera, size)
 
 
 def instruction_topic(bag: Bag) -> str | None:

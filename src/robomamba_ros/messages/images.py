@@ -11,6 +11,8 @@ import numpy as np
 
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.messages.compressed_images import decode, read_facts
+from robomamba_ros.messages.image_fit import fit_image
+from robomamba_ros.messages.ros_cv_bridge import find_cv_bridge
 from robomamba_ros.robots.arm import Camera
 from robomamba_ros.types import Float32Array, Float64Array, UInt8Array
 
@@ -46,12 +48,18 @@ DEPTH_ENCODINGS = {'16UC1': ('u2', 0.001), '32FC1': ('f4', 1.0)}
 _SUPPORTED = 'supported: 8-bit JPEG and PNG'
 
 
-def camera_to_rgb(message: Any, camera: Camera) -> UInt8Array:
-    """Return a message of a camera of the arm contract, raw or compressed, as RGB.
+def camera_to_rgb(message: Any, camera: Camera, size: tuple[int, int] | None = None) -> UInt8Array:
+    """Return a message of a camera of the arm contract, raw or compressed, as RGB (h, w, 3).
 
+    size: (h, w) that is needed; another one is made into it where the contract says how (`fit`).
     Raises ObservationError where it is not what the contract says: a policy trained on RGB and fed
     BGR fails quietly.
     """
+    rgb = _decode(message, camera)
+    return rgb if size is None or not camera.fit else fit_image(rgb, size, camera.fit)
+
+
+def _decode(message: Any, camera: Camera) -> UInt8Array:
     if camera.transport == 'compressed':
         rgb, grey = _decompress(message)
         if grey and camera.encoding != 'mono8':
@@ -74,9 +82,13 @@ def camera_to_rgb(message: Any, camera: Camera) -> UInt8Array:
 def image_to_rgb(message: Any, encoding: str = '') -> UInt8Array:
     """Return a sensor_msgs/Image as RGB (h, w, 3) uint8; raises ObservationError.
 
-    encoding: what its bytes mean, where the message does not say.
+    encoding: what its bytes mean, where the message does not say. Goes through cv_bridge where that
+    is installed, works, and knows the image.
     """
     encoding = encoding or message.encoding
+    bridge = find_cv_bridge() if encoding == message.encoding else None
+    if bridge is not None and bridge.takes(message):
+        return bridge.to_rgb(message)
     height, width = message.height, message.width
     if encoding in ENCODINGS:
         channels, rgb = ENCODINGS[encoding]
@@ -92,6 +104,16 @@ def image_to_rgb(message: Any, encoding: str = '') -> UInt8Array:
     raise ObservationError(
         f"image encoding '{message.encoding:.60}' is not supported; supported: {supported}"
     )
+
+
+def decoder(message: Any, camera: Camera) -> str:
+    """Return what decodes a message of a camera, for people."""
+    if camera.transport == 'compressed':
+        return 'the JPEG and PNG decoders'
+    bridge = find_cv_bridge() if message.encoding == camera.encoding else None
+    if bridge is not None and bridge.takes(message):
+        return 'cv_bridge'
+    return 'OpenCV' if camera.encoding in CONVERTED else 'NumPy'
 
 
 def _convert(message: Any, encoding: str) -> UInt8Array:

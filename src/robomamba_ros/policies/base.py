@@ -116,7 +116,9 @@ class PolicySpec:
         if image.shape != (*size, 3) or image.dtype != np.uint8:
             raise ObservationError(
                 f"camera '{camera.name}' gives {image.shape} {image.dtype}, policy "
-                f"'{self.name}' needs {(*size, 3)} uint8 RGB"
+                f"'{self.name}' needs {(*size, 3)} uint8 RGB; give the camera that resolution, "
+                'or say by `fit` in the arm contract how the images it was trained on were made: '
+                'crop, squash or pad'
             )
         if not camera.depth:
             return

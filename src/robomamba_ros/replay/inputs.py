@@ -75,6 +75,7 @@ class BagInputs:
         self._bag = bag
         self._instruction = instruction
         cameras = _needed_cameras(arm, spec)
+        self._sizes = {camera.name: (camera.height, camera.width) for camera in spec.cameras}
         self._streams = ArmStreams(bag, arm, cameras, offsets_s)
         self.kinematics = self._streams.kinematics
         self.views = CameraViews(arm.base_frame, self.kinematics)
@@ -97,7 +98,7 @@ class BagInputs:
         self._takers[self._streams.image_topics[camera.name]] = partial(self._image, camera)
         info = self._bag.find(camera.info_topic) if camera.info_topic else None
         if info:
-            self._takers[info.name] = partial(self._info, camera.name)
+            self._takers[info.name] = partial(self._info, camera)
 
     def _add_instruction(self) -> None:
         if self._instruction is not None:
@@ -153,11 +154,12 @@ class BagInputs:
             inputs.on_state(state)
 
     def _image(self, camera: Camera, message: Message, inputs: Inputs) -> None:
-        stamp_ns, decode = self._streams.image(camera, message, self._now_ns)
+        size = self._sizes[camera.name]
+        stamp_ns, decode = self._streams.image(camera, message, self._now_ns, size)
         inputs.on_image(camera.name, stamp_ns, decode)
 
-    def _info(self, camera: str, message: Message, inputs: Inputs) -> None:
-        self.views.add_info(camera, message.content)
+    def _info(self, camera: Camera, message: Message, inputs: Inputs) -> None:
+        self.views.add_info(camera, message.content, self._sizes[camera.name])
 
     def _text(self, message: Message, inputs: Inputs) -> None:
         inputs.on_instruction(message.content.data)

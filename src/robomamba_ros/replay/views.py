@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from robomamba_ros.messages.image_fit import fit_intrinsics
 from robomamba_ros.robots.arm import Camera
 from robomamba_ros.robots.kinematics import Kinematics, base_T_optical
 from robomamba_ros.spatial.transforms import compose, inverse
@@ -26,10 +27,14 @@ class CameraViews:
         self._optical: dict[str, str] = {}
         self._parents: dict[str, tuple[str, Pose]] = {}
 
-    def add_info(self, camera: str, message: Any) -> None:
-        """Take a sensor_msgs/CameraInfo."""
-        self.intrinsics[camera] = np.array(message.k, dtype=np.float64).reshape(3, 3)
-        self._optical[camera] = message.header.frame_id
+    def add_info(self, camera: Camera, message: Any, size: tuple[int, int]) -> None:
+        """Take a sensor_msgs/CameraInfo; size: (h, w) of the images that the policy is shown."""
+        matrix = np.array(message.k, dtype=np.float64).reshape(3, 3)
+        sent = (message.height, message.width)
+        if camera.fit and min(sent) > 0:
+            matrix = fit_intrinsics(matrix, sent, size, camera.fit)
+        self.intrinsics[camera.name] = matrix
+        self._optical[camera.name] = message.header.frame_id
 
     def add_frames(self, message: Any) -> None:
         """Take a tf2_msgs/TFMessage of /tf_static."""

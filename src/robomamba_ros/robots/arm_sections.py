@@ -15,6 +15,7 @@ from robomamba_ros.errors import ObservationError
 from robomamba_ros.robots import ranges
 from robomamba_ros.robots.parts import (
     ACTIONS,
+    FITS,
     OUTPUT_KINDS,
     PARTS,
     Camera,
@@ -158,7 +159,7 @@ TRANSPORTS = ('raw', 'compressed')
 _PLACES = ('base_T_camera', 'ee_T_camera', 'link')
 CAMERA_KEYS = (
     ('name', 'topic', 'encoding', 'budget_s', 'required'),
-    ('transport', 'depth_topic', 'info_topic', 'latency_s', *_PLACES),
+    ('transport', 'depth_topic', 'info_topic', 'latency_s', 'fit', *_PLACES),
 )
 
 
@@ -184,6 +185,7 @@ def read_camera(camera: Section) -> Camera:
         _read_pose(camera, 'ee_T_camera'),
         camera.text('link', *FRAME).lstrip('/') if camera.has('link') else None,
         camera.within('latency_s', ranges.LATENCY) if camera.has('latency_s') else 0.0,
+        camera.choice('fit', FITS) if camera.has('fit') else '',
     )
 
 

@@ -46,12 +46,18 @@ class Gripper:
     closed_position: float
 
 
+# How images of another size than a policy's are shown to it: the largest centred part of its aspect
+# ratio; all of it, out of proportion; all of it, centred on black. Each is then resized.
+FITS = ('crop', 'squash', 'pad')
+
+
 @dataclass(frozen=True)
 class Camera:
     """A camera: its topic, how its pixels come, and the age at which an image is too old [s].
 
     required: whether the robot is to be moved by policies only while this camera is there.
     latency_s: how much later than the image was taken its stamp is [s].
+    fit: how its images become of the size that a policy needs, one of FITS; '': not at all.
     depth_topic, info_topic: depth image registered to the colour image, and CameraInfo.
     base_T_camera: pose of the optical frame of a camera that never moves. ee_T_camera: of one that
     moves with the end effector, in its frame. link: the optical frame in the URDF, of one that
@@ -70,6 +76,7 @@ class Camera:
     ee_T_camera: Pose | None = None  # noqa: N815
     link: str | None = None
     latency_s: float = 0.0
+    fit: str = ''
 
     def taken_ns(self, stamp_ns: int) -> int:
         """Return when the image with this stamp was taken [ns]."""

@@ -41,6 +41,7 @@ def test_an_arm_that_has_everything_fits():
             "depth and intrinsics of the camera 'corner2'; give it depth_topic",
         ),
         ({'depth_topic': None, 'info_topic': None}, 'give it depth_topic and info_topic in the'),
+        ({'fit': 'crop'}, "has `fit: crop`, and policy 'toy' needs its depth and intrinsics"),
         ({'base_T_camera': None}, "give it base_T_camera, its place in 'base', ee_T_camera, its"),
     ],
 )

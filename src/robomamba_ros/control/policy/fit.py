@@ -37,6 +37,12 @@ def _depth_misfits(
     spec: PolicySpec, needed: CameraSpec, camera: Camera, arm: ArmContract
 ) -> list[str]:
     found = []
+    if camera.fit:
+        found.append(
+            f"camera '{needed.name}' of arm '{arm.name}' has `fit: {camera.fit}`, and policy "
+            f"'{spec.name}' needs its depth and intrinsics, which are of the images as they come: "
+            'give it images of its size, and leave `fit` out'
+        )
     missing = [key for key in ('depth_topic', 'info_topic') if getattr(camera, key) is None]
     if missing:
         found.append(

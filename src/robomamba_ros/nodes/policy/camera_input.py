@@ -8,6 +8,7 @@ from typing import Any
 from sensor_msgs.msg import CompressedImage, Image
 
 from robomamba_ros.messages.images import camera_to_rgb
+from robomamba_ros.messages.ros_cv_bridge import find_cv_bridge
 from robomamba_ros.messages.state import nanoseconds
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.robots.arm import Camera
@@ -19,14 +20,18 @@ OnImage = Callable[[str, int, Callable[[], UInt8Array]], None]
 class CameraInput:
     """Calls back with (camera name, stamp [ns], function that decodes to RGB).
 
-    Decoding waits until an image is used: most images never are, and it holds the interpreter.
+    size: (h, w) of the images that the policy needs. Decoding waits until an image is used: most
+    images never are, and it holds the interpreter.
     """
 
-    def __init__(self, node: Any, camera: Camera, mode: str, on_image: OnImage) -> None:
+    def __init__(
+        self, node: Any, camera: Camera, size: tuple[int, int], mode: str, on_image: OnImage
+    ) -> None:
         self._node = node
-        self._camera = camera
+        self._camera, self._size = camera, size
         self._on_image = on_image
         self.count = 0
+        find_cv_bridge()  # importing it takes as long as some images
         compressed = camera.transport == 'compressed'
         self.topic = f'camera/{camera.name}/image' + '/compressed' * compressed
         kind = CompressedImage if compressed else Image
@@ -38,7 +43,7 @@ class CameraInput:
         self.count += 1
 
         def decode() -> UInt8Array:
-            return camera_to_rgb(message, self._camera)
+            return camera_to_rgb(message, self._camera, self._size)
 
         stamp_ns = self._camera.taken_ns(nanoseconds(message.header.stamp))
         self._on_image(self._camera.name, stamp_ns, decode)

@@ -55,7 +55,8 @@ class PolicyInputs:
         for camera in arm.cameras:
             name = camera.name
             if name in wanted:
-                self._cameras[name] = CameraInput(node, camera, mode, self._on_image)
+                size = (wanted[name].height, wanted[name].width)
+                self._cameras[name] = CameraInput(node, camera, size, mode, self._on_image)
             if name in wanted and wanted[name].depth:
                 self._cameras[f'{name}/depth'] = DepthInput(
                     node, camera, mode, self.buffer, on_data, on_error
