@@ -31,6 +31,8 @@ LEROBOT = ['pyarrow>=17,<27', 'av>=15,<19', 'opencv-python-headless>=4.9,<6', 't
 SIM = ['mujoco>=3.2,<4', 'metaworld>=3,<4', 'opencv-python-headless>=4.9,<6']
 # openpi's protocol; its own client pins NumPy below 2.
 REMOTE = ['websockets>=13,<18', 'msgpack>=1,<2']
+# One forward pass of a policy as ONNX, and its check.
+EXPORT = ['onnx>=1.17,<2', 'onnxscript>=0.5,<1', 'onnxruntime>=1.20,<2']
 HUB = ['huggingface_hub>=0.24,<3']
 TRAIN = [*POLICY, *SIM, 'tqdm>=4.66,<5', 'tensorboard>=2.16,<3']
 # rclpy needs a middleware and does not pull one.
@@ -49,6 +51,7 @@ DEV = [
     *LEROBOT,
     *REMOTE,
     *HUB,
+    *EXPORT,
     # URDFs of real arms for the tests, and no code.
     'example-robot-data>=6,<7',
     # Another program that decodes images: ours give the same pixels.
@@ -109,6 +112,7 @@ setup(
         'lerobot': LEROBOT,
         'remote': REMOTE,
         'hub': HUB,
+        'export': EXPORT,
         'sim': SIM,
         'train': TRAIN,
         'ros': ROS,

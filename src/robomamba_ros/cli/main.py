@@ -31,6 +31,7 @@ VERBS = (
     'bench',
     'inspect',
     'serve',
+    'export',
     'assemble',
     'convert',
 )

@@ -20,6 +20,8 @@ REFERENCE = 'reference'
 CPU = 'cpu'
 TRITON = 'triton'
 MAMBA_SSM = 'mamba_ssm'
+# For export alone: never chosen by itself.
+GRAPH = 'graph'
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def resolve_backend(backend: str, device: torch.device, dtype: torch.dtype = tor
     if backend == AUTO:
         able = (n for n in available_backends(device) if not wide or _computes_float64(n))
         return list(able)[-1]
-    if backend == REFERENCE:
-        return REFERENCE
+    if backend in (REFERENCE, GRAPH):
+        return backend
     if backend not in _COMPILED:
         raise BackendError(unknown_name('scan backend', backend, (AUTO, REFERENCE, *_COMPILED)))
     if missing := _missing(backend):
@@ -156,6 +158,10 @@ def _load(backend: str) -> Callable[..., tuple[Tensor, Tensor]]:
         from robomamba_ros.mamba.scan import mamba_ssm
 
         return mamba_ssm.selective_scan
+    if backend == GRAPH:
+        from robomamba_ros.mamba.scan import graph
+
+        return graph.selective_scan
     return reference.selective_scan
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import save_file
@@ -43,15 +44,33 @@ from robomamba_ros.vision.efficientnet import NOTICE, EfficientNetConfig
 NOTICE_FILE = 'NOTICE'
 
 
+class Parts(NamedTuple):
+    """What a policy is made of; the network in the types that are stored, on the CPU."""
+
+    network: AnoleVLA
+    tokenizer: InstructionTokenizer
+    normalization: Normalization
+
+
 def load(folder: Path, options: LoadOptions) -> AnoleVLAPolicy:
     """Return the policy in a checkpoint directory.
 
     Raises ConfigError and CheckpointError with everything that does not fit, BackendError for a
     missing device.
     """
-    require_files(folder, CONFIG, WEIGHTS, TOKENIZER, NORMALIZATION)
     torch.set_num_threads(options.threads)
     device = torch_device(options.device)
+    network, tokenizer, normalization = read_parts(folder, options)
+    network.compute_in(compute_dtype(options.dtype, device, network.parameters()))
+    network.to(device)
+    if device.type == 'cpu':
+        network.pack()
+    return AnoleVLAPolicy(network, tokenizer, normalization, cache=options.cache)
+
+
+def read_parts(folder: Path, options: LoadOptions) -> Parts:
+    """Return what is in a checkpoint directory; raises ConfigError and CheckpointError."""
+    require_files(folder, CONFIG, WEIGHTS, TOKENIZER, NORMALIZATION)
     config = read_config(folder / CONFIG, checkpoint_name(folder))
     config = replace(config, spec=config.spec.allowing(options.instructions))
     tokenizer = InstructionTokenizer.load(folder / TOKENIZER, config.language.length)
@@ -62,11 +81,7 @@ def load(folder: Path, options: LoadOptions) -> AnoleVLAPolicy:
         network = AnoleVLA(config)
     path = folder / WEIGHTS
     fit_weights(network, read_safetensors(path), str(path), CONFIG)
-    network.compute_in(compute_dtype(options.dtype, device, network.parameters()))
-    network.to(device)
-    if device.type == 'cpu':
-        network.pack()
-    return AnoleVLAPolicy(network, tokenizer, normalization, cache=options.cache)
+    return Parts(network, tokenizer, normalization)
 
 
 def save(
