@@ -16,10 +16,12 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from support.made_arms import MADE
 from support.made_robot import JOINTS, PacedController, Robot, contract
 from support.patience import PATIENCE_S
 
+from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.host import Host
 
 # rclpy imports it with the first message; a parser that it uses names a deprecated module.
@@ -137,8 +139,14 @@ def peer(ros: None) -> Iterator[Peer]:
 
 
 @pytest.fixture
-def start(host: Callable[..., Host], peer: Peer, tmp_path: Path) -> Callable[..., Any]:
+def start(
+    host: Callable[..., Host], peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
     """Start a controller for outputs and a robot that it drives."""
+    # A controller needs the newest command, a test all of them: on a busy machine the next one
+    # would take the place of one that is still on its way.
+    every = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+    monkeypatch.setattr(qos, 'COMMAND', every)
 
     def run(
         outputs,

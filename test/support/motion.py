@@ -59,7 +59,9 @@ class Commands:
         derivative = np.array(self.path)
         for limit in LIMITS:
             derivative = np.diff(derivative, axis=0) / PERIOD_S
-            assert np.abs(derivative).max() <= limit * (1 + 1e-6) + 1e-6
+            largest = np.abs(derivative).max()
+            at = int(np.abs(derivative).max(axis=1).argmax())
+            assert largest <= limit * (1 + 1e-6) + 1e-6, (limit, at, self.path[at : at + 4])
 
 
 def go(robot: Any, commands: Commands) -> None:
