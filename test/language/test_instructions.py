@@ -147,3 +147,35 @@ def test_the_shipped_policies_say_what_they_were_trained_on(name: str, count: in
     found = Instructions.load(share_directory() / 'models' / name, own_words=True)
     assert len(found.trained) == count
     assert set(found.trained) <= {task['instruction'] for task in ALL}
+
+
+SAID = ('shut that drawer', 'could you pull the door open', 'put in a peg sideways', *TEN.trained)
+
+
+@pytest.mark.parametrize('said', ['shut the door', 'could you put the peg in now', 'pull it open'])
+def test_a_policy_that_learnt_other_words_follows_them(said: str) -> None:
+    known = TEN.allowing('trained_only').said_by(SAID)
+    known.check(said)
+    assert known.remark(said) == TEN.remark(said) != ''
+    for strict in (TEN.allowing('trained_only'), known.allowing('trained_only')):
+        with pytest.raises(ObservationError, match='is none of the 4'):
+            strict.check(said)
+
+
+@pytest.mark.parametrize('said', ['fly a kite', 'open a window', 'sideways peeling of bananas'])
+def test_what_is_far_from_all_that_was_trained_is_refused(said: str) -> None:
+    known = TEN.allowing('trained_only').said_by(SAID)
+    with pytest.raises(ObservationError, match=r'is none of the 4 .*the nearest is'):
+        known.check(said)
+    known.allowing('any').check(said)
+
+
+def test_the_words_travel_in_a_checkpoint(tmp_path: Path) -> None:
+    known = TEN.allowing('trained_only').said_by(SAID)
+    known.save(tmp_path / 'instructions.json')
+    assert Instructions.load(tmp_path, own_words=True) == known
+    document = json.loads((tmp_path / 'instructions.json').read_text())
+    for wrong in ('open', ['open', 5], {'open': 1}):
+        (tmp_path / 'instructions.json').write_text(json.dumps({**document, 'words': wrong}))
+        with pytest.raises(CheckpointError, match=r'`words` is no list'):
+            Instructions.load(tmp_path, own_words=True)

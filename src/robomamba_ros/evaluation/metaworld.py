@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from robomamba_ros.common.processes import run_jobs
-from robomamba_ros.errors import ConfigError, SimulationError
+from robomamba_ros.errors import ConfigError, ObservationError, SimulationError
 from robomamba_ros.evaluation.perturbations import NONE, PERTURBATIONS
 from robomamba_ros.evaluation.rollout import Episode, run_episode
 from robomamba_ros.policies.base import LoadOptions
@@ -144,16 +146,25 @@ class _Rollout:
         """Run an episode; see run_episode."""
         sim = self.simulate(task)
         change = PERTURBATIONS[self._config.perturbation]
-        return run_episode(
-            sim,
-            self._policy,
-            self._arm,
-            seed,
-            execute_steps=self._config.execute_steps,
-            latency_steps=self._config.latency_steps + change.latency_steps,
-            view=change.prepare(sim, seed),
-            watch=watch,
-        )
+        other_words = change.instruction(task, seed)
+        try:
+            return run_episode(
+                sim,
+                self._policy,
+                self._arm,
+                seed,
+                execute_steps=self._config.execute_steps,
+                latency_steps=self._config.latency_steps + change.latency_steps,
+                instruction=other_words,
+                view=change.prepare(sim, seed),
+                watch=watch,
+            )
+        except ObservationError:
+            # A policy that refuses its instruction leaves the arm where it is.
+            if other_words is None:
+                raise
+            still = np.empty((0, 3))
+            return Episode(task, seed, False, 0, still, still)
 
 
 class _Camera:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from robomamba_ros.errors import ConfigError, unknown_name
-from robomamba_ros.simulation.metaworld import MetaWorldSim
+from robomamba_ros.simulation.metaworld import PARAPHRASES, MetaWorldSim, load_paraphrases
 from robomamba_ros.training.anolevla.augmentation import Augmentation, Changes
 from robomamba_ros.types import Float64Array, UInt8Array
 
@@ -32,6 +32,7 @@ class Perturbation:
 
     moved [m], turned [degrees]: of the camera, about and along each axis. tint: factors of red,
     green and blue of table and floor. latency_steps: control periods that an inference takes.
+    other_words: whether the task is called by a paraphrase that no policy was trained on.
     """
 
     image: Callable[[Sequence[int]], dict[str, Any]] | None = None
@@ -39,6 +40,11 @@ class Perturbation:
     turned: float = 0.0
     tint: tuple[float, float, float] = PLAIN
     latency_steps: int = 0
+    other_words: bool = False
+
+    def instruction(self, task: str, seed: int) -> str | None:
+        """Return what the task is called in an episode; None: as always."""
+        return load_paraphrases()[task][seed % PARAPHRASES] if self.other_words else None
 
     def prepare(self, sim: MetaWorldSim, seed: int) -> View | None:
         """Change the scene of the episode to come; return what changes its images, if anything.
@@ -95,6 +101,7 @@ PERTURBATIONS = {
     'camera_turned': Perturbation(turned=TURNED_DEG),
     'table': Perturbation(tint=(0.6, 0.8, 1.0)),
     **{name: Perturbation(latency_steps=steps) for name, steps in CONTROL_PERIODS.items()},
+    'paraphrases': Perturbation(other_words=True),
 }
 
 

@@ -39,10 +39,13 @@ class Instructions:
 
     trained_only: whether any other is refused. The spelling of a text does not count: one that
     differs from a trained one by case, punctuation, white space, articles or `please` is that one.
+    words: all that training said them by, where it did in several ways. Then a text is refused only
+    where half of its words or more are none of these.
     """
 
     trained: tuple[str, ...] = ()
     trained_only: bool = False
+    words: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Instructions:
@@ -70,19 +73,29 @@ class Instructions:
         if not os.path.lexists(path):
             return cls()
         try:
-            texts = read_json(path, megabytes=MEGABYTES)['trained']
+            document = read_json(path, megabytes=MEGABYTES)
+            texts, words = document['trained'], document.get('words', [])
             if not (texts and isinstance(texts, list) and all(map(_usable, texts))):
                 raise ValueError('`trained` is no list of texts with words in them')
+            if not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+                raise ValueError('`words` is no list of words')
         except (ConfigError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f'{path} does not say what the policy was trained on ({error}); copy the '
                 'checkpoint again'
             ) from error
-        return cls(tuple(texts), trained_only=own_words)
+        return cls(tuple(texts), own_words, frozenset(words))
+
+    def said_by(self, texts: Iterable[str]) -> Instructions:
+        """Return these with the words of all texts that training said them by."""
+        return replace(self, words=frozenset(word for text in texts for word in _key(text).split()))
 
     def save(self, path: Path) -> None:
         """Write what `load` reads from a file of a checkpoint directory."""
-        text = json.dumps({'trained': self.trained}, indent=1, ensure_ascii=False)
+        document: dict[str, object] = {'trained': self.trained}
+        if self.words:
+            document['words'] = sorted(self.words)
+        text = json.dumps(document, indent=1, ensure_ascii=False)
         path.write_text(f'{text}\n', encoding='utf-8')
 
     def allowing(self, choice: str) -> Instructions:
@@ -99,7 +112,7 @@ class Instructions:
                 'the policy does not say which instructions it was trained on, so none can be '
                 f'refused; write them into {FILE} of its checkpoint, or give instructions any'
             )
-        return replace(self, trained_only=choice == 'trained_only')
+        return replace(self, trained_only=choice == 'trained_only', words=frozenset())
 
     def known(self, text: str) -> str | None:
         """Return the trained instruction that a text means, as it was spelled; None for another."""
@@ -122,10 +135,16 @@ class Instructions:
     def check(self, text: str) -> None:
         """Raise ObservationError for what is no instruction, or one that is refused."""
         check_text('instruction', text)
-        if self.trained_only and (remark := self.remark(text)):
+        remark = self.remark(text) if self.trained_only and not self._familiar(text) else ''
+        if remark:
             raise ObservationError(
                 f'{remark}. Give one of them, or allow others by instructions any.'
             )
+
+    def _familiar(self, text: str) -> bool:
+        """Return whether more than half of a text's words are among `words`."""
+        said = _key(text).split()
+        return sum(word in self.words for word in said) > len(said) / 2
 
     def nearest(self, text: str) -> str:
         """Return the trained instruction that has most of a text's words, and fewest others."""

@@ -78,6 +78,8 @@ def _instructions(instructions: Instructions) -> str:
     if not trained:
         return 'any; it does not say what it was trained on'
     others = 'refused' if instructions.trained_only else 'followed with a warning'
+    if instructions.trained_only and instructions.words:
+        others = 'refused where their words are unknown'
     more = f'; {len(trained) - SHOWN} more in {FILE}' if len(trained) > SHOWN else ''
     return f'{len(trained)} trained, others are {others}: {"; ".join(trained[:SHOWN])}{more}'
 

@@ -11,10 +11,13 @@ import json
 import os
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from robomamba_ros.common.config_file import Section, refuse
+from robomamba_ros.common.documents import read_yaml
 from robomamba_ros.common.resources import share_directory
 from robomamba_ros.errors import SimulationError, unknown_name
 from robomamba_ros.robots.parts import Workspace
@@ -35,6 +38,7 @@ DT_NS = NANOSECONDS // 80
 CAMERA = 'corner2'
 CAMERA_POSITION = (0.75, 0.075, 0.7)
 MAX_STEPS = 500
+PARAPHRASES = 10  # of each task
 TABLE_MATERIALS = ('basic_floor', 'table_wood', 'table_col')
 # One action of size 1 moves the target by this much along an axis [m].
 STEP_M = 0.01
@@ -55,6 +59,22 @@ def load_tasks() -> dict[str, Task]:
     entries = json.loads(path.read_text(encoding='utf-8'))['tasks']
     tasks = (Task(e['task'].removesuffix('-v3'), e['instruction'], e['group']) for e in entries)
     return {task.name: task for task in tasks}
+
+
+@cache
+def load_paraphrases() -> dict[str, tuple[str, ...]]:
+    """Return PARAPHRASES other ways to say each task, from config/metaworld_paraphrases.yaml.
+
+    They are for evaluation: no policy is trained on them. Raises ConfigError.
+    """
+    path = share_directory() / 'config' / 'metaworld_paraphrases.yaml'
+    document, errors = read_yaml(path)
+    tasks = tuple(load_tasks())
+    root = Section(document, '', errors, tasks)
+    found = {task: root.texts(task, f'{PARAPHRASES} texts') for task in tasks}
+    errors += [f'{task}: not {PARAPHRASES}' for task in tasks if len(found[task]) != PARAPHRASES]
+    refuse(f'the paraphrases {path}', errors)
+    return found
 
 
 class MetaWorldSim:

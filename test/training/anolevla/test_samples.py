@@ -14,6 +14,7 @@ from robomamba_ros.training.anolevla.batches import BatchReader, BatchSampler, f
 from robomamba_ros.training.anolevla.loop import Trainer
 from robomamba_ros.training.anolevla.samples import Samples, hold_out, limit_episodes
 from robomamba_ros.training.anolevla.sources import open_samples
+from robomamba_ros.training.anolevla.wordings import Wordings
 
 
 @pytest.fixture(scope='module')
@@ -81,7 +82,8 @@ def test_another_store_can_be_what_is_held_out(data, tmp_path):
 def test_emphasis_draws_an_instruction_more_often(data, tmp_path):
     config = small_run(data, tmp_path, batch_size=400)
     trainer = Trainer(config)
-    samples, words = Samples.load(data), trainer.network.config.spec.instructions
+    samples, known = Samples.load(data), trainer.network.config.spec.instructions
+    words = Wordings.of(config, known, samples.meta.instructions)
     reader = BatchReader(samples, trainer.tokenizer, trainer.normalization, words, trainer._device)
     sampler = BatchSampler(reader, replace(config, emphasis={'go right': 3.0}), None)
     right = trainer.tokenizer.encode('go right')

@@ -7,6 +7,7 @@ import pytest
 import torch
 from support.made_demonstrations import META, small_run, write_store
 
+from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.network import AnoleVLA
 from robomamba_ros.policies.anolevla.policy import AnoleVLAPolicy
@@ -17,6 +18,7 @@ from robomamba_ros.training.anolevla.objective import predict
 from robomamba_ros.training.anolevla.samples import Samples
 from robomamba_ros.training.anolevla.start import network_config, read_template
 from robomamba_ros.training.anolevla.streams import Ticks
+from robomamba_ros.training.anolevla.wordings import Wordings
 from robomamba_ros.types import Observation
 
 
@@ -84,13 +86,15 @@ def test_a_streamed_forward_pass_is_the_policys_own_stream(data, tmp_path, first
     samples = Samples.load(data)
     tokenizer = InstructionTokenizer.train(META.instructions, 300, 16)
     torch.manual_seed(0)
-    network = AnoleVLA(network_config(config, read_template(config), META, tokenizer.vocabulary))
+    known = Instructions.of(META.instructions)
+    template = read_template(config)
+    network = AnoleVLA(network_config(config, template, META, known, tokenizer.vocabulary))
     with torch.no_grad():
         for layer in network.backbone.layers:  # or what is remembered would not reach the actions
             layer.mixer.dt_proj.bias.add_(2.0)
             layer.mixer.A_log.sub_(4.0)
     scales = Normalization.identity(network.config.spec)
-    words = network.config.spec.instructions
+    words = Wordings.of(config, known, META.instructions)
     reader = BatchReader(samples, tokenizer, scales, words, torch.device('cpu'))
     starts = np.concatenate([at(samples, 1, 0), at(samples, 2, 1)])
     positions, present = Ticks(samples, 2).follow(starts, 3)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robomamba_ros.errors import ConfigError, unknown_name
-from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.network import images_to_tensor
 from robomamba_ros.policies.normalization import Affine, Normalization
@@ -20,6 +19,7 @@ from robomamba_ros.training.anolevla.localization import Targets
 from robomamba_ros.training.anolevla.row_changes import RowChanges, Rows, moved_pixels
 from robomamba_ros.training.anolevla.samples import Indices, Samples
 from robomamba_ros.training.anolevla.streams import Ticks
+from robomamba_ros.training.anolevla.wordings import Wordings
 
 
 class Batch(NamedTuple):
@@ -48,10 +48,10 @@ def fit_normalization(samples: Samples) -> Normalization:
 
 
 class BatchReader:
-    """Reads samples from disk as batches on a device; the policy's instructions spell theirs.
+    """Reads samples from disk as batches on a device.
 
-    targets: what the localisation loss is to find, if there is one. kept: the maps that stand for
-    the images, if they are kept.
+    wordings: of the samples' instructions. targets: what the localisation loss is to find, if there
+    is one. kept: the maps that stand for the images, if they are kept.
     """
 
     def __init__(
@@ -59,15 +59,14 @@ class BatchReader:
         samples: Samples,
         tokenizer: InstructionTokenizer,
         normalization: Normalization,
-        instructions: Instructions,
+        wordings: Wordings,
         device: torch.device,
         targets: Targets | None = None,
         kept: KeptMaps | None = None,
     ) -> None:
         self.samples, self._targets, self._kept = samples, targets, kept
         self._normalization, self.device = normalization, device
-        texts = map(instructions.spelled, samples.meta.instructions)
-        self._tokens = np.stack([tokenizer.encode(text) for text in texts])
+        self._tokens = wordings.tokens(tokenizer)
 
     def read(
         self, positions: Indices, present: NDArray[np.bool_], changes: RowChanges | None = None
@@ -98,8 +97,10 @@ class BatchReader:
             moved = kept.changes(places, changes.variants)
             side = rows['images'].shape[2]
             values = values._replace(pixels=moved_pixels(moved, values.pixels, side))
+        told: Indices | int = 0
         if changes is not None:
             values = changes.apply(values, scales)
+            told = 0 if changes.wordings is None else changes.wordings
 
         def tensor(array: NDArray[Any]) -> Tensor:
             # The fields of a record lie at odd strides, which tensors cannot have.
@@ -109,7 +110,7 @@ class BatchReader:
             images=tensor(maps) if maps is not None else images_to_tensor(tensor(values.images)),
             state=tensor(values.state),
             delta_state=tensor(values.delta_state),
-            instruction=tensor(self._tokens[rows['instruction']]),
+            instruction=tensor(self._tokens[rows['instruction'], told]),
             actions=tensor(scales.action.normalize(values.actions)),
             valid=tensor(rows['valid'] & present.reshape(-1, 1)),
             points=None if values.points is None else tensor(values.points),

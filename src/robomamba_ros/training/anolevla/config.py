@@ -91,6 +91,9 @@ class TrainConfig:
     # Inferences over which the recurrent state is carried, execute_steps of the policy apart;
     # 1: it is not carried. Must divide batch_size.
     streaming: int = 1
+    # Table of config/paraphrases by name, or a path, by which half of the inferences are told the
+    # instruction in other words; empty: all are told it as the data spells it.
+    paraphrases: str = ''
     # Random changes of the images; Augmentation has their units. 0: none.
     augment_shift: int = 0
     augment_rotation: float = 0.0

@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from robomamba_ros.errors import ConfigError, RoboMambaError
+from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.checkpoint import save
 from robomamba_ros.policies.checkpoint import torch_device
@@ -37,6 +38,7 @@ from robomamba_ros.training.anolevla.samples import Samples
 from robomamba_ros.training.anolevla.sources import describe, open_samples, prepare
 from robomamba_ros.training.anolevla.streams import Ticks
 from robomamba_ros.training.anolevla.validation import Best, Validation
+from robomamba_ros.training.anolevla.wordings import Wordings
 from robomamba_ros.training.shared.distributed import Group
 from robomamba_ros.training.shared.optimization import (
     average,
@@ -91,18 +93,21 @@ class Trainer:
         for _ in prepare(config, template):
             pass
         samples, held_out = open_samples(config)
+        self._known = Instructions.of(samples.instructions)
+        wordings = Wordings.of(config, self._known, samples.meta.instructions)
         # A run that goes on keeps its words and scales, even where the data has grown since.
         if self._files.resumed:
             length = template.language.length
             self.tokenizer = InstructionTokenizer.load(self._files.tokenizer, length)
             self.normalization = Normalization.load(self._files.normalization)
         else:
-            self.tokenizer = start.read_tokenizer(config, template, samples.meta)
+            self.tokenizer = start.read_tokenizer(config, template, wordings.corpus)
             self.normalization = fit_normalization(samples)
         self.network, self.fresh = start.make_network(
             config,
             template,
-            replace(samples.meta, instructions=samples.instructions),
+            samples.meta,
+            wordings.described(self._known),
             self.tokenizer.vocabulary,
             resumed=self._files.resumed,
         )
@@ -279,7 +284,7 @@ class Trainer:
     def _reader(
         self, samples: Samples, targets: Targets | None, kept: KeptMaps | None = None
     ) -> BatchReader:
-        words = self.network.config.spec.instructions
+        words = Wordings.of(self.config, self._known, samples.meta.instructions)
         return BatchReader(
             samples, self.tokenizer, self.normalization, words, self._device, targets, kept
         )

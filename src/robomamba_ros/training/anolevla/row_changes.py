@@ -14,6 +14,7 @@ from robomamba_ros.training.anolevla.augmentation import Changes, blacken, dropp
 from robomamba_ros.training.anolevla.config import TrainConfig
 from robomamba_ros.training.anolevla.samples import Indices
 from robomamba_ros.training.anolevla.state_noise import Draw, corrected, correcting_columns
+from robomamba_ros.training.anolevla.wordings import draw as draw_wordings
 from robomamba_ros.types import Float32Array, UInt8Array
 
 _VARIANT_STREAM = 5
@@ -36,7 +37,7 @@ class RowChanges:
     """The changes of one training step; each None where the settings ask for none.
 
     variants (n,): of kept maps, in the place of images. columns, recovery: see
-    state_noise.corrected.
+    state_noise.corrected. wordings (n,): which of an instruction's.
     """
 
     images: Changes | None
@@ -45,13 +46,14 @@ class RowChanges:
     states: Draw | None
     columns: tuple[tuple[int, int], ...]
     recovery: int
+    wordings: Indices | None
 
     @classmethod
     def draw(cls, config: TrainConfig, meta: DatasetMeta, step: int, own: slice) -> RowChanges:
         """Return what a function of the seed and the step changes in the sequences `own`."""
         seed, times = config.seed, config.streaming
         count, cameras = config.batch_size // times, meta.cameras
-        images = variants = black = states = None
+        images = variants = black = states = wordings = None
         if config.map_variants:
             rng = np.random.default_rng([seed, step, _VARIANT_STREAM])
             variants = np.repeat(rng.integers(0, config.map_variants, count)[own], times)
@@ -64,8 +66,10 @@ class RowChanges:
         noise = config.state_changes
         if noise.changes_states:
             states = noise.draw(seed, step, count, len(meta.state_names), own, times)
+        if config.paraphrases:
+            wordings = np.repeat(draw_wordings(seed, step, count)[own], times)
         columns = correcting_columns(meta.action_space, meta.action_names, meta.state_names)
-        return cls(images, variants, black, states, columns, noise.recovery)
+        return cls(images, variants, black, states, columns, noise.recovery, wordings)
 
     def apply(self, rows: Rows, scales: Normalization) -> Rows:
         """Return the rows, changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
@@ -42,12 +43,12 @@ def read_template(config: TrainConfig) -> AnoleVLAConfig:
 
 
 def read_tokenizer(
-    config: TrainConfig, template: AnoleVLAConfig, meta: DatasetMeta
+    config: TrainConfig, template: AnoleVLAConfig, corpus: Iterable[str]
 ) -> InstructionTokenizer:
-    """Return the tokenizer of the initial checkpoint, or one fitted to the data's instructions."""
+    """Return the tokenizer of the initial checkpoint, or one fitted to the texts of training."""
     words = template.language
     if not config.initial:
-        return InstructionTokenizer.train(meta.instructions, words.vocabulary, words.length)
+        return InstructionTokenizer.train(corpus, words.vocabulary, words.length)
     path = checkpoint_directory(config.initial) / TOKENIZER
     tokenizer = InstructionTokenizer.load(path, words.length)
     check_vocabulary(tokenizer, template, path)
@@ -58,6 +59,7 @@ def make_network(
     config: TrainConfig,
     template: AnoleVLAConfig,
     meta: DatasetMeta,
+    instructions: Instructions,
     vocabulary: int,
     *,
     resumed: bool = False,
@@ -70,11 +72,12 @@ def make_network(
     not there.
     """
     if not config.initial:
-        network = AnoleVLA(network_config(config, template, meta, vocabulary))
+        network = AnoleVLA(network_config(config, template, meta, instructions, vocabulary))
         if isinstance(network.vision, EfficientNetVision) and not resumed:
             load_efficientnet(find_weights(config.vision_weights), network.vision.encoder.trunk)
         return network, ()
-    network = AnoleVLA(network_config(config, template, meta, template.language.vocabulary))
+    vocabulary = template.language.vocabulary
+    network = AnoleVLA(network_config(config, template, meta, instructions, vocabulary))
     path = checkpoint_directory(config.initial) / WEIGHTS
     fresh = _fresh_parts(template.spec, network.config.spec)
     begun = {name: x for name, x in network.state_dict().items() if name.startswith(fresh)}
@@ -105,12 +108,16 @@ def expect(network: AnoleVLA, points: Float32Array) -> None:
 
 
 def network_config(
-    config: TrainConfig, template: AnoleVLAConfig, meta: DatasetMeta, vocabulary: int
+    config: TrainConfig,
+    template: AnoleVLAConfig,
+    meta: DatasetMeta,
+    instructions: Instructions,
+    vocabulary: int,
 ) -> AnoleVLAConfig:
     """Return the network of `template` with what a data set sees, measures and does.
 
-    Raises ConfigError where the data set's images have not the size that the network reads, it
-    lacks a camera that is to be dropped, or an instruction says nothing.
+    Raises ConfigError where the data set's images have not the size that the network reads, or it
+    lacks a camera that is to be dropped.
     """
     for name in config.camera_dropout:
         if name not in meta.cameras:
@@ -135,7 +142,7 @@ def network_config(
             horizon=meta.horizon,
             dt_ns=meta.dt_ns,
             execute_steps=min(template.spec.execute_steps, meta.horizon),
-            instructions=Instructions.of(meta.instructions),
+            instructions=instructions,
         ),
         crops=meta.crops,
         language=replace(template.language, vocabulary=vocabulary),
