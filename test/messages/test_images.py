@@ -329,3 +329,56 @@ def test_an_encoding_without_end_is_shown_shortened() -> None:
     with pytest.raises(ObservationError) as error:
         image_to_rgb(message)
     assert len(str(error.value)) < 500
+
+
+def compressed_depth(numbers: np.ndarray, form: str, a: float = 0.0, b: float = 0.0):
+    """Return depth as compressed_depth_image_transport sends it."""
+    png = cv2.imencode('.png', numbers)[1].tobytes()
+    data = array('B', struct.pack('<iff', 0, a, b) + png)
+    return CompressedImage(format=form, data=data)
+
+
+@pytest.mark.parametrize('form', ['16UC1; compressedDepth', '16UC1; compressedDepth png'])
+def test_compressed_depth_in_millimetres(form: str) -> None:
+    numbers = np.array([[0, 1, 1500], [40000, 65535, 7]], np.uint16)
+    metres = depth_to_metres(compressed_depth(numbers, form))
+    assert metres.dtype == np.float32
+    assert np.allclose(metres, numbers / 1000.0)
+
+
+def test_compressed_depth_in_metres_comes_as_inverse_depth() -> None:
+    """The transport writes number = a / depth + b for depths up to its maximum."""
+    quantum, furthest = 100.0, 10.0
+    a = quantum * (quantum + 1.0)
+    b = 1.0 - a / furthest
+    metres = np.array([[0.5, 1.0], [2.5, 9.9]])
+    numbers = (a / metres + b).astype(np.uint16)
+    numbers[0, 1] = 0  # nothing was seen there
+    found = depth_to_metres(compressed_depth(numbers, '32FC1; compressedDepth png', a, b))
+    assert np.isnan(found[0, 1])
+    assert np.allclose(found[[0, 1, 1], [0, 0, 1]], metres[[0, 1, 1], [0, 0, 1]], rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ('form', 'numbers', 'cut', 'said'),
+    [
+        (
+            '16UC1; compressedDepth rvl',
+            np.zeros((2, 2), np.uint16),
+            0,
+            "set the transport's format",
+        ),
+        ('16UC1; jpeg compressed', np.zeros((2, 2), np.uint16), 0, 'supported: .16UC1; compressed'),
+        ('16UC1; compressedDepth png', np.zeros((2, 2), np.uint8), 0, 'a PNG of 8 bits, not a 16-'),
+        ('16UC1; compressedDepth png', np.zeros((2, 2), np.uint16), 9, 'the PNG is cut off'),
+        ('16UC1; compressedDepth png', np.zeros((2, 2), np.uint16), 1000, 'neither a JPEG nor a'),
+        ('32FC1; compressedDepth png', np.zeros((2, 2), np.uint16), 0, 'the parameters 0 and 0'),
+    ],
+)
+def test_compressed_depth_that_cannot_be_read_is_refused(
+    form: str, numbers: np.ndarray, cut: int, said: str
+) -> None:
+    message = compressed_depth(numbers, form)
+    message.data = message.data[: max(len(message.data) - cut, 0)]
+    with pytest.raises(ObservationError, match=said):
+        depth_to_metres(message)

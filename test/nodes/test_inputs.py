@@ -13,7 +13,9 @@ from robomamba_ros.errors import ObservationError
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.conversions import pose_to_stamped, rgb_to_image, time_message
 from robomamba_ros.nodes.common.state_input import StateInput
+from robomamba_ros.nodes.fake_arm.publishers import MARKER_MM, WALL_MM, CameraPublishers
 from robomamba_ros.nodes.policy.camera_input import CameraInput
+from robomamba_ros.nodes.policy.depth_input import DepthInput
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import Pose
 
@@ -122,3 +124,36 @@ def test_an_image_counts_from_when_it_was_taken(peer) -> None:
     publisher.publish(rgb_to_image(np.zeros((2, 2, 3), np.uint8), 5_000_000_000, 'corner2'))
     peer.wait_for(lambda: len(stamps) == 1, 'the image')
     assert stamps == [4_970_000_000]
+
+
+class Depths:
+    """Keeps what a DepthInput gives an observation buffer."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[str, int, np.ndarray]] = []
+        self.informed = False
+
+    def add_depth(self, camera: str, stamp_ns: int, decode) -> None:
+        self.given.append((camera, stamp_ns, decode()))
+
+    def set_intrinsics(self, *intrinsics) -> None:
+        self.informed = True
+
+
+@pytest.mark.parametrize('compressed', [False, True])
+def test_depth_comes_as_the_name_of_its_topic_says(peer, compressed: bool) -> None:
+    topic = 'depth/image/compressedDepth' if compressed else 'depth/image'
+    camera = replace(ARM.cameras[0], depth_topic=topic, info_topic='info')
+    depths = Depths()
+    DepthInput(peer.node, camera, 'lockstep', depths, lambda _: None, lambda _: None)
+    # The stand-in of the arm sends what the input takes.
+    fake = CameraPublishers(peer.node, camera, 8, 6)
+    for publisher in (fake._depth, fake._info):
+        peer.wait_for(lambda each=publisher: each.get_subscription_count() == 1, 'the input')
+    fake.publish(1)
+    peer.wait_for(lambda: depths.informed, 'camera_info')
+    fake.publish(2)
+    peer.wait_for(lambda: any(stamp_ns == 2 for _, stamp_ns, _ in depths.given), 'depth')
+    name, _, metres = depths.given[-1]
+    assert (name, metres.shape, metres.dtype) == ('corner2', (6, 8), np.float32)
+    assert set(np.unique(metres * 1000).round().astype(int)) == {MARKER_MM, WALL_MM}

@@ -159,7 +159,8 @@ def wanted_inputs(arm: ArmContract, spec: PolicySpec | None) -> tuple[Wanted, ..
         wanted.append(Wanted(label, image_topic(camera), kind, camera.budget_s))
         if name in with_depth:
             depth, info = f'camera/{name}/depth', f'camera/{name}/camera_info'
-            wanted.append(Wanted(f'{label} depth', depth, IMAGE, camera.budget_s))
+            kind = COMPRESSED if camera.compresses_depth else IMAGE
+            wanted.append(Wanted(f'{label} depth', depth, kind, camera.budget_s))
             wanted.append(Wanted(f'{label} info', info, CAMERA_INFO))
     if arm.urdf is not None and arm.urdf.topic is not None:
         wanted.append(Wanted('robot_description', 'robot_description', STRING))

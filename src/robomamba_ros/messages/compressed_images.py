@@ -65,7 +65,7 @@ def decode(data: bytes, facts: CompressedFacts) -> UInt8Array:
         if data.count(_SCAN) > MAX_SCANS:
             raise ObservationError(f'the JPEG has more than {MAX_SCANS} scans')
     strictly = facts.kind == 'JPEG'
-    rgb = _decode_strictly(data) if strictly else _decode_by_opencv(_sound_png(data))
+    rgb = _decode_strictly(data) if strictly else _decode_by_opencv(sound_png(data))
     if rgb is None or rgb.shape != (facts.height, facts.width, 3):
         raise ObservationError(f'the {facts.kind} cannot be decoded')
     return rgb
@@ -95,7 +95,7 @@ def _decode_by_opencv(data: bytes) -> UInt8Array | None:
     return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
 
-def _sound_png(data: bytes) -> bytes:
+def sound_png(data: bytes) -> bytes:
     """Return a PNG without what is no pixels; ObservationError where a chunk is damaged.
 
     OpenCV reserves what the length of a chunk declares, up to 4 GB, before it reads the chunk.

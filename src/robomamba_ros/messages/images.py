@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from robomamba_ros.errors import ObservationError
+from robomamba_ros.messages.compressed_depth import compressed_depth_to_metres
 from robomamba_ros.messages.compressed_images import decode, read_facts
 from robomamba_ros.messages.image_fit import fit_image
 from robomamba_ros.messages.ros_cv_bridge import find_cv_bridge
@@ -153,10 +154,13 @@ def _decompress(message: Any) -> tuple[UInt8Array, bool]:
 
 
 def depth_to_metres(message: Any) -> Float32Array:
-    """Return a sensor_msgs/Image of depth as (h, w) float32 [m]; 0 and NaN stay as they are.
+    """Return a message of depth as (h, w) float32 [m]; 0 and NaN stay as they are.
 
-    Raises ObservationError.
+    A sensor_msgs/Image, or a CompressedImage of image_transport's `compressedDepth`. Raises
+    ObservationError.
     """
+    if hasattr(message, 'format'):
+        return compressed_depth_to_metres(message)
     if message.encoding not in DEPTH_ENCODINGS:
         raise ObservationError(
             f"depth encoding '{message.encoding:.60}' is not supported; supported: "

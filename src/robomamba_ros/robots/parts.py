@@ -78,6 +78,11 @@ class Camera:
     latency_s: float = 0.0
     fit: str = ''
 
+    @property
+    def compresses_depth(self) -> bool:
+        """Whether its depth comes compressed, as image_transport says by the topic's name."""
+        return (self.depth_topic or '').endswith('/compressedDepth')
+
     def taken_ns(self, stamp_ns: int) -> int:
         """Return when the image with this stamp was taken [ns]."""
         return stamp_ns - round(self.latency_s * NANOSECONDS)

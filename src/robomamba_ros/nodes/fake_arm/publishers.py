@@ -113,7 +113,8 @@ class CameraPublishers:
         self._image = node.create_publisher(kind, f'{topic}/{name}', profile)
         self._depth = self._info = None
         if camera.depth_topic is not None:
-            self._depth = node.create_publisher(Image, f'{topic}/depth', profile)
+            kind = CompressedImage if camera.compresses_depth else Image
+            self._depth = node.create_publisher(kind, f'{topic}/depth', profile)
         if camera.info_topic is not None:
             self._info = node.create_publisher(CameraInfo, f'{topic}/camera_info', profile)
 
@@ -131,7 +132,8 @@ class CameraPublishers:
         if self._depth is not None and self._depth.get_subscription_count():
             depth = self._depth_mm.copy()
             depth[self._picture.lane, self._picture.marker(stamp_ns)] = MARKER_MM
-            self._depth.publish(_image(header, depth, '16UC1'))
+            compressed = self._camera.compresses_depth
+            self._depth.publish((_compressed_depth if compressed else _depth)(header, depth))
 
     def _picture_message(self, header: Header, stamp_ns: int) -> Any:
         picture = self._picture.at(stamp_ns)
@@ -150,6 +152,19 @@ def _image(header: Header, pixels: NDArray[Any], encoding: str, height: int = 0)
     # An array is taken as it is; bytes would be checked one by one.
     message.data = array('B', pixels.tobytes())
     return message
+
+
+def _depth(header: Header, depth_mm: NDArray[Any]) -> Image:
+    return _image(header, depth_mm, '16UC1')
+
+
+def _compressed_depth(header: Header, depth_mm: NDArray[Any]) -> CompressedImage:
+    import cv2  # not at the top: only compressed cameras need OpenCV
+
+    # A header of 12 bytes that says nothing of integers, then the image.
+    data = bytes(12) + cv2.imencode('.png', depth_mm)[1].tobytes()
+    form = '16UC1; compressedDepth png'
+    return CompressedImage(header=header, format=form, data=array('B', data))
 
 
 def _jpeg_encoder(camera: str) -> Callable[[UInt8Array], array[int]]:

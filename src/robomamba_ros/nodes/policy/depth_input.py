@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from robomamba_ros.control.policy.observation_buffer import ObservationBuffer
 from robomamba_ros.errors import ObservationError
@@ -42,14 +42,15 @@ class DepthInput:
         name = self._name = camera.name
         self.topic = f'camera/{name}/depth'
         profile = qos.camera(mode)
+        kind = CompressedImage if camera.compresses_depth else Image
         self._subscriptions = [
-            node.create_subscription(Image, self.topic, self._on_depth, profile),
+            node.create_subscription(kind, self.topic, self._on_depth, profile),
             node.create_subscription(
                 CameraInfo, f'camera/{name}/camera_info', self._on_info, profile
             ),
         ]
 
-    def _on_depth(self, message: Image) -> None:
+    def _on_depth(self, message: Any) -> None:
         self.count += 1
         frame = message.header.frame_id
         if frame != self._frame:
