@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from robomamba_ros import __version__
@@ -61,7 +62,12 @@ def test_help_loads_nothing_heavy() -> None:
 def test_version_is_the_package_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(['--version'])
-    assert capsys.readouterr().out == f'robomamba_ros {__version__}\n'
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == f'robomamba_ros {__version__}'
+    assert [line[:14].strip() for line in lines] == [
+        *('Python', 'processor', 'ROS', 'packages', 'not installed'),
+    ]
+    assert f'numpy {np.__version__}' in lines[3]
 
 
 def test_the_verb_gives_the_status(monkeypatch: pytest.MonkeyPatch) -> None:

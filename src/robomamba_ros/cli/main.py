@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
 
-from robomamba_ros import __version__
+from robomamba_ros.common.environment import environment_text
 from robomamba_ros.common.logs import shown
 from robomamba_ros.errors import RoboMambaError
 
@@ -37,12 +37,22 @@ VERBS = (
 )
 
 
+class _Version(argparse.Action):
+    """Prints the environment, which is looked up only where somebody asks."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(environment_text())
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of every verb; a verb leaves its `run` in the parsed arguments."""
     parser = argparse.ArgumentParser(
         prog='robomamba', description='Mamba-based robot policies in real time under ROS 2.'
     )
-    parser.add_argument('--version', action='version', version=f'robomamba_ros {__version__}')
+    parser.add_argument(
+        '--version', action=_Version, nargs=0, help='say what runs here, for reports of problems'
+    )
     subparsers = parser.add_subparsers(title='verbs', metavar='VERB', dest='verb', required=True)
     for verb in VERBS:
         import_module(f'robomamba_ros.cli.{verb}').add_parser(subparsers)
