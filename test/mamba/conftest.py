@@ -16,19 +16,25 @@ CUDA = torch.cuda.is_available()
 class Backend:
     """A backend on its device, for tensors of the CPU: results and gradients come back there.
 
-    `wide` is a number of channels that fills more than one of its blocks, `long` a number of steps
-    that fills many of its stretches of time; an interpreter takes 30 ms a step.
+    `wide` is a number of channels that fills more than one of its blocks, `stretch` the number of
+    steps between two checkpoints of a scan, `long` one that fills many of these stretches.
     """
 
     name: str
     device: str
     wide: int
+    stretch: int = 16
     long: int = 500
 
     @property
     def interpreted(self):
         """Whether every step is interpreted, which takes a thousand times as long."""
         return self.name == 'triton' and self.device == 'cpu'
+
+    @property
+    def more(self):
+        """The fewest steps that one stretch does not hold."""
+        return self.stretch + 1
 
     def selective_scan(self, **inputs):
         return self._run(selective_scan, inputs)
@@ -58,6 +64,10 @@ class Backend:
         return y.cpu(), state.cpu()
 
 
+# An interpreter takes 30 ms a step: with short stretches, few steps fill as many of them.
+TRITON = Backend('triton', 'cuda', 33) if CUDA else Backend('triton', 'cpu', 33, 4, 18)
+
+
 def param(backend, missing):
     skip = [pytest.mark.skip(reason=missing)] if missing else []
     return pytest.param(backend, id=backend.name, marks=skip)
@@ -75,9 +85,14 @@ if CUDA and 'mamba_ssm' not in available_backends('cuda'):
     params=[
         param(Backend('reference', 'cpu', 33), ''),
         param(Backend('cpu', 'cpu', 257), NO_NUMBA),
-        param(Backend('triton', 'cuda' if CUDA else 'cpu', 33, 500 if CUDA else 70), NO_TRITON),
+        param(TRITON, NO_TRITON),
         param(Backend('mamba_ssm', 'cuda', 33), NO_MAMBA_SSM),
     ],
 )
 def backend(request):
-    return request.param
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param.interpreted:
+            for module in ('triton.scan', 'scan.triton'):
+                name = f'robomamba_ros.mamba.{module}.STRETCH'
+                patch.setattr(name, request.param.stretch)
+        yield request.param
