@@ -47,13 +47,16 @@ class GoTo:
 
 
 class Drift(GoTo):
-    """Moves along x by a millimetre a step, for ever."""
+    """Moves along x by a millimetre a step, for ever: it turns before the arm's workspace ends."""
 
     def __init__(self) -> None:
         super().__init__(np.zeros(3))
+        self._step = 0.001
 
     def infer(self, observation: Observation) -> ActionChunk:
-        actions = np.tile([0.001, 0.0, 0.0, 1.0], (50, 1))
+        if abs(observation.state[0]) > 0.3:
+            self._step = -np.copysign(0.001, observation.state[0])
+        actions = np.tile([self._step, 0.0, 0.0, 1.0], (50, 1))
         return ActionChunk(
             observation.stamp_ns, DT_NS, actions, SPEC.action_space, SPEC.action_names
         )
