@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -309,18 +309,26 @@ def commanded_by(name: str, kinds: dict[str, str]) -> ArmContract:
 
 def without_limits(arm: ArmContract) -> ArmContract:
     """Return the arm with a thousand times its velocities, accelerations and jerks."""
+    return with_limits(arm, 1e3)
+
+
+def with_limits(arm: ArmContract, times: float) -> ArmContract:
+    """Return the arm with so many times its velocities, accelerations and jerks."""
     joints = tuple(
         replace(
             joint,
-            velocity=1e3 * joint.velocity,
-            acceleration=1e3 * joint.acceleration,
-            jerk=joint.jerk and 1e3 * joint.jerk,
+            velocity=times * joint.velocity,
+            acceleration=times * joint.acceleration,
+            jerk=joint.jerk and times * joint.jerk,
         )
         for joint in arm.joints
     )
-    limits = replace(arm.cartesian, velocity=1e3, acceleration=1e6, jerk=None)
-    turning = {'rotation_velocity': 1e3, 'rotation_acceleration': 1e6, 'rotation_jerk': None}
-    return replace(arm, joints=joints, cartesian=replace(limits, **turning))
+    limits = arm.cartesian
+    higher = {
+        field.name: None if 'jerk' in field.name else times * getattr(limits, field.name)
+        for field in fields(limits)
+    }
+    return replace(arm, joints=joints, cartesian=replace(limits, **higher))
 
 
 def _worst(peaks: dict[str, dict[str, Peak]]) -> dict[str, float]:

@@ -23,7 +23,7 @@ HEAD = {'head': 'forward_position'}
 def stalled(arm, names, speeds):
     """Return a bench whose loop missed ticks while joints moved, and that then changed its mind."""
     bench = Bench(arm, late=True)
-    bench.tick(2)
+    bench.run(0.3)
     way = np.tile(np.array(speeds) * 0.02, (50, 1))
     for sign in (1.0, -1.0, 1.0, -1.0):
         bench.add(sign * way, names)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from robomamba_ros.control.motion.pose_motion import Motion
+from robomamba_ros.control.motion.pose_motion import Anchor, Motion
 from robomamba_ros.control.motion.timeline import Path
 
 
@@ -23,17 +23,27 @@ class Course:
 
 @dataclass(frozen=True)
 class Plan:
-    """Follow `course` from the tick at start_ns on, `before` until then; None is to brake."""
+    """Follow `course` from the tick at start_ns on, `before` until then; None is to brake.
+
+    rest: where to come to rest once nothing is followed; None for straight on.
+    """
 
     course: Course | None = None
     start_ns: int = 0
     before: Plan | None = None
+    rest: Anchor | None = None
 
     def at(self, tick_ns: int) -> Course | None:
         """Return what is followed in the period that begins at tick_ns; None to brake."""
         if self.before is not None and tick_ns < self.start_ns:
             return self.before.at(tick_ns)
         return None if self.course is None or tick_ns >= self.course.end_ns else self.course
+
+    def rest_at(self, tick_ns: int) -> Anchor | None:
+        """Return where to come to rest, as it is known in the period that begins at tick_ns."""
+        if self.before is not None and tick_ns < self.start_ns:
+            return self.before.rest_at(tick_ns)
+        return self.rest
 
     def is_over(self, tick_ns: int) -> bool:
         """Tell whether nothing is followed from the period that begins at tick_ns on."""
@@ -51,6 +61,7 @@ def advance(motion: Motion, plan: Plan, tick_ns: int, period_ns: int) -> Course 
     """Move by the period that begins at tick_ns; return the course that was followed in it."""
     course = plan.at(tick_ns)
     if course is None:
+        motion.return_to(plan.rest_at(tick_ns))
         motion.brake()
     else:
         motion.follow(course.path.at(tick_ns + period_ns + course.lag_ns))

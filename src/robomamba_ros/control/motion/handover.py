@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 
@@ -22,6 +23,8 @@ _ROUNDING = 1e-6
 _DOUBLINGS = 7
 # How many times the lead ahead the first point may lie where no nearer one can be reached.
 _FURTHEST = 4
+# Into how many pieces a curve is cut, where its hull exceeds a limit.
+_CUTS = 4
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,24 @@ class Quintic:
         return np.array([_on_bezier(points, share) for points in self.derivatives()[:3]])
 
 
+@dataclass(frozen=True)
+class _Way:
+    """Times (k,) and derivatives (k, 3, n) of a trajectory, with where it was begun."""
+
+    times_ns: list[int]
+    points: Float64Array
+
+    def at(self, now_ns: int) -> Float64Array:
+        """Return positions, velocities and accelerations (3, n) at a time."""
+        after = max(bisect_right(self.times_ns, now_ns), 1)
+        if after == len(self.times_ns):
+            return np.asarray(self.points[-1])
+        begin_ns = self.times_ns[after - 1]
+        duration_s = (self.times_ns[after] - begin_ns) / NANOSECONDS
+        way = Quintic(self.points[after - 1], self.points[after], duration_s)
+        return way.at(max(now_ns - begin_ns, 0) / NANOSECONDS)
+
+
 class Handover:
     """Where the trajectories of some joints begin, one after the other.
 
@@ -72,9 +93,10 @@ class Handover:
         self._tolerance = joint_tolerance(joints)
         limits = [(j.velocity, j.acceleration, j.jerk or np.inf) for j in joints]
         self._most = np.array(limits).T
-        # What the controller follows: times (k,) and derivatives (k, 3, n), from when it was sent.
-        self._times_ns: list[int] = []
-        self._points = np.zeros((0, 3, len(joints)))
+        # What the controller follows, from when it was sent. Until the first point of that is
+        # reached there may be several: it is not known where it began.
+        self._ways: list[_Way] = []
+        self._reached_ns = 0
 
     def begin(
         self, way: Trajectory, now_ns: int, resting: Float64Array | None = None
@@ -88,15 +110,8 @@ class Handover:
         all_points = np.stack([way.positions, way.velocities, way.accelerations], axis=1)
         points = all_points[:, :, self._columns]
         times_ns = list(way.times_ns)
-        # The first one begins where the joints are.
-        here = self._at(now_ns) if self._times_ns else points[0]
+        starts = self._starts(now_ns, points[0], resting)
         # Nearer than half a period a controller could not come onto it.
-        starts = [here]
-        if resting is not None:
-            there = np.stack([resting, np.zeros_like(resting), np.zeros_like(resting)])
-            if (np.abs(resting - here[0]) > self._tolerance).any():
-                here, starts = there, []
-            starts.append(there)
         nearest = bisect_left(times_ns, now_ns + self._period_ns // 2)
         within, beyond = (
             bisect_right(times_ns, now_ns + many * self._lead_ns) for many in (1, _FURTHEST)
@@ -112,9 +127,28 @@ class Handover:
                 if shares[i] <= 1.0 + _ROUNDING:
                     break
             first = min(shares, key=lambda i: shares[i])
-        self._times_ns = [now_ns, *times_ns[first:]]
-        self._points = np.concatenate([here[None], points[first:]])
-        return times_ns[first:], points[first:]
+        times_ns, points = times_ns[first:], points[first:]
+        self._reached_ns = times_ns[0]
+        self._ways = [
+            _Way([now_ns, *times_ns], np.concatenate([start[None], points])) for start in starts
+        ]
+        return times_ns, points
+
+    def _starts(
+        self, now_ns: int, first: Float64Array, resting: Float64Array | None
+    ) -> list[Float64Array]:
+        """Return where the controller may be now, derivatives (3, n) each."""
+        if now_ns >= self._reached_ns:
+            del self._ways[1:]
+        # The first trajectory of all begins where the joints are.
+        starts = [way.at(now_ns) for way in self._ways] or [first]
+        if resting is not None:
+            away = np.abs(resting - starts[0][0])
+            if (away > self._tolerance).any():
+                starts = []
+            if not starts or away.any():
+                starts.append(np.stack([resting, np.zeros_like(resting), np.zeros_like(resting)]))
+        return starts
 
     def _arrival_ns(self, starts: list[Float64Array], point: Float64Array, now_ns: int) -> int:
         """Return when to be at a point of rest: at the lead, or as late as limits ask for."""
@@ -126,24 +160,47 @@ class Handover:
                 break
         return now_ns + lead_ns
 
-    def _at(self, now_ns: int) -> Float64Array:
-        """Return where the controller is, positions, velocities and accelerations (3, n)."""
-        times_ns, points = self._times_ns, self._points
-        after = max(bisect_right(times_ns, now_ns), 1)
-        if after == len(times_ns):
-            return np.asarray(points[-1])
-        begin_ns = times_ns[after - 1]
-        duration_s = (times_ns[after] - begin_ns) / NANOSECONDS
-        way = Quintic(points[after - 1], points[after], duration_s)
-        return way.at(max(now_ns - begin_ns, 0) / NANOSECONDS)
-
     def _share(self, way: Quintic) -> float:
-        """Return the largest share that a way takes of any limit; above 1 it exceeds one."""
-        positions, *derivatives = way.derivatives()
+        """Return the largest share that a way takes of any limit; above 1 it may exceed one.
+
+        The hull of few control points is large, that of the same curve in pieces hardly larger
+        than the curve.
+        """
+        curves = way.derivatives()
+        share = self._largest(curves)
+        if share <= 1.0 + _ROUNDING:
+            return share
+        return self._largest(tuple(_PIECES[len(points)] @ points for points in curves))
+
+    def _largest(self, curves: tuple[Float64Array, ...]) -> float:
+        """Return the largest share of a limit at any control point."""
+        positions, *derivatives = curves
         outside = np.maximum(self._lower - positions, positions - self._upper).max()
         pairs = zip(derivatives, self._most, strict=True)
         shares = [float((np.abs(values) / most).max()) for values, most in pairs]
         return max(*shares, 1.0 + float(outside) if outside > _ROUNDING else 0.0)
+
+
+def _pieces(count: int) -> Float64Array:
+    """Return what makes of a curve's control points (count,) those of it in pieces (_CUTS count,).
+
+    Of a polynomial it is exact: piece i of a basis polynomial is that polynomial, found by values.
+    """
+    degree = count - 1
+    shares = np.linspace(0.0, 1.0, count)
+    powers = np.arange(count)
+    choices = np.array([comb(degree, k) for k in powers])
+
+    def basis(at: Float64Array) -> Float64Array:
+        return np.asarray(
+            choices * at[:, None] ** powers * (1.0 - at[:, None]) ** (degree - powers)
+        )
+
+    each = [np.linalg.solve(basis(shares), basis((i + shares) / _CUTS)) for i in range(_CUTS)]
+    return np.concatenate(each)
+
+
+_PIECES = {count: _pieces(count) for count in (3, 4, 5, 6)}
 
 
 def _on_bezier(points: Float64Array, share: float) -> Float64Array:

@@ -182,13 +182,12 @@ class JointMotion:
         else:
             self._reach(self._kinematics, self._hand.brake())
 
-    def return_to(self, place: Anchor | None) -> bool:
-        """Come to rest at joints (n,), each within its positions; tell whether that is new."""
-        if place is None and self._rest is None:
-            return False
-        lower, upper = np.array([joint.position for joint in self._arm.joints]).T
-        self._rest = None if place is None else np.clip(place.joints, lower, upper)
-        return True
+    def return_to(self, place: Anchor | None) -> None:
+        """Come to rest at joints (n,), each within its positions."""
+        self._rest = None
+        if place is not None:
+            lower, upper = np.array([joint.position for joint in self._arm.joints]).T
+            self._rest = np.clip(place.joints, lower, upper)
 
     def stop(self) -> tuple[Float64Array, Float64Array]:
         """Return joints and their velocities (k, n) in a stop joint by joint, the last at rest."""

@@ -77,11 +77,8 @@ class Motion(Protocol):
     def brake(self) -> None:
         """Come to rest, straight on where that is possible; after return_to, there."""
 
-    def return_to(self, place: Anchor | None) -> bool:
-        """Come to rest at `place` whenever the motion brakes from now on; None: straight on.
-
-        Tells whether it would have come to rest elsewhere.
-        """
+    def return_to(self, place: Anchor | None) -> None:
+        """Come to rest at `place` whenever the motion brakes from now on; None: straight on."""
 
     def setpoint(self, stamp_ns: int, gripper: float) -> Setpoint:
         """Return the last command."""
@@ -178,13 +175,12 @@ class PoseMotion:
         else:
             self._limiter.follow(self._rest)
 
-    def return_to(self, place: Anchor | None) -> bool:
+    def return_to(self, place: Anchor | None) -> None:
         """Come to rest at a pose, as near to it as the workspace allows."""
-        before, self._rest = self._rest, None
+        self._rest = None
         if place is not None and place.pose is not None:
             position = self._arm.workspace.clip(place.pose.position)
             self._rest = Pose(position, place.pose.quaternion)
-        return before is not None or self._rest is not None
 
     def _is_at(self, pose: Pose) -> bool:
         ahead = self._limiter.ahead

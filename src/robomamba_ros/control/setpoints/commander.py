@@ -24,6 +24,10 @@ from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import ActionChunk, RobotState, Setpoint
 
+# How many times the delay of a change controllers of trajectories may take to hold the arm where it
+# was measured at a start. What they held before, some way off where it hangs, nobody else knows.
+_SETTLING = 2
+
 
 class Commander:
     """The command of an arm, period by period.
@@ -53,12 +57,16 @@ class Commander:
         # trajectories come onto another way. changed: it is wanted since the last step.
         self._course: Course | None = None
         self._plan, self._changed = Plan(), False
+        # Where to come to rest, None for straight on.
+        self._rest: Anchor | None = None
         self._discarded: tuple[Stretch, ...] = ()
         # Stamped with the end of the control period in which each command is to be reached.
         self._commanded = History(mixed_anchor)
         self.following = Following(arm)
         self.tick_ns = 0
         self.anew, self._rested = False, True
+        # From when on controllers of trajectories are known to be where the arm was started.
+        self._settled_ns: int | None = None
         self._foresight = Foresight(arm) if foresight else None
         self._foresight_current = True
         self.active_limits: tuple[str, ...] = ()
@@ -93,6 +101,7 @@ class Commander:
         self._motion = self._from_rest(state)
         self._gripper = self._gripper if state is None else state.gripper
         self._foresight_current, self._rested = False, True
+        self._settled_ns = None
 
     def take(
         self,
@@ -125,8 +134,7 @@ class Commander:
         path = self._blending.join(path, timeline, now_ns)
         self._discarded = discarded_at_seam(self._timeline, timeline, now_ns)
         self._course, self._timeline = Course(path, chunk.end_ns, lag_ns), timeline
-        if self._motion is not None:
-            self._return_to(None)
+        self._rest = None
         self._rested = self._rested or self.at_rest
         self._changed = True
         return ChunkReceipt(executed_steps(chunk, now_ns), *gap(here, start))
@@ -148,9 +156,12 @@ class Commander:
         """Return the command of the period that begins at tick_ns, which must be started."""
         motion, period_ns = self._motion, self._arm.period_ns
         assert motion is not None
-        if self._changed:
-            delay_ns = 0 if self._foresight is None else self._foresight.delay_ns
-            self._plan = Plan(self._course, tick_ns + delay_ns, self._plan).since(tick_ns)
+        delay_ns = 0 if self._foresight is None else self._foresight.delay_ns
+        if self._settled_ns is None:
+            self._settled_ns = tick_ns + _SETTLING * delay_ns
+        if self._changed and tick_ns >= self._settled_ns:
+            plan = Plan(self._course, tick_ns + delay_ns, self._plan, self._rest)
+            self._plan = plan.since(tick_ns)
             self._changed = self._foresight_current = False
             self._diverge(tick_ns + delay_ns)
         known = None if self._foresight is None else self._foresight.step(tick_ns)
@@ -176,14 +187,8 @@ class Commander:
     def return_to(self, place: Anchor) -> None:
         """Come to rest at `place` within limits, from now on or as soon as controllers can."""
         if self._motion is not None:
-            self._return_to(place)
             self.run_out()
-            self._changed = True
-
-    def _return_to(self, place: Anchor | None) -> None:
-        assert self._motion is not None
-        if self._motion.return_to(place):
-            self._diverge(0)
+            self._rest, self._changed = place, True
 
     def _diverge(self, tick_ns: int) -> None:
         """Take note that what is done from the tick at tick_ns on is not what was forecast."""
@@ -202,7 +207,7 @@ class Commander:
     def give_up(self) -> None:
         """Brake at once, as controllers of trajectories have been told to do here."""
         self.run_out()
-        self._plan, self._changed = Plan(), False
+        self._plan, self._changed, self._rest = Plan(), False, None
         if self._foresight is not None:
             self._foresight.give_up()
 
@@ -211,7 +216,7 @@ class Commander:
         if self._motion is not None:
             self._motion = start_motion(self._arm, self.kinematics, self._motion.commanded)
             self.run_out()
-            self._plan, self._changed = Plan(), False
+            self._plan, self._changed, self._rest = Plan(), False, None
 
     def forget(self) -> None:
         """Command nothing any more, and forget what was commanded."""
