@@ -31,7 +31,7 @@ from robomamba_ros.errors import ObservationError
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.conversions import duration_message
 from robomamba_ros.nodes.controller.control_clock import ControlClock
-from robomamba_ros.nodes.controller.controller_node import ControllerNode
+from robomamba_ros.nodes.controller.control_cycle import ControlCycle
 from robomamba_ros.nodes.controller.controller_watch import inactive
 from robomamba_ros.nodes.controller.interlocks import field_of
 from robomamba_ros.types import NANOSECONDS, ActionSpace
@@ -264,7 +264,7 @@ def test_an_exception_that_nobody_has_foreseen_brakes_and_is_said(moving, monkey
     def break_down(*_: Any) -> None:
         raise ValueError('nobody has foreseen this')
 
-    monkeypatch.setattr(ControllerNode, '_follow', break_down)
+    monkeypatch.setattr(ControlCycle, '_follow', break_down)
     robot.send(np.full((5, 1), 0.01), ('joint1',), ActionSpace.JOINT_DELTA)
     holds(robot, commands, 'internal error, ValueError: nobody has foreseen this; enable to')
     monkeypatch.undo()

@@ -1,7 +1,6 @@
 """The node graph as data, for the launch files and for the command line alike.
 
-Which nodes run, with which parameters, and how the topics of an arm contract are mapped to the
-names that the nodes use.
+Which nodes run, and with which parameters.
 """
 
 from __future__ import annotations
@@ -10,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from robomamba_ros.bringup.topics import arm_remappings, input_topics, renamed
 from robomamba_ros.common.resources import share_directory
 from robomamba_ros.errors import ConfigError, unknown_name
 from robomamba_ros.policies.base import LoadOptions
 from robomamba_ros.policies.outline import read_outline
-from robomamba_ros.robots.arm import ArmContract, load_arm
+from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.types import MODES
 
 # A stand-in shares the machine with the nodes it is driven by, and moves nothing: an input may be
@@ -239,15 +239,6 @@ def rviz_spec(controller: NodeSpec) -> NodeSpec:
     )
 
 
-def arm_remappings(arm: ArmContract) -> dict[str, str]:
-    """Return the arm's topic for each name that the nodes use, where the two differ."""
-    outputs = {output.name: output.topic for output in arm.outputs}
-    said = {f'interlock/{interlock.name}': interlock.topic for interlock in arm.interlocks}
-    if arm.speed_scaling is not None:
-        said['speed_scaling'] = arm.speed_scaling.topic
-    return _remappings({**input_topics(arm), **outputs, **said})
-
-
 def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
     if options.mode not in MODES:
         raise ConfigError(unknown_name('mode', options.mode, MODES))
@@ -270,7 +261,7 @@ def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
         name: getattr(options, name)
         for name in ('crossfade_steps', 'ensemble_decay', 'dry_run', 'gripper_output', 'enabled')
     }
-    inputs = _remappings(input_topics(arm))
+    inputs = renamed(input_topics(arm))
     space = options.namespace
     return (
         NodeSpec('policy_node', 'policy_node', space, {**common, **policy}, inputs),
@@ -282,22 +273,3 @@ def _policy_and_controller(options: PolicyOptions) -> tuple[NodeSpec, NodeSpec]:
             arm_remappings(arm),
         ),
     )
-
-
-def input_topics(arm: ArmContract) -> dict[str, str]:
-    """Return the arm's topic by the name that the nodes use."""
-    topics = dict(arm.inputs)
-    for camera in arm.cameras:
-        name = f'camera/{camera.name}'
-        suffix = '/compressed' if camera.transport == 'compressed' else ''
-        topics[f'{name}/image{suffix}'] = camera.topic
-        for kind, topic in (('depth', camera.depth_topic), ('camera_info', camera.info_topic)):
-            if topic is not None:
-                topics[f'{name}/{kind}'] = topic
-    if arm.urdf is not None and arm.urdf.topic is not None:
-        topics['robot_description'] = arm.urdf.topic
-    return topics
-
-
-def _remappings(topics: Mapping[str, str]) -> dict[str, str]:
-    return {name: topic for name, topic in topics.items() if name != topic}

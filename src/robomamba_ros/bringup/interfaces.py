@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from robomamba_ros.bringup.graph import arm_remappings, input_topics
+from robomamba_ros.bringup.topics import arm_remappings, input_topics
 from robomamba_ros.robots.arm import ArmContract
 
 POLICY, CONTROLLER, RECORDER, DOCTOR = (

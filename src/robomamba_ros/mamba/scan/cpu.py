@@ -14,14 +14,8 @@ from torch.autograd.function import once_differentiable
 
 from robomamba_ros.mamba.kernels.functions import EXP2_TABLE
 from robomamba_ros.mamba.kernels.launch import element, launch, pitched
-from robomamba_ros.mamba.kernels.scan import (
-    BACKWARD,
-    BLOCK,
-    FORWARD,
-    STRETCH,
-    backward,
-    forward,
-)
+from robomamba_ros.mamba.kernels.scan import BLOCK, FORWARD, STRETCH, forward
+from robomamba_ros.mamba.kernels.scan_backward import BACKWARD, backward
 
 
 class _Inputs(NamedTuple):

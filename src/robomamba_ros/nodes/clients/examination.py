@@ -17,7 +17,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
-from robomamba_ros.bringup.graph import arm_remappings
+from robomamba_ros.bringup.topics import arm_remappings
 from robomamba_ros.doctor.facts import (
     STRING,
     ClockFacts,

@@ -31,13 +31,11 @@ class ManagedNode(LifecycleNode):
     An error in a transition is logged in one line and leaves the node where it was. One at
     autostart is `fatal`: nobody is there to try again. `teardown` undoes `configure`, whole or
     half done, and may be called twice. writers: who publishes on its topics, where they are
-    counted; named in diagnostics where there are too many. activity: changes while the node works;
-    who waits for it to come to rest gives up where it does not. loading: while
-    it configures; nothing moves by it then.
+    counted; named in diagnostics where there are too many. loading: while it configures; nothing
+    moves by it then.
     """
 
     writers: Publishers | None = None
-    activity = 0
 
     def __init__(self, name: str, table: Sequence[Option], **node_options: Any) -> None:
         super().__init__(name, automatically_declare_parameters_from_overrides=True, **node_options)
@@ -58,6 +56,11 @@ class ManagedNode(LifecycleNode):
         if self.get_parameter('autostart').value:
             # From a timer: the node is then spinning and every callback is in its one thread.
             self._autostart_timer = self.create_timer(0.0, self._autostart, clock=steady)
+
+    @property
+    def activity(self) -> int:
+        """A number that changes while the node works: who waits for its rest gives up where not."""
+        return 0
 
     def load_arm(self, parameters: Mapping[str, Any]) -> ArmContract:
         """Return the contract of the parameter `arm`, its budgets as `budget_factor` says."""

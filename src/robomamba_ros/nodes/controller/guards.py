@@ -54,6 +54,11 @@ class Guards:
             node, tuple(output.name for output in outputs if depends_on_settings(output))
         )
         self._said: dict[str, InterlockInput | SpeedScalingInput] = {}
+        if not robot and (arm.interlocks or arm.speed_scaling):
+            node.get_logger().warning(
+                f"interlocks and speed scaling of arm '{arm.name}' are not looked at, as the "
+                "parameter 'interlocks' is false: no real arm may move so"
+            )
         try:
             if robot and not dry_run:
                 self._listen(node, arm, on_missing)
