@@ -13,11 +13,12 @@ import pytest
 import yaml
 from support.dds_bench import FOLDER, DdsBench, variant
 
+from robomamba_ros.nodes.fake_arm.events import SECONDS
 from robomamba_ros.types import EE_DELTA_NAMES, ActionSpace
 
 pytest.importorskip('pinocchio', reason='kinematics needs Pinocchio: pip install pin')
 
-LAG = 'lag_s=0.03,lag_order=2,backlash_rad=0.001'
+LAG = 'lag_s=0.03,lag_order=2,friction_rad=0.001,backlash_rad=0.001,split_states=true'
 # The arm, and the kind of its output; the last output is sent to all the time.
 KINDS = {
     'joint_trajectory': ('ur5e', None),
@@ -81,30 +82,81 @@ def test_an_arm_that_lags_is_moved_within_its_limits_and_comes_to_rest(bench, ki
 
 
 def turn(driven: DdsBench, share: float = 0.2) -> None:
-    """Send a chunk of a second that turns the first joint at a share of its speed."""
+    """Send a chunk of a second that turns the first joint, or lifts, at a share of the speed."""
+    if driven.arm.takes_poses:
+        way = np.full((50, 1), share * driven.arm.cartesian.velocity * 0.02)
+        driven.send(way, ('ee_dz',), ActionSpace.EE_DELTA)
+        return
     joint = driven.arm.joints_of('arm')[0]
     way = np.full((50, 1), share * joint.velocity * 0.02)
     driven.send(way, (joint.name,), ActionSpace.JOINT_DELTA)
 
 
-@pytest.mark.parametrize('kind', ['joint_trajectory', 'forward_position'])
-def test_after_an_emergency_stop_the_arm_stays_where_it_is_until_it_is_enabled(bench, kind) -> None:
-    driven = bench(kind)
+# What lasts, by the fake arm's services: which one, and what begins it.
+FAULTS = {
+    'emergency stop': ('emergency_stop', True),
+    'blocked': ('blocked', True),
+    'controllers restarted': ('controllers', False),
+    # The arm re-stamps what it measured last.
+    'states repeated with new stamps': ('measuring', False),
+}
+
+
+# One after the other; test/control/setpoints/test_faults_of_arms.py has each with every kind.
+MOVING = {
+    'joint_trajectory': ('emergency stop', 'blocked'),
+    'forward_position': ('emergency stop', 'states repeated with new stamps'),
+    'target_pose': ('controllers restarted', 'emergency stop'),
+    'twist': ('blocked', 'emergency stop'),
+}
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_faults_of_a_moving_arm_stop_it_until_it_is_enabled(bench, kind) -> None:
+    driven = bench(kind, 'restamps=true')
+    for index, fault in enumerate(MOVING[kind]):
+        service, begun = FAULTS[fault]
+        turn(driven, 0.2 if index % 2 == 0 else -0.2)
+        driven.run(0.3)
+        assert driven.speed > 0.01, fault
+        driven.tell(service, begun)
+        driven.run_until('stopping')
+        assert 'the arm does not follow' in driven.status, fault
+        driven.run_until('holding')
+        driven.tell(service, not begun)
+        # Where states were stale, the arm was not where it was said to be, and is taken there.
+        driven.run(0.1, held=True)
+        assert max(driven.run(0.2, held=True).values()) < 1e-3, fault
+        assert 'enable to move again' in driven.status, fault
+        driven.enable()
     turn(driven)
-    driven.run(0.3)
-    assert driven.speed > 0.1
-    driven.tell('emergency_stop', True)
-    driven.run_until('stopping')
-    assert 'the arm does not follow' in driven.status
-    driven.run_until('holding')
-    driven.tell('emergency_stop', False)
-    assert max(driven.run(1.0, held=True).values()) < 1e-6
-    assert 'enable to move again' in driven.status
-    driven.fake.forget_peaks()
-    driven.enable()
-    turn(driven, -0.2)
-    assert max(driven.run(0.5).values()) > 0.01
+    assert max(driven.run(0.3).values()) > 0.005
     driven.check(stopped=True)
+
+
+@pytest.mark.parametrize('kind', ['forward_position', 'target_pose'])
+def test_an_arm_that_was_moved_by_hand_while_it_held_is_not_pulled_back(bench, kind) -> None:
+    driven = bench(kind)
+    driven.happen('hand')
+    driven.run_until('holding')
+    assert 'something else moved it; enable to move again' in driven.status
+    driven.run(2.0 * SECONDS, held=True)
+    driven.tell('controllers', True)
+    assert max(driven.run(0.3, held=True).values()) < 1e-6
+    driven.enable()
+    turn(driven)
+    assert max(driven.run(0.3).values()) > 0.005
+    driven.check(stopped=True)
+
+
+def test_an_arm_that_others_command_while_it_holds_is_left_to_them(bench) -> None:
+    driven = bench('joint_trajectory')
+    driven.happen('other_commander')
+    driven.run_until('holding')
+    assert 'something else moved it; enable to move again' in driven.status
+    assert max(driven.run(1.0, held=True).values()) > 0.1
+    driven.enable()
+    driven.check()
 
 
 def test_a_speed_slider_slows_the_arm_and_its_release_does_not_hurry_it(bench) -> None:

@@ -95,11 +95,22 @@ class DdsBench:
     @property
     def settled(self) -> bool:
         """Whether the fake arm has every command, and the controller the state of now."""
-        inputs = self._made['fake_arm_node'].inputs
-        taken = inputs.taken + inputs.refused
         controller = self._made['controller_node']
         age_s = controller._loop.ages_s(controller._now_ns()).get('joint_states')
-        return age_s == 0.0 and all(taken[part] == count for part, count in self.sent.items())
+        return age_s == 0.0 and self._arrived
+
+    @property
+    def _arrived(self) -> bool:
+        """Whether the fake arm has every command."""
+        inputs = self._made['fake_arm_node'].inputs
+        taken = inputs.taken + inputs.refused
+        return all(taken[part] == count for part, count in self.sent.items())
+
+    @property
+    def _ticks(self) -> tuple[object, int]:
+        """Another one after each control period of the controller."""
+        ticks = self._made['controller_node']._measured.ticks
+        return ticks, ticks._count
 
     @property
     def status(self) -> str:
@@ -110,6 +121,10 @@ class DdsBench:
         """Let something begin or end at the arm, by its service; time stands still."""
         request = SetBool.Request(data=happens)
         assert self._peer.call(SetBool, f'fake_arm_node/{service}', request).success
+
+    def happen(self, service: str) -> None:
+        """Let something happen to the arm once, by its service; time stands still."""
+        assert self._peer.call(Trigger, f'fake_arm_node/{service}', Trigger.Request()).success
 
     def slide(self, share: float) -> None:
         """Put the speed slider of the arm elsewhere, 0..1."""
@@ -178,7 +193,7 @@ class DdsBench:
 
         over: whether the controller has stopped commanding instead.
         """
-        before = self.periods if self._commanded else 0
+        before, ticks = (self.periods, self._ticks) if self._commanded else (0, None)
         self._now_ns += self.arm.period_ns
         sent_s = 0.0
 
@@ -194,7 +209,10 @@ class DdsBench:
 
         def commanded() -> bool:
             tell(self._controller_clock)
-            return not self._commanded or over() or (self.periods > before and self.settled)
+            if not self._commanded or (self.periods > before and self.settled):
+                return True
+            # A command that came after the next period had begun would be one that is late.
+            return over() and self._ticks != ticks and self._arrived
 
         wait_until(arrived, 'the time to pass')
         sent_s = 0.0
@@ -263,7 +281,7 @@ class DdsBench:
             for quantity, peak in peaks.items()
             if peak.share > 1.0 + (HEADING if part == 'base' else ROUNDING)
         }
-        assert exceeded == {}
+        assert exceeded == {}, exceeded
         assert stopped or self._made['fake_arm_node'].inputs.refusal == {}
         assert self.host.failures == []
 
