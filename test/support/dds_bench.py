@@ -250,8 +250,10 @@ class DdsBench:
         while not over():
             self._tick(over)
         self._commanded = False
+        # The end of a stop is sent, too; it starts once it has measured the arm at rest.
         before = self.periods
-        while self.periods == before:
+        while self.periods == before or self.status != 'waiting: no action_chunk yet':
+            before = self.periods
             self._tick()
         self._commanded = True
 
