@@ -14,8 +14,8 @@ from std_srvs.srv import SetBool, Trigger
 from robomamba_ros.bringup.option import Option
 from robomamba_ros.errors import NotReadyError, RoboMambaError
 from robomamba_ros.nodes.common.diagnostics import ERROR, OK, WARN, Diagnostics, Report
-from robomamba_ros.nodes.common.duplicates import Publishers
 from robomamba_ros.nodes.common.parameters import Parameters
+from robomamba_ros.nodes.common.publishers_watch import Publishers
 from robomamba_ros.nodes.common.warning_counts import WarningCounts
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.robots.budgets import with_budgets

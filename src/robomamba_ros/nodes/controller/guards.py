@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from robomamba_ros.control.setpoints.setpoint_loop import SetpointLoop
-from robomamba_ros.nodes.common.duplicates import Publishers
+from robomamba_ros.nodes.common.publishers_watch import Publishers
 from robomamba_ros.nodes.controller.controller_watch import ActivityWatch, SettingsWatch
 from robomamba_ros.nodes.controller.goals_watch import GoalsWatch
 from robomamba_ros.nodes.controller.interlocks import InterlockInput, SpeedScalingInput

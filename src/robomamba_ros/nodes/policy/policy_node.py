@@ -18,10 +18,10 @@ from robomamba_ros.control.policy.fit import misfits
 from robomamba_ros.control.policy.policy_runner import PolicyCallbacks, PolicyRunner, RunnerState
 from robomamba_ros.errors import BackendError, ConfigError
 from robomamba_ros.nodes.common.diagnostics import OK, WARN, Rate, Report, latency_values
-from robomamba_ros.nodes.common.duplicates import Publishers
 from robomamba_ros.nodes.common.host import end_process, run
 from robomamba_ros.nodes.common.lifecycle import ManagedNode
 from robomamba_ros.nodes.common.parameter_tables import POLICY
+from robomamba_ros.nodes.common.publishers_watch import Publishers
 from robomamba_ros.nodes.policy.inputs import PolicyInputs
 from robomamba_ros.nodes.policy.outputs import PolicyOutputs
 from robomamba_ros.policies.base import LoadOptions, Policy
