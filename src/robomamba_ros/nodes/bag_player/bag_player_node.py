@@ -73,6 +73,8 @@ class BagPlayerNode(SelfStartingNode):
         if options['publish_clock'] and CLOCK not in self._outputs:
             self._ticks = self.create_publisher(ClockMessage, CLOCK, qos.CLOCK)
         self._time = PlaybackClock(self._begin_ns, options['rate'])
+        # What was asked for last, also before the bag begins and where it begins again.
+        self._paused = options['paused']
         self.create_service(SetBool, '~/pause', self._on_pause)
         self.create_service(Trigger, '~/toggle_paused', self._on_toggle)
         self.get_logger().info(f'{bag.path}: {bag.duration_s:.1f} s, {len(self._outputs)} topics')
@@ -92,10 +94,9 @@ class BagPlayerNode(SelfStartingNode):
     def _run(self) -> None:
         try:
             if self._wait_for_readers():
-                self._pause(self._options['paused'])
+                self._begin()
                 while self._play() and self._options['loop']:
-                    self._time = PlaybackClock(self._begin_ns, self._options['rate'])
-                    self._pause(False)
+                    self._begin()
         except Exception as error:  # a defect: without this thread the node would do nothing
             self.fatal = f'{type(error).__name__}: {error}'
         self._ended.trigger()
@@ -139,8 +140,14 @@ class BagPlayerNode(SelfStartingNode):
                 self._change.wait(None if wait_ns is None else wait_ns / NANOSECONDS)
         return False
 
+    def _begin(self) -> None:
+        with self._change:
+            self._time = PlaybackClock(self._begin_ns, self._options['rate'])
+            self._pause(self._paused)
+
     def _pause(self, paused: bool) -> None:
         with self._change:
+            self._paused = paused
             (self._time.pause if paused else self._time.resume)(time.monotonic_ns())
             self._change.notify()
 
@@ -150,8 +157,8 @@ class BagPlayerNode(SelfStartingNode):
         return response
 
     def _on_toggle(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._pause(not self._time.paused)
-        response.success, response.message = True, 'paused' if self._time.paused else 'playing'
+        self._pause(not self._paused)
+        response.success, response.message = True, 'paused' if self._paused else 'playing'
         return response
 
     def _on_end(self) -> None:
