@@ -37,6 +37,8 @@ SPEED = 0.06
 STEP_NS = NANOSECONDS // 20
 # Enabling needs to have seen the arm stand still.
 SETTLING = 20
+# From being enabled until a chunk is followed [s], for the longest lead of an arm.
+START_S = 0.3
 AXIS = 2
 STILL_M = 1e-4
 
@@ -82,6 +84,7 @@ class Commanded:
         for _ in range(SETTLING):
             self.go_on(measured_only=True)
         self._loop.enable(True)
+        self.go_on(START_S)
 
     @property
     def heights(self) -> Float64Array:

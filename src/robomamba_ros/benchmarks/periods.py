@@ -84,7 +84,6 @@ def run(arm: ArmContract, space: ActionSpace) -> list[tuple[float, str]]:
         names = tuple(joint.name for joint in joints)
         velocity = np.array([0.1 * joint.velocity for joint in joints])
     timed = Timed(arm)
-    timed.go_on(0.3)
     timed.took_s.clear()
     for number in range(CHUNKS):
         timed.chunk(velocity * (-1.0) ** number, names, space)
