@@ -12,6 +12,8 @@ import pytest
 from support.patience import PATIENCE_S
 
 SOURCE = Path(__file__).parents[2] / 'src'
+# A shell starts what runs in the background with SIGINT ignored, and tests may run there: the
+# programs of commands, which have no handler of ROS, take Python's own.
 # A policy that is never loaded, in one process with a controller that is active.
 PROGRAM = """
 import sys
@@ -29,10 +31,13 @@ end_process(run([ControllerNode, partial(PolicyNode, load=never)], sys.argv))
 """
 # The same in a command that is a client of its own nodes.
 DEMO = """
+import signal
 import sys
 import threading
 from robomamba_ros.executables import robomamba
 from robomamba_ros.nodes.policy import policy_node
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def never(*_):
     print('loading', flush=True)
@@ -47,6 +52,7 @@ IMPORTING = """
 import os
 import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from robomamba_ros import executables
 
 class Interrupting:
