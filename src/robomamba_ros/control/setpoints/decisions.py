@@ -73,7 +73,7 @@ class Decisions:
         if self._commander.at_rest:
             if problems:
                 # A driver that is started anew is not given what the one before it was told.
-                self._to.forget()
+                self._to.lose_sight()
             elif problem:
                 self._to.was_moved(problem)
             elif self._supervision.resting() is not None:
@@ -119,9 +119,12 @@ class Decisions:
             self._to.expire(f'no action_chunk came within {limit_s:g} s of being enabled')
 
     def give_up(self, reason: str, now_ns: int) -> None:
-        """Stop at once, as was foreseen; a stop that is under way keeps its reason."""
+        """Stop at once, as was foreseen; a stop that is under way keeps its reason.
+
+        Where nobody moves an arm, as in a simulation in lockstep, nobody waits for a person.
+        """
         self._commander.give_up()
-        if reason != STOOD_STILL:
+        if self._supervised or reason != STOOD_STILL:
             self._to.give_up(reason)
         elif self._to.state is LoopState.TRACKING:
             self._to.want_chunk(reason, now_ns)

@@ -68,9 +68,9 @@ class SetpointLoop:
         self._arm = arm
         self._supervised = supervised
         self._foresight = foresight
-        # Positions alone: by twists, and by trajectories, an arm goes on while a tick is late.
-        streams = not foresight and all(output.kind != 'twist' for output in arm.outputs)
-        self.clock = LoopClock(arm.period_ns, streams=streams, simulated=simulated_time)
+        self.clock = LoopClock(
+            arm, foresight=foresight, simulated=simulated_time, factor=age_factor
+        )
         self._supervision = Supervision(arm)
         self._commander = Commander(arm, blending or Blending(), kinematics, foresight=foresight)
         self._setpoint: Setpoint | None = None
@@ -224,10 +224,10 @@ class SetpointLoop:
             self._forget_time()
             if self._commander.started:
                 self.fault(f'the clock went back by {-clock.stall_s:.3f} s')
-        elif clock.jumped and self._supervised and self._to.state in (LoopState.TRACKING, *STOPS):
+        elif clock.problem and self._supervised and self._to.state in (LoopState.TRACKING, *STOPS):
             if clock.stood_still and not self._foresight:
                 self._commander.stand_still()
-            self.fault(f'the clock went on by {clock.stall_s:.3f} s at once')
+            self.fault(clock.problem)
         self._supervision.late_s = clock.late_s
         moves = tick_ns != clock.tick_ns
         clock.tick_ns = tick_ns

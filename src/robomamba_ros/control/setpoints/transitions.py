@@ -52,6 +52,13 @@ class Transitions:
         self._commander.forget()
         self.returning = False
 
+    def lose_sight(self) -> None:
+        """Command an arm at rest nothing any more, as nobody knows where it is."""
+        if self.state is LoopState.STOPPING:
+            self.come_to_rest()
+        if self.state is not LoopState.RESETTING:
+            self.forget()
+
     def let_go(self) -> None:
         """Command nothing any more; the next command starts from the measured pose."""
         self.forget()
