@@ -89,10 +89,15 @@ def wait_for_refusal(robot: Robot, reason: str) -> None:
 
 
 def holds(robot: Robot, commands: Commands, reason: str) -> None:
-    """Wait until the arm holds for this reason; it came to rest within its limits."""
+    """Wait until the arm holds for this reason; it came to rest within its limits.
+
+    The command then goes to where this arm is, which has not moved: enabled before that, it would
+    begin with a jump.
+    """
     robot.wait_for('reason', reason)
     robot.wait_for('state', 'holding')
-    robot.peer.wait_for(lambda: commands.resting, 'the arm to rest')
+    here = [robot.joints[name] for name in MADE['six'].names]
+    robot.peer.wait_for(lambda: np.allclose(commands.path[-1], here), 'the command to return')
     commands.check()
 
 
@@ -163,6 +168,30 @@ def test_another_commander_stops_the_arm_and_is_named(moving, peer) -> None:
     go(robot, commands)
     peer.node.create_publisher(JointTrajectory, 'joint_chunk', qos.COMMAND)
     holds(robot, commands, '/joint_chunk has 2 publishers, /peer, /peer')
+
+
+def test_another_commander_of_trajectories_takes_the_arm_and_no_stop_fights_with_it(
+    start, peer
+) -> None:
+    robot = start([TRAJECTORY, GRIPPER])
+    sent = peer.record(JointTrajectory, 'joint_trajectory', 10)
+    robot.ready()
+    # To and fro for a minute of the robot's time, in which the other one is seen.
+    way = 0.02 * np.cos(0.2 * np.arange(1200))[:, None]
+    robot.send(way, ('joint1',), ActionSpace.JOINT_DELTA)
+    robot.wait_for('state', 'tracking')
+    other = peer.node.create_publisher(JointTrajectory, 'joint_trajectory', qos.COMMAND)
+    named = '/joint_trajectory has 2 publishers, /controller_node, /peer: end all but one'
+    robot.wait_for('reason', named)
+    assert robot.values()['state'] == 'holding'
+    count = int(robot.values()['joint_trajectory_count'])
+    peer.wait_for(lambda: len(sent) == count, 'all that was sent')
+    # It comes to rest by what it has, from where it still was told to move.
+    assert any(sent[-1].points[0].velocities)
+    assert not any(sent[-1].points[-1].velocities)
+    peer.node.destroy_publisher(other)
+    robot.peer.wait_for(lambda: refusal(robot) == '', 'the other to be gone')
+    assert int(robot.values()['joint_trajectory_count']) == count
 
 
 def test_a_goal_of_somebody_else_takes_the_arm_and_nothing_more_is_sent(start, peer) -> None:

@@ -9,19 +9,24 @@ from typing import Any
 class Publishers:
     """Who publishes on the topics of a node, each with the number of publishers it may have.
 
-    problem: those that have more, named, where it was so at two looks in a row: a node that has
-    just left is still seen for a moment.
+    problems: by topic, those that have more, where it was so at two looks in a row: a node that
+    has just left is still seen for a moment.
     """
 
     def __init__(self, node: Any, allowed: Mapping[str, int]) -> None:
         self._node = node
         self._allowed = dict(allowed)
         self._seen: dict[str, frozenset[tuple[int, ...]]] = {}
-        self.problem = ''
+        self.problems: dict[str, str] = {}
+
+    @property
+    def problem(self) -> str:
+        """All of them; '' for none."""
+        return '; '.join(self.problems.values())
 
     def look(self) -> None:
         """Look at the graph; to be called a few times a second."""
-        found = []
+        self.problems = {}
         for topic, allowed in self._allowed.items():
             publishers = {
                 tuple(info.endpoint_gid): info
@@ -34,9 +39,8 @@ class Publishers:
                     f'{info.node_namespace.rstrip("/")}/{info.node_name}'
                     for info in publishers.values()
                 )
-                found.append(
+                self.problems[topic] = (
                     f'{self._node.resolve_topic_name(topic)} has {len(names)} publishers, '
                     f'{", ".join(names)}: end all but {allowed if allowed > 1 else "one"}; one '
                     'that was killed is still seen for some 20 s'
                 )
-        self.problem = '; '.join(found)

@@ -84,7 +84,10 @@ class Guards:
     def look(self) -> None:
         """Look at the graph, and ask who has to be asked; a few times a second."""
         self.publishers.look()
-        self._tell('publishers', self.publishers.problem)
+        # Who else commands a controller of trajectories may have it on another way by now, which a
+        # stop would leave by a jump. What it was sent ends at rest by itself.
+        taken = not self.publishers.problems.keys().isdisjoint(self._settings)
+        self._tell('publishers', self.publishers.problem, taken=taken)
         for name, settings in self._settings.items():
             settings.look()
             self._tell(name, settings.problem())
