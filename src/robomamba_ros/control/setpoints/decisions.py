@@ -76,8 +76,8 @@ class Decisions:
                 self._to.lose_sight()
             elif problem:
                 self._to.was_moved(problem)
-            elif self._supervision.resting() is not None:
-                self._to.settle(self._supervision.place_of_rest())
+            elif self._to.unsettled and (here := self._supervision.resting()) is not None:
+                self._to.settle(here)
         elif problem and not self._to.returning:
             self._to.return_to(self._supervision.place_of_rest(), problem)
 

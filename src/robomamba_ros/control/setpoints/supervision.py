@@ -6,6 +6,7 @@ Decides nothing about motion. Reads no clock.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,14 @@ from robomamba_ros.types import NANOSECONDS, Float64Array, Pose, RobotState
 
 # How far back a start, and over which time a velocity, is measured [ns].
 _START_NS, _VELOCITY_NS = NANOSECONDS // 2, NANOSECONDS // 20
+
+
+class _Start(NamedTuple):
+    """A start as it was measured: whether often enough to tell, why it is none, where it is."""
+
+    known: bool
+    problem: str
+    here: Anchor | None = None
 
 
 class Supervision:
@@ -79,16 +88,13 @@ class Supervision:
 
         measured: also where it was not measured often enough to tell.
         """
-        enough, problem = self._start()
-        if problem and (enough or measured):
-            raise NotReadyError(problem)
+        start = self._start()
+        if start.problem and (start.known or measured):
+            raise NotReadyError(start.problem)
 
     def resting(self) -> Anchor | None:
         """Return where the arm rests; None where it moves or is not known."""
-        newest = self.measured.newest
-        if newest is None or self._start()[1]:
-            return None
-        return measured_anchor(self._arm, newest)
+        return self._start().here
 
     def following_problem(self, following: Following, own: Callable[[int], int]) -> str:
         """Return why the arm does not do what it is told, by its newest measurement; '' if it does.
@@ -114,20 +120,22 @@ class Supervision:
         brakes = np.array([joint.acceleration for joint in self._arm.joints])
         return Anchor(None, here.joints + velocity * np.abs(velocity) / (2.0 * brakes))
 
-    def _start(self) -> tuple[bool, str]:
-        """Return whether the arm was measured often enough, and why it cannot start as it was."""
+    def _start(self) -> _Start:
         newest = self.measured.newest
         if newest is None:
-            return False, 'the state of the arm is not known yet'
+            return _Start(False, 'the state of the arm is not known yet')
         states = self.measured.since(newest.stamp_ns - _START_NS)
         count = enough([stamp_ns for stamp_ns, _ in states])
         try:
             samples = [measured_anchor(self._arm, state) for _, state in states[-max(count, 1) :]]
         except ObservationError as error:
-            return True, str(error)
+            return _Start(True, str(error))
         if count == 0:
-            return False, f'the arm has not been measured {SAMPLES} times within {SPAN_S} s yet'
-        return True, start_problem(self._arm, samples)
+            return _Start(
+                False, f'the arm has not been measured {SAMPLES} times within {SPAN_S} s yet'
+            )
+        problem = start_problem(self._arm, samples)
+        return _Start(True, problem, None if problem else samples[-1])
 
     def motion(self) -> tuple[Anchor, Float64Array]:
         """Return where the arm was measured last, and its velocity (n,) or (3,) [per s].

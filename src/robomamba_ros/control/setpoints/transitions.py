@@ -137,13 +137,18 @@ class Transitions:
         self.counts.add_stop(reason)
         self.status = LoopStatus(LoopState.HOLDING, reason)
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether it matters where an arm has come to rest after a fault."""
+        return self.returning or not (self.enabled or self._settled)
+
     def settle(self, place: Anchor) -> None:
         """Take the command to where the arm has come to rest after a fault, once.
 
         What an emergency stop has left undone is not to be done on its release.
         """
         self.returning = False
-        if not (self.enabled or self._settled):
+        if self.unsettled:
             self._settled = self.returning = True
             self._commander.return_to(place)
 
