@@ -32,7 +32,6 @@ from robomamba_ros.spatial.vectors import (
     ZERO,
     Vector,
     bounded,
-    dot,
     highest,
     lowest,
     minus,
@@ -134,6 +133,7 @@ class PoseLimiter:
         turning = _slowed(self._ahead_turning, limits.rotation_stop_deceleration * period)
         # The stop begins here: what was still to catch up is given up.
         self._target = position, quaternion = self._ahead
+        self._behind = ZERO
         if any(velocity) or any(turning):
             position = self._inside(plus(position, times(period, velocity)))
             quaternion = unit(turned(quaternion, times(period, turning)))
@@ -143,7 +143,11 @@ class PoseLimiter:
     def _follow(self, target: Vector, turned_to: Quaternion) -> None:
         limits, period = self._limits, self._period
         (here, turned_here), (before, turned_before) = self._ahead, self._target
-        self._behind = _same_way(_turn(turned_here, turned_to), self._behind)
+        # What the target has turned in this period, and what has been turned in the one before.
+        turned_on, caught_up = _turn(turned_before, turned_to), times(period, self._ahead_turning)
+        jumps = norm(turned_on) > 0.5 * math.pi
+        expected = ZERO if jumps else plus(self._behind, minus(turned_on, caught_up))
+        self._behind = _same_way(_turn(turned_here, turned_to), expected)
         reaching = over(minus(target, here), period)
         linear = Pursuit(
             current=self._ahead_velocity,
@@ -157,7 +161,7 @@ class PoseLimiter:
         angular = Pursuit(
             current=self._ahead_turning,
             reaching=over(self._behind, period),
-            tracking=over(_turn(turned_before, turned_to), period),
+            tracking=over(turned_on, period),
             speed=limits.rotation_velocity,
             acceleration=limits.rotation_acceleration,
             period=period,
@@ -245,15 +249,17 @@ def _slowed(velocity: Vector, amount: float) -> Vector:
     return times(1.0 - amount / speed, velocity) if speed > amount else ZERO
 
 
-def _same_way(turn: Vector, before: Vector) -> Vector:
-    """Return the turn that is left, the long way round where the shorter one would turn back.
+def _same_way(turn: Vector, expected: Vector) -> Vector:
+    """Return the turn that is left, the long way round where that is the one expected.
 
-    A target that turns faster than the limit gets more than half a turn ahead.
+    A target that turns faster than the limit gets more than half a turn ahead; the shorter way to
+    it would turn back. A whole turn that it is ahead is dropped.
     """
     angle = norm(turn)
-    if min(angle, norm(before)) < 0.5 * math.pi or dot(turn, before) >= 0.0:
+    if not angle or norm(expected) < math.pi:
         return turn
-    return times(1.0 - 2.0 * math.pi / angle, turn)
+    longer = times(1.0 - 2.0 * math.pi / angle, turn)
+    return min(turn, longer, key=lambda way: norm(minus(way, expected)))
 
 
 def _turn(start: Quaternion, end: Quaternion) -> Vector:
