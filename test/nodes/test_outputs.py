@@ -74,7 +74,8 @@ def test_a_trajectory_controller_gets_a_hold_the_way_and_the_stop(start) -> None
     robot.peer.wait_for(lambda: len(sent) == 1, 'the hold')
     (hold,) = sent
     assert positions(hold).tolist() == [JOINTS.tolist()]
-    assert times(hold).tolist() == [LEAD_S * NANOSECONDS]
+    # It may want the joints a little elsewhere, and gets time to come from there.
+    assert LEAD_S * NANOSECONDS < times(hold)[0] <= NANOSECONDS
 
     steps = 0.01 * np.arange(1, 41)[:, None] * np.ones(6)
     robot.send(JOINTS + steps, tuple(names), ActionSpace.JOINT_POSITION)

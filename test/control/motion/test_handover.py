@@ -8,6 +8,7 @@ import pytest
 from robomamba_ros.control.motion.forecast import Trajectory
 from robomamba_ros.control.motion.handover import Handover, Quintic
 from robomamba_ros.robots.parts import Joint
+from robomamba_ros.types import NANOSECONDS
 
 PERIOD_NS, LEAD_NS = 10_000_000, 40_000_000
 PERIOD_S = PERIOD_NS / 1e9
@@ -104,7 +105,7 @@ def test_a_rest_elsewhere_is_taken_the_time_that_limits_ask_for(handover):
 
 
 def test_a_controller_that_is_elsewhere_comes_onto_the_way_beyond_the_lead(handover):
-    handover.begin(spline([0.0]), NOW)
+    handover.begin(spline([0.0]), NOW - NANOSECONDS)
     rest = spline([0.002] * 40)
     moved = Trajectory((NOW,), *(each[:1] for each in (rest.positions, rest.velocities)), [[0.0]])
     (arrival_ns,), _ = handover.begin(moved, NOW)
@@ -112,6 +113,14 @@ def test_a_controller_that_is_elsewhere_comes_onto_the_way_beyond_the_lead(hando
     # It is on its way there for 120 ms more, and in 40 ms could not do it.
     times_ns, _ = handover.begin(rest, NOW + LEAD_NS)
     assert NOW + 2 * LEAD_NS < times_ns[0] <= arrival_ns
+
+
+@pytest.mark.parametrize('sag', [-0.02, 0.001, 0.02])
+def test_a_controller_that_was_sent_nothing_yet_may_want_the_joints_elsewhere(handover, sag):
+    (arrival_ns,), points = handover.begin(spline([0.5]), NOW)
+    start = np.array([[0.5 + sag], [0.0], [0.0]])
+    way = Quintic(start, points[0], (arrival_ns - NOW) / NANOSECONDS)
+    assert handover._share(way) <= 1.0
 
 
 def test_what_has_passed_ends_at_its_rest(handover):

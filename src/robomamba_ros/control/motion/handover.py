@@ -25,6 +25,8 @@ _DOUBLINGS = 7
 _FURTHEST = 4
 # Into how many pieces a curve is cut, where its hull exceeds a limit.
 _CUTS = 4
+# How far joints at rest may sag, as a time at their limit of velocity [s].
+_SAG_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,9 @@ class Handover:
     that messages do not all travel equally long; the quintic to it, though, cuts what lies
     between. So it is the point furthest within lead_ns to which that quintic exceeds no limit. A
     controller that is elsewhere than on the way gets the nearest one beyond for which that holds.
+
+    Nobody knows where a controller wants the joints to be before it was sent anything: servos let
+    them sag. To a first point of rest it gets the time to come from there within limits.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Handover:
         self._period_ns, self._lead_ns = period_ns, lead_ns
         self._lower, self._upper = np.array([joint.position for joint in joints]).T
         self._tolerance = joint_tolerance(joints)
+        self._sag = np.minimum(self._tolerance, _SAG_S * np.array([j.velocity for j in joints]))
         limits = [(j.velocity, j.acceleration, j.jerk or np.inf) for j in joints]
         self._most = np.array(limits).T
         # What the controller follows, from when it was sent. Until the first point of that is
@@ -110,6 +116,7 @@ class Handover:
         all_points = np.stack([way.positions, way.velocities, way.accelerations], axis=1)
         points = all_points[:, :, self._columns]
         times_ns = list(way.times_ns)
+        near = [] if self._ways else self._near(points[0])
         starts = self._starts(now_ns, points[0], resting)
         # Nearer than half a period a controller could not come onto it.
         nearest = bisect_left(times_ns, now_ns + self._period_ns // 2)
@@ -117,7 +124,8 @@ class Handover:
             bisect_right(times_ns, now_ns + many * self._lead_ns) for many in (1, _FURTHEST)
         )
         if nearest >= len(times_ns) - 1:
-            first, times_ns[-1] = len(times_ns) - 1, self._arrival_ns(starts, points[-1], now_ns)
+            first = len(times_ns) - 1
+            times_ns[-1] = self._arrival_ns([*starts, *near], points[-1], now_ns)
         else:
             within = max(within, nearest + 1)
             shares: dict[int, float] = {}
@@ -149,6 +157,12 @@ class Handover:
             if not starts or away.any():
                 starts.append(np.stack([resting, np.zeros_like(resting), np.zeros_like(resting)]))
         return starts
+
+    def _near(self, here: Float64Array) -> list[Float64Array]:
+        """Return states (3, n) on both sides of `here`, as far as joints may sag."""
+        lower, upper = np.minimum(self._lower, here[0]), np.maximum(self._upper, here[0])
+        sides = (np.clip(here[0] + sign * self._sag, lower, upper) for sign in (-1.0, 1.0))
+        return [np.stack([side, here[1], here[2]]) for side in sides]
 
     def _arrival_ns(self, starts: list[Float64Array], point: Float64Array, now_ns: int) -> int:
         """Return when to be at a point of rest: at the lead, or as late as limits ask for."""
