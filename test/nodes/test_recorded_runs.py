@@ -25,6 +25,7 @@ from robomamba_ros.bringup.graph import (
 )
 from robomamba_ros.messages.state import nanoseconds
 from robomamba_ros.nodes.clients.bag_recorder import BagRecorder
+from robomamba_ros.nodes.clients.episode_runner import EpisodeResult
 from robomamba_ros.nodes.clients.simulated_graph import simulated_graph
 from robomamba_ros.nodes.common.host import Host
 from robomamba_ros.nodes.graph import node_factories
@@ -38,8 +39,11 @@ CHECKPOINT, ARM = 'anolevla-mt10', load_arm('sawyer_sim')
 CHUNKS = ('/action_chunk', '/joint_chunk')
 
 
-def record(folder: Path, mode: str) -> None:
-    """Run an episode over topics while it is recorded, from its first message on."""
+def record(folder: Path, mode: str) -> EpisodeResult:
+    """Run an episode over topics while it is recorded, from its first message on.
+
+    The simulation has one of its own before, of which more or less is recorded.
+    """
     recording = RecordingThread(folder, 'mcap', 1 << 28)
     topics = [*needed_topics(ARM), *CHUNKS]
     recorders: queue.Queue[BagRecorder] = queue.Queue()
@@ -49,14 +53,14 @@ def record(folder: Path, mode: str) -> None:
         recorders.put(made)
         return made
 
-    # Nothing moves before the recorder hears everything: then the runner enables the nodes.
     specs = sim_graph(PolicyOptions(CHECKPOINT, mode=mode), SimOptions('reach'))
     with simulated_graph(specs, extra=[recorder]) as runner:
         listening = recorders.get(timeout=PATIENCE_S)
         wait_until(lambda: heard(listening), 'the recorder to hear every topic')
-        runner.run('drawer-close', 101)
+        episode = runner.run('drawer-close', 101)
     recording.close()
     assert (recording.failure, recording.dropped) == ('', {})
+    return episode
 
 
 def heard(recorder: BagRecorder) -> bool:
@@ -100,15 +104,18 @@ OPTIONS = {'lockstep': {}, 'realtime': {'execute_steps': 1}}
 @pytest.fixture(scope='module')
 def recorded(
     ros_environment: None, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], tuple[Path, Path, Replay]]:
-    """Return the bag of a mode, its predictions and the replay that made them; made once."""
+) -> Callable[[str], tuple[Path, Path, Replay, EpisodeResult]]:
+    """Return the bag of a mode, its predictions and the replay that made them; made once.
+
+    With the episode in it.
+    """
 
     @cache
-    def make(mode: str) -> tuple[Path, Path, Replay]:
+    def make(mode: str) -> tuple[Path, Path, Replay, EpisodeResult]:
         folder = tmp_path_factory.mktemp(mode)
         bag, predictions = folder / 'bag', folder / 'p.mcap'
-        record(bag, mode)
-        return bag, predictions, replay(bag, predictions, **OPTIONS[mode])
+        episode = record(bag, mode)
+        return bag, predictions, replay(bag, predictions, **OPTIONS[mode]), episode
 
     return make
 
@@ -117,12 +124,14 @@ def recorded(
 def test_a_recorded_run_replays_to_the_same_bytes_and_to_what_was_live(
     recorded, tmp_path, mode
 ) -> None:
-    bag, predictions, done = recorded(mode)
+    bag, predictions, done, episode = recorded(mode)
     replay(bag, tmp_path / predictions.name, **OPTIONS[mode])
     assert (tmp_path / predictions.name).read_bytes() == predictions.read_bytes()
     replayed = chunks(predictions)
     # A message without points withdraws what was there, where an instruction came anew.
-    live = {key: points for key, points in chunks(bag).items() if points}
+    live = {
+        key: points for key, points in chunks(bag).items() if points and key[1] >= episode.begin_ns
+    }
     assert len(live) >= 2 * 4
     assert {len(points) for points in live.values()} == {50}
     same = [replayed.get(key) == points for key, points in live.items()]
@@ -134,7 +143,7 @@ def test_a_recorded_run_replays_to_the_same_bytes_and_to_what_was_live(
 def test_a_bag_played_to_live_nodes_gives_the_chunks_of_a_replay_and_no_commands(
     recorded, tmp_path
 ) -> None:
-    bag, predictions, _ = recorded('realtime')
+    bag, predictions, *_ = recorded('realtime')
     replayed = chunks(predictions)
     specs = replay_graph(PolicyOptions(CHECKPOINT), BagOptions(str(bag)))
     rclpy.init(args=[])
