@@ -183,12 +183,15 @@ class Robot:
 
     def enable(self, enabled: bool = True) -> None:
         request = SetBool.Request(data=enabled)
-        self._paused = True
-        self.peer.wait_for(
-            lambda: self.peer.call(SetBool, 'controller_node/enable', request).success,
-            'the controller to be active',
-        )
-        self._paused = False
+
+        def done() -> bool:
+            # Between two tries time goes on: without states there is nothing to start from.
+            self._paused = True
+            response = self.peer.call(SetBool, 'controller_node/enable', request)
+            self._paused = False
+            return bool(response.success)
+
+        self.peer.wait_for(done, 'the controller to be active')
 
     def values(self) -> dict[str, str]:
         """Return the controller's newest diagnostics."""
