@@ -156,6 +156,7 @@ SAID = ('shut that drawer', 'could you pull the door open', 'put in a peg sidewa
 def test_a_policy_that_learnt_other_words_follows_them(said: str) -> None:
     known = TEN.allowing('trained_only').said_by(SAID)
     known.check(said)
+    assert not known.refuses(said)
     assert known.remark(said) == TEN.remark(said) != ''
     for strict in (TEN.allowing('trained_only'), known.allowing('trained_only')):
         with pytest.raises(ObservationError, match='is none of the 4'):
@@ -165,6 +166,7 @@ def test_a_policy_that_learnt_other_words_follows_them(said: str) -> None:
 @pytest.mark.parametrize('said', ['fly a kite', 'open a window', 'sideways peeling of bananas'])
 def test_what_is_far_from_all_that_was_trained_is_refused(said: str) -> None:
     known = TEN.allowing('trained_only').said_by(SAID)
+    assert known.refuses(said)
     with pytest.raises(ObservationError, match=r'is none of the 4 .*the nearest is'):
         known.check(said)
     known.allowing('any').check(said)

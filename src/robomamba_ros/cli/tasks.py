@@ -64,13 +64,14 @@ def check_instructions(
 
     spec = describe_policy(policy).spec.allowing(instructions)
     known = load_tasks()
+    words = spec.instructions
     texts = {task: known[task].instruction for task in tasks if task in known}
-    remarks = {task: spec.instructions.remark(text) for task, text in texts.items()}
-    lines = [f'{task}: {remark}' for task, remark in remarks.items() if remark]
-    if lines and spec.instructions.trained_only:
+    remarks = {task: remark for task, text in texts.items() if (remark := words.remark(text))}
+    refused = [f'{task}: {remarks[task]}' for task in remarks if words.refuses(texts[task])]
+    if refused:
         raise ConfigError(
-            '\n'.join(['the policy refuses the instructions of tasks:', *lines])
+            '\n'.join(['the policy refuses the instructions of tasks:', *refused])
             + f'\nGive other tasks by --tasks{remedy}'
         )
-    for line in lines:
-        print(f'warning: {line}', file=sys.stderr)
+    for task, remark in remarks.items():
+        print(f'warning: {task}: {remark}', file=sys.stderr)

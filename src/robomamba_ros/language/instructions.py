@@ -135,11 +135,15 @@ class Instructions:
     def check(self, text: str) -> None:
         """Raise ObservationError for what is no instruction, or one that is refused."""
         check_text('instruction', text)
-        remark = self.remark(text) if self.trained_only and not self._familiar(text) else ''
-        if remark:
+        if self.refuses(text):
             raise ObservationError(
-                f'{remark}. Give one of them, or allow others by instructions any.'
+                f'{self.remark(text)}. Give one of them, or allow others by instructions any.'
             )
+
+    def refuses(self, text: str) -> bool:
+        """Return whether a text is refused for its meaning."""
+        other = bool(self.trained) and self.known(text) is None
+        return self.trained_only and other and not self._familiar(text)
 
     def _familiar(self, text: str) -> bool:
         """Return whether more than half of a text's words are among `words`."""
