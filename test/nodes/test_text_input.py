@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
@@ -57,6 +58,41 @@ def test_every_publisher_is_heard_and_each_text_counts_once(peer, deliveries, ca
     assert texts == ['kept from before', 'open', 'close', 'close', 'close', 'close', 'open']
     # One of the two subscriptions fits none of the plain publishers, and the other hears them.
     assert 'No messages will be received' not in ''.join(capfd.readouterr())
+
+
+def test_the_last_of_two_texts_counts_where_the_node_was_busy_meanwhile(peer) -> None:
+    """One subscription may then have the second text alone, and is asked first."""
+    listener = Node('listener', start_parameter_services=False)
+    texts: list[str] = []
+    TextInput(listener, 'instruction', texts.append)
+    kept = peer.node.create_publisher(String, 'instruction', qos.LATCHED)
+    plain = peer.node.create_publisher(String, 'instruction', PLAIN)
+    here = peer.record(String, 'instruction', PLAIN)
+    peer.wait_for(lambda: kept.get_subscription_count() == 3, 'all to be matched')
+    peer.wait_for(lambda: plain.get_subscription_count() == 2, 'the plain ones to be matched')
+    for text in ('open', 'close'):
+        kept.publish(String(data=text))
+        peer.wait_for(lambda t=text: [m.data for m in here][-1:] == [t], f'{text} to arrive')
+    peer.also_spin(listener)
+    plain.publish(String(data='stop'))
+    peer.wait_for(lambda: 'stop' in texts, 'the text after them')
+    assert texts == ['open', 'close', 'stop']
+    listener.destroy_node()
+
+
+def test_a_text_that_a_newer_one_has_overtaken_is_not_wanted_any_more(peer) -> None:
+    texts: list[str] = []
+    heard = TextInput(peer.node, 'unused', texts.append)
+    for kept, text, came_s in (
+        (True, 'close', 10.0),
+        (False, 'open', 9.9),  # the other subscription had lost it
+        (False, 'close', 10.0),  # the copy
+        (False, 'lift', 11.0),
+        (False, 'push', 5.0),  # the clock was set back
+    ):
+        info = {'source_timestamp': hash(text), 'received_timestamp': round(came_s * 1e9)}
+        heard._take(kept, String(data=text), info)
+    assert texts == ['close', 'lift', 'push']
 
 
 def test_where_nobody_says_when_a_text_was_sent_an_equal_one_soon_after_is_its_copy(

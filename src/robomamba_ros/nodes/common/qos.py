@@ -13,8 +13,13 @@ CAMERA_LOCKSTEP = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 STATE_LOCKSTEP = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 # Only the newest chunk or setpoint counts, and it must arrive.
 COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-# Texts of people and of speech nodes; texts that were kept are read as LATCHED.
+# Texts of people and of speech nodes, and those of them that were kept for a late joiner.
 TEXT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+KEPT_TEXT = QoSProfile(
+    depth=10,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
 # A late joiner gets the last value.
 LATCHED = QoSProfile(
     depth=1,
