@@ -93,8 +93,8 @@ class Trainer:
         for _ in prepare(config, template):
             pass
         samples, held_out = open_samples(config)
-        self._known = Instructions.of(samples.instructions)
-        wordings = Wordings.of(config, self._known, samples.meta.instructions)
+        known = Instructions.of(samples.instructions)
+        wordings = Wordings.of(config, known, samples.meta.instructions)
         # A run that goes on keeps its words and scales, even where the data has grown since.
         if self._files.resumed:
             length = template.language.length
@@ -107,7 +107,7 @@ class Trainer:
             config,
             template,
             samples.meta,
-            wordings.described(self._known),
+            wordings.described(known),
             self.tokenizer.vocabulary,
             resumed=self._files.resumed,
         )
@@ -133,11 +133,12 @@ class Trainer:
                 self._objective, find_unused_parameters=not config.localization_weight
             )
         self._kept = keep(config, samples, self.network, self._files.folder)
-        reader = self._reader(samples, targets, self._kept)
+        reader = self._reader(samples, wordings, targets, self._kept)
         self._sampler = BatchSampler(reader, config, self._ticks(samples))
         self._validation = None
         if held_out is not None:
-            reader = self._reader(held_out, find_targets(config, held_out))
+            words = Wordings.own(known, held_out.meta.instructions)
+            reader = self._reader(held_out, words, find_targets(config, held_out))
             self._validation = Validation(
                 reader, self.network, config, self._group, self._ticks(held_out)
             )
@@ -282,12 +283,14 @@ class Trainer:
             self._group.barrier()
 
     def _reader(
-        self, samples: Samples, targets: Targets | None, kept: KeptMaps | None = None
+        self,
+        samples: Samples,
+        wordings: Wordings,
+        targets: Targets | None,
+        kept: KeptMaps | None = None,
     ) -> BatchReader:
-        words = Wordings.of(self.config, self._known, samples.meta.instructions)
-        return BatchReader(
-            samples, self.tokenizer, self.normalization, words, self._device, targets, kept
-        )
+        scales = self.normalization
+        return BatchReader(samples, self.tokenizer, scales, wordings, self._device, targets, kept)
 
     def _ticks(self, samples: Samples) -> Ticks | None:
         if self.config.streaming == 1:

@@ -28,19 +28,24 @@ class Wordings:
     texts: tuple[tuple[str, ...], ...]
 
     @classmethod
+    def own(cls, known: Instructions, texts: Sequence[str]) -> Wordings:
+        """Return each text in its own words alone, spelled as `known` spells it."""
+        return cls(tuple((known.spelled(text),) for text in texts))
+
+    @classmethod
     def of(cls, config: TrainConfig, known: Instructions, texts: Sequence[str]) -> Wordings:
         """Return those of a run, a function of its seed; a text that means another is none.
 
         known: the instructions of the policy. Raises ConfigError for a table that cannot be read.
         """
-        own = [known.spelled(text) for text in texts]
+        own = cls.own(known, texts)
         if not config.paraphrases:
-            return cls(tuple((text,) for text in own))
+            return own
         table = Paraphrasing.load(find_file('paraphrases', config.paraphrases))
         # What `robomamba evaluate` asks a policy that was not trained on it.
         reserved = Instructions.of(text for texts in load_paraphrases().values() for text in texts)
         found = []
-        for text in own:
+        for text in own.corpus:
             rng = np.random.default_rng([config.seed, _TEXTS_STREAM, *text.encode()])
             said, *others = table.variants(text, WORDINGS, rng)
             meant = (other for other in others if not known.known(other))
