@@ -30,7 +30,7 @@ INSTRUCTIONS = Option(
     'instructions',
     'auto',
     'which are followed: trained_only, those that the policy was trained on; any, others too; '
-    'auto, others only where the policy has the words of a language model',
+    'auto, others only where the policy has the words of a language model or learned paraphrases',
     choices=CHOICES,
 )
 DEVICE = Option('device', 'cpu', 'where the policy runs: cpu, cuda, cuda:0, ...')

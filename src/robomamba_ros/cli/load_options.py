@@ -33,7 +33,7 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
         choices=INSTRUCTIONS,
         default='auto',
         help='trained_only: refuse what it was not trained on; any: follow it; auto: follow it '
-        'where the policy has the words of a language model (%(default)s)',
+        'where the policy has the words of a language model or learned paraphrases (%(default)s)',
     )
 
 

@@ -187,7 +187,8 @@ class LoadOptions:
     # for a busy core make an inference many times longer.
     threads: int = 1
     # trained_only refuses instructions that the policy was not trained on, any follows them. auto:
-    # any, but trained_only where the policy's words were learned from these texts alone.
+    # any, but trained_only where the policy's words were learned from these texts alone; where it
+    # was trained with paraphrases it refuses texts of words that it has not seen.
     instructions: str = 'auto'
 
     def __post_init__(self) -> None:
