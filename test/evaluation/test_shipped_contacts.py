@@ -23,7 +23,7 @@ def policy():
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """Scenes never trained on; rendered in a process of their own."""
+    """Scenes never trained on."""
     folder = tmp_path_factory.mktemp('poses')
     assert CONFIG.first_seed + CONFIG.scenes < FIRST_SEED
     assert sum(found for _, found, _ in collect_poses(folder, CONFIG, 1)) >= 6

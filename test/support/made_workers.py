@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -21,22 +22,38 @@ class Worker:
         return os.getpid(), self.changes
 
 
-def failing(error: BaseException) -> Callable[[], Callable[[str, int], None]]:
+def worker() -> nullcontext[Worker]:
+    return nullcontext(Worker())
+
+
+def failing(
+    error: BaseException,
+) -> Callable[[], AbstractContextManager[Callable[[str, int], None]]]:
     return partial(_fail, error)
 
 
-def _fail(error: BaseException) -> Callable[[str, int], None]:
+def _fail(error: BaseException) -> AbstractContextManager[Callable[[str, int], None]]:
     raise error
 
 
-class Deadly:
-    def __call__(self, group: str, number: int) -> None:
-        os._exit(7)
+def deadly() -> nullcontext[Callable[[str, int], None]]:
+    return nullcontext(_die)
 
 
-class Notes:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+def _die(group: str, number: int) -> None:
+    os._exit(7)
 
-    def __call__(self, group: str, number: int) -> None:
-        (self._folder / f'{group}{number}').touch()
+
+@contextmanager
+def notes(folder: Path) -> Iterator[Callable[[str, int], None]]:
+    """Leaves a file of each job in a folder, and one when it is closed; fails in job c 1."""
+
+    def note(group: str, number: int) -> None:
+        (folder / f'{group}{number}').touch()
+        if (group, number) == ('c', 1):
+            raise KeyboardInterrupt
+
+    try:
+        yield note
+    finally:
+        (folder / 'closed').touch()

@@ -1,6 +1,7 @@
 """Jobs in several processes, each of which keeps what is expensive to make from job to job.
 
-A worker that dies raises an error here, where a pool would wait without end.
+A worker that dies raises an error here, where a pool would wait without end. One worker is this
+process, which has imported already what another would import again.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import signal
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -19,24 +21,34 @@ Group = TypeVar('Group', bound=Hashable)
 Item = TypeVar('Item')
 Result = TypeVar('Result')
 
+Work = AbstractContextManager[Callable[[Group, Item], Result]]
+
 
 def run_jobs(
-    make: Callable[[], Callable[[Group, Item], Result]],
+    make: Callable[[], Work[Group, Item, Result]],
     jobs: Iterable[tuple[Group, Item]],
     workers: int,
 ) -> Iterator[tuple[Group, Item, Result]]:
     """Yield the jobs with their results as they come; no worker runs ahead of who takes them.
 
-    make: called once in each worker, gives the function that does its jobs. jobs: (group, item);
-    a worker stays with a group as long as it can, for what is expensive to change. One worker
-    takes them in order, group by group. Raises RoboMambaErrors of the workers, one where a worker
-    dies, and ConfigError for less than one worker.
+    make: called once in each worker, gives the function that does its jobs, and closes what that
+    holds. jobs: (group, item); a worker stays with a group as long as it can, for what is expensive
+    to change. One worker takes them in order, group by group, in this process. Raises
+    RoboMambaErrors of the workers, one where a worker process dies, and ConfigError for less than
+    one worker.
     """
     if workers < 1:
         raise ConfigError(f'{workers} workers do no work; give 1 or more')
     waiting: dict[Group, deque[Item]] = {}
     for group, item in jobs:
         waiting.setdefault(group, deque()).append(item)
+    count = min(workers, sum(map(len, waiting.values())))
+    if count == 1:
+        with make() as work:
+            for group, items in waiting.items():
+                for item in items:
+                    yield group, item, work(group, item)
+        return
     processes: dict[Connection, BaseProcess] = {}
     busy: dict[Connection, tuple[Group, Item]] = {}
 
@@ -55,7 +67,7 @@ def run_jobs(
 
     context = get_context('spawn')
     try:
-        for _ in range(min(workers, sum(map(len, waiting.values())))):
+        for _ in range(count):
             ours, theirs = context.Pipe()
             processes[ours] = context.Process(target=_run_worker, args=(make, theirs), daemon=True)
             processes[ours].start()
@@ -85,13 +97,13 @@ def run_jobs(
             process.join()
 
 
-def _run_worker(make: Callable[[], Callable[[Group, Item], Result]], jobs: Connection) -> None:
+def _run_worker(make: Callable[[], Work[Group, Item, Result]], jobs: Connection) -> None:
     # Ctrl-C reaches every process of a terminal; the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        work = make()
-        while True:
-            jobs.send(work(*jobs.recv()))
+        with make() as work:
+            while True:
+                jobs.send(work(*jobs.recv()))
     except RoboMambaError as error:
         jobs.send(error)
     except (EOFError, ConnectionError):

@@ -7,6 +7,7 @@ resumable, and lets an episode be run again to be seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -92,7 +93,7 @@ class Outcome:
 
 def evaluate(config: EvaluationConfig, jobs: Iterable[Job], workers: int) -> Iterator[Outcome]:
     """Yield the outcome of each of `jobs` as it is there."""
-    for _, _, outcome in run_jobs(partial(_Rollout, config), jobs, workers):
+    for _, _, outcome in run_jobs(partial(_rollout, config), jobs, workers):
         yield outcome
 
 
@@ -114,7 +115,7 @@ def film(
     Raises SimulationError where one goes otherwise than it went.
     """
     jobs = ((outcome.task, outcome) for outcome in outcomes)
-    for _, _, path in run_jobs(partial(_Camera, config, folder), jobs, workers):
+    for _, _, path in run_jobs(partial(_camera, config, folder), jobs, workers):
         yield path
 
 
@@ -166,6 +167,15 @@ class _Rollout:
             still = np.empty((0, 3))
             return Episode(task, seed, False, 0, still, still)
 
+    def close(self) -> None:
+        """Close the simulation."""
+        if self._sim is not None:
+            self._sim.close()
+
+
+def _rollout(config: EvaluationConfig) -> closing[_Rollout]:
+    return closing(_Rollout(config))
+
 
 class _Camera:
     """Runs episodes again, and writes a video of each."""
@@ -197,3 +207,11 @@ class _Camera:
         # The end stays for half a second.
         write_video(path, [*images, *[sim.render()] * int(VIDEO_FPS / 2)], VIDEO_FPS)
         return path
+
+    def close(self) -> None:
+        """Close the simulation."""
+        self._rollout.close()
+
+
+def _camera(config: EvaluationConfig, folder: Path) -> closing[_Camera]:
+    return closing(_Camera(config, folder))

@@ -5,7 +5,8 @@ The experts are disturbed in execution (disturbance.py); a chunk is valid up to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -124,7 +125,7 @@ def collect(
     meta.save(folder)
     # Each a group of its own, so that they are taken in their order.
     jobs = [(shard, folder) for shard in missing_shards(folder, config)]
-    for shard, _, (samples, failed) in run_jobs(partial(_Collector, config, meta), jobs, workers):
+    for shard, _, (samples, failed) in run_jobs(partial(_collector, config, meta), jobs, workers):
         yield shard.name, samples, failed
 
 
@@ -160,22 +161,22 @@ def _shards(config: CollectConfig) -> Iterator[Shard]:
             yield Shard(f'{task}-{part:04d}', task, number, first)
 
 
-class _Collector:
-    """Makes shards, with one simulation for those of a task."""
+def _collector(
+    config: CollectConfig, meta: DatasetMeta
+) -> nullcontext[Callable[[Shard, Path], tuple[int, int]]]:
+    return nullcontext(partial(_collect_shard, config, meta))
 
-    def __init__(self, config: CollectConfig, meta: DatasetMeta) -> None:
-        self._config, self._meta = config, meta
 
-    def __call__(self, shard: Shard, folder: Path) -> tuple[int, int]:
-        sim = MetaWorldSim(shard.task, 0, camera_size=CROP.height)
-        seeds = range(shard.first_seed, shard.first_seed + self._config.episodes_per_shard)
-        episodes = [
-            record_episode(sim, seed, self._config, self._meta, shard.instruction) for seed in seeds
-        ]
-        sim.close()
-        samples = np.concatenate(episodes)
-        write_shard(folder, shard.name, samples)
-        return len(samples), sum(len(each) == 0 for each in episodes)
+def _collect_shard(
+    config: CollectConfig, meta: DatasetMeta, shard: Shard, folder: Path
+) -> tuple[int, int]:
+    """Make a shard; returns its samples and the failures of the expert."""
+    seeds = range(shard.first_seed, shard.first_seed + config.episodes_per_shard)
+    with closing(MetaWorldSim(shard.task, 0, camera_size=CROP.height)) as sim:
+        episodes = [record_episode(sim, seed, config, meta, shard.instruction) for seed in seeds]
+    samples = np.concatenate(episodes)
+    write_shard(folder, shard.name, samples)
+    return len(samples), sum(len(each) == 0 for each in episodes)
 
 
 def demonstrate(sim: MetaWorldSim, seed: int, noise: dict[int, Float64Array]) -> Iterator[Step]:

@@ -8,6 +8,7 @@ expert fails the seed is kept, in a file of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -104,7 +105,7 @@ class LeRobotCollection:
     def run(self, workers: int) -> Iterator[int]:
         """Add what is missing; yields the frames of each episode, 0 where the expert failed."""
         instructions = {task.name: task.instruction for task in load_tasks().values()}
-        make = partial(_Expert, self._config)
+        make = partial(_expert, self._config)
         for (task, _), seed, demonstration in run_jobs(make, self.missing, workers):
             if demonstration is None:
                 self._failed.add(seed)
@@ -166,6 +167,15 @@ class _Expert:
         elif self._sim.task != task:
             self._sim.reset(task, seed)
         return demonstration(self._sim, seed, self._clean_share)
+
+    def close(self) -> None:
+        """Close the simulation."""
+        if self._sim is not None:
+            self._sim.close()
+
+
+def _expert(config: CollectConfig) -> closing[_Expert]:
+    return closing(_Expert(config))
 
 
 def demonstration(sim: MetaWorldSim, seed: int, clean_share: float) -> Demonstration | None:

@@ -7,6 +7,7 @@ interrupted collection goes on with the shards that are missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -100,27 +101,28 @@ def _shard_file(folder: Path, task: str, start: int) -> Path:
     return folder / POSES / f'{task}-{start:07d}.jsonl'
 
 
-def _collector(folder: Path, config: PoseCollection) -> Callable[[str, int], tuple[str, int, int]]:
-    return partial(_collect_shard, folder, config)
+def _collector(
+    folder: Path, config: PoseCollection
+) -> nullcontext[Callable[[str, int], tuple[str, int, int]]]:
+    return nullcontext(partial(_collect_shard, folder, config))
 
 
 def _collect_shard(
     folder: Path, config: PoseCollection, task: str, start: int
 ) -> tuple[str, int, int]:
     seeds = range(start, start + config.shard)
-    sim = HandleSim(task, start, camera_size=config.size)
     samples: list[PoseSample] = []
     talks: list[Conversation] = []
-    for seed in seeds:
-        sim.arrange(task, seed)
-        scene = sim.look()
-        if scene is None:
-            continue
-        samples.append(_write_scene(folder, sim, scene))
-        rng = np.random.default_rng((seed, *task.encode()))
-        turns = questions(sim.handle, sim.instruction, scene, rng)
-        talks.append(Conversation(samples[-1].image, turns))
-    sim.close()
+    with closing(HandleSim(task, start, camera_size=config.size)) as sim:
+        for seed in seeds:
+            sim.arrange(task, seed)
+            scene = sim.look()
+            if scene is None:
+                continue
+            samples.append(_write_scene(folder, sim, scene))
+            rng = np.random.default_rng((seed, *task.encode()))
+            turns = questions(sim.handle, sim.instruction, scene, rng)
+            talks.append(Conversation(samples[-1].image, turns))
     path = _shard_file(folder, task, start)
     _write_conversations(folder, path.stem, talks)
     write_samples(path, samples, folder)
