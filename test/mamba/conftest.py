@@ -17,7 +17,8 @@ class Backend:
     """A backend on its device, for tensors of the CPU: results and gradients come back there.
 
     `wide` is a number of channels that fills more than one of its blocks, `stretch` the number of
-    steps between two checkpoints of a scan, `long` one that fills many of these stretches.
+    steps between two checkpoints of a scan, `long` one that fills many of these stretches, `batch`
+    of sequences where their number is not what matters.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Backend:
     wide: int
     stretch: int = 16
     long: int = 500
+    batch: int = 2
 
     @property
     def interpreted(self):
@@ -65,7 +67,7 @@ class Backend:
 
 
 # An interpreter takes 30 ms a step: with short stretches, few steps fill as many of them.
-TRITON = Backend('triton', 'cuda', 33) if CUDA else Backend('triton', 'cpu', 33, 4, 18)
+TRITON = Backend('triton', 'cuda', 33) if CUDA else Backend('triton', 'cpu', 33, 3, 11, 1)
 
 
 def param(backend, missing):

@@ -13,9 +13,12 @@ examples = settings(deadline=None, max_examples=10, derandomize=True)
 
 def shapes(backend):
     """Return a strategy of (b, l, d, k)."""
+    if backend.interpreted:
+        # A program for each sequence, stretch and block: few of them, and every edge is crossed.
+        return st.sampled_from([(1, 1, 5, 1), (2, 17, 1, 2), (1, 3, 2 * backend.wide, 5)])
     return st.tuples(
-        st.integers(1, 2 if backend.interpreted else 3),
-        st.sampled_from([1, 2, 3, 7, 17 if backend.interpreted else 63]),
+        st.integers(1, 3),
+        st.sampled_from([1, 2, 3, 7, 63]),
         st.sampled_from([1, 5, 16, 2 * backend.wide]),
         st.integers(2, 4) if backend.name == 'mamba_ssm' else st.integers(1, 5),
     )
@@ -104,10 +107,10 @@ def test_the_future_leaves_the_past_unchanged(backend, data):
 @pytest.mark.parametrize('length', [1, 5])
 def test_gradients_are_those_of_finite_differences(backend, length):
     backend.require(torch.float64)
+    if backend.interpreted:
+        pytest.skip("its float64 gradients are the formula's, checked above")
     leaves = [x.requires_grad_() for x in make_inputs((1, length, 2, 3), torch.float64)]
-    # The exact gradients are compared above; along one direction is enough for an interpreter.
-    fast = backend.interpreted
-    assert torch.autograd.gradcheck(backend.causal_conv1d, leaves, fast_mode=fast)
+    assert torch.autograd.gradcheck(backend.causal_conv1d, leaves)
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16, *DTYPES])
