@@ -32,6 +32,8 @@ with warnings.catch_warnings():
 
 # Beyond what a reset of the simulation takes on a busy machine.
 RESEND_S = 5.0
+# Between two looks at what other threads do, of which no message tells.
+LOOK_S = 0.01
 
 
 def free_domain() -> int:
@@ -96,7 +98,7 @@ class Peer:
         deadline_s = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < deadline_s, f'waited {PATIENCE_S} s for {what}'
-            self._executor.spin_once(timeout_sec=0.1)
+            self._executor.spin_once(timeout_sec=LOOK_S)
 
     def also_spin(self, node: Node) -> None:
         """Spin another node in the same thread, whenever this one waits."""

@@ -35,10 +35,10 @@ def rig(peer) -> Iterator[Callable[[str], DdsBench]]:
 
 
 def swing(arm) -> np.ndarray:
-    """Return deltas (60, n) that take every joint out and back in 1.2 s, within its limits."""
-    turns = np.linspace(0.0, 1.0, 61)
-    # 2 pi / 1.2 s.
-    rate = 2 * np.pi / (60 * STEP_NS / NANOSECONDS)
+    """Return deltas (40, n) that take every joint out and back in 0.8 s, within its limits."""
+    turns = np.linspace(0.0, 1.0, 41)
+    # 2 pi / 0.8 s.
+    rate = 2 * np.pi / (40 * STEP_NS / NANOSECONDS)
     most = [
         0.3 * min(joint.velocity / (rate / 2), joint.acceleration / (rate**2 / 2))
         for joint in arm.joints
@@ -57,16 +57,16 @@ def reverse(arm) -> np.ndarray:
 
 
 def lift(driven: DdsBench) -> None:
-    """Move the end effector up by 4 cm, and hold that it went there."""
+    """Move the end effector up by 1 cm, and hold that it went there."""
     begin = driven.position()
     # The torso of an HSR is slow.
-    seconds = 2.0 if driven.arm.name == 'hsr' else 1.0
+    seconds = 1.0 if driven.arm.name == 'hsr' else 0.5
     turn = np.linspace(0.0, np.pi, round(seconds * NANOSECONDS / STEP_NS) + 1)
-    steps = np.diff(0.02 * (1.0 - np.cos(turn)))
+    steps = np.diff(0.005 * (1.0 - np.cos(turn)))
     driven.send(steps[:, None], ('ee_dz',), ActionSpace.EE_DELTA)
     driven.run(seconds)
     driven.run_to_rest()
-    np.testing.assert_allclose(driven.position() - begin, [0.0, 0.0, 0.04], atol=1e-3)
+    np.testing.assert_allclose(driven.position() - begin, [0.0, 0.0, 0.01], atol=2.5e-4)
 
 
 def drive(driven: DdsBench, actions: np.ndarray) -> dict[str, float]:
@@ -117,7 +117,7 @@ def test_an_arm_that_takes_poses_or_twists_is_moved_within_its_cartesian_limits(
     driven = rig(variant(tmp_path, 'franka_fr3', [('gripper', 'joint_state'), ('arm', kind)]))
     lift(driven)
     driven.check()
-    assert driven.fake.peaks['arm']['velocity'].value == pytest.approx(0.0628, rel=0.1)
+    assert driven.fake.peaks['arm']['velocity'].value == pytest.approx(0.0314, rel=0.1)
 
 
 def test_a_stream_keeps_the_limits_whatever_is_asked(rig, tmp_path) -> None:
@@ -127,8 +127,9 @@ def test_a_stream_keeps_the_limits_whatever_is_asked(rig, tmp_path) -> None:
     assert driven.fake.peaks['arm']['jerk'].share > 0.97
 
 
-# Not the SO-101: a reset while it moves leaves it disabled, at rest; why is not known yet.
-@pytest.mark.parametrize('name', [name for name in ARMS if name != 'so101'])
+# Of the arms with trajectories one alone and one with a base beside it: every one is in
+# test/control/setpoints/test_every_limit.py.
+@pytest.mark.parametrize('name', ['ur5e', 'hsr'])
 def test_ways_that_replace_one_another_keep_every_limit(rig, name) -> None:
     driven = rig(name)
     names = tuple(joint.name for joint in driven.arm.joints)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,11 +20,16 @@ from sensor_msgs.msg import Image, JointState
 from support.patience import PATIENCE_S
 from trajectory_msgs.msg import JointTrajectory
 
+from robomamba_ros.bringup.options import graph
+from robomamba_ros.cli.main import build_parser, main
 from robomamba_ros.common.resources import share_directory
 from robomamba_ros.doctor.examine import examine
 from robomamba_ros.doctor.finding import Finding, Level
+from robomamba_ros.nodes.clients import examination
 from robomamba_ros.nodes.clients.examination import gather, try_policy
 from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common.host import Host
+from robomamba_ros.nodes.graph import node_factories
 from robomamba_ros.policies.base import LoadOptions
 from robomamba_ros.robots.arm import ArmContract, load_arm
 from robomamba_ros.types import NANOSECONDS
@@ -112,6 +116,12 @@ class Controller(Node):
 JOINTS = [f'right_j{index}' for index in range(7)]
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a busy machine have all the time that it needs to see the nodes."""
+    monkeypatch.setattr(examination, 'DISCOVERY_S', PATIENCE_S)
+
+
 def found(arm: ArmContract, **options: Any) -> dict[str, list[Finding]]:
     """Return what the doctor finds, by what it is about."""
     findings = examine(gather(arm, None, seconds=1.5, **options))
@@ -132,7 +142,14 @@ def test_a_healthy_arm_has_no_fault(host, arm) -> None:
     assert findings['camera corner2: size'][0].found == '64 x 48'
 
 
-def test_what_messages_say_is_checked(host, arm) -> None:
+def test_what_messages_say_is_checked(host, arm, monkeypatch) -> None:
+    def seen(node: Node, inputs: Any, outputs: Any) -> bool:
+        return discovered(node, inputs, [each for each in outputs if each.name != 'gripper'])
+
+    discovered = examination._discovered
+    # Nobody listens to the gripper's commands, ever.
+    monkeypatch.setattr(examination, '_discovered', seen)
+
     def driver(**options: Any) -> Driver:
         return Driver(
             joints=lambda positions: positions | {'right_j2': float('nan')},
@@ -226,10 +243,10 @@ def test_a_policy_is_run() -> None:
     assert (broken.spec, "no directory 'nowhere'" in broken.error) == (None, True)
 
 
-def start(*arguments: str | Path, verb: str = 'doctor') -> subprocess.Popen[str]:
+def start(*arguments: str | Path) -> subprocess.Popen[str]:
     program = 'import sys; from robomamba_ros.cli.main import main; sys.exit(main())'
     return subprocess.Popen(
-        [sys.executable, '-c', program, verb, *arguments],
+        [sys.executable, '-c', program, 'doctor', *arguments],
         env={**os.environ, 'PYTHONPATH': str(SOURCE), 'OMP_NUM_THREADS': '1'},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -270,26 +287,25 @@ def test_a_fake_arm_is_healthy(peer, tmp_path) -> None:
     path = tmp_path / 'so101.yaml'
     path.write_text(yaml.safe_dump(document))
     joints = peer.record(JointState, 'joint_states', qos.STATE)
-    robot = start('--policy', 'scripted', '--arm', str(path), '--fake', verb='up')
-    try:
+    arguments = ['up', '--policy', 'scripted', '--arm', str(path), '--fake']
+    with Host(node_factories(graph(vars(build_parser().parse_args(arguments))))):
         peer.wait_for(lambda: joints, 'the fake arm')
-        doctor = start('--arm', path, '--seconds', '2')
-        output, errors = doctor.communicate(timeout=PATIENCE_S)
-    finally:
-        robot.send_signal(signal.SIGINT)
-        robot.communicate(timeout=PATIENCE_S)
-    assert doctor.returncode == 0, output + errors
-    notes = [line.split()[1:3] for line in output.splitlines() if line.startswith('note')]
+        findings = found(load_arm(str(path)))
+    assert faults(findings) == {}
+    notes = [f.about for every in findings.values() for f in every if f.level is Level.NOTE]
     # Its images are JPEG, and it has no action server.
-    assert notes == [['camera', 'wrist:'], ['gripper:', 'controller']]
+    assert [each.split()[:2] for each in notes] == [
+        ['camera', 'wrist:'],
+        ['gripper:', 'controller'],
+    ]
 
 
-def test_the_verb_fails_on_a_fault_and_on_a_mistake(arm_file) -> None:
-    process = start('--arm', str(arm_file), '--seconds', '0.2')
-    output, _ = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 1
-    assert 'nobody publishes /joint_states' in output
-    process = start('--arm', 'sawyer')
-    _, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 2
-    assert errors.startswith("robomamba doctor: there is no 'sawyer'")
+def test_the_verb_fails_on_a_fault_and_on_a_mistake(
+    ros_environment, arm_file, monkeypatch, capsys
+) -> None:
+    # There is nobody to be seen.
+    monkeypatch.setattr(examination, 'DISCOVERY_S', 0.0)
+    assert main(['doctor', '--arm', str(arm_file), '--seconds', '0.2']) == 1
+    assert 'nobody publishes /joint_states' in capsys.readouterr().out
+    assert main(['doctor', '--arm', 'sawyer']) == 2
+    assert capsys.readouterr().err.startswith("robomamba doctor: there is no 'sawyer'")

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from support.patience import PATIENCE_S
 
+from robomamba_ros.cli.main import main
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.policies.anolevla.checkpoint import save
@@ -66,53 +67,34 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize('mode', ['realtime', 'lockstep'])
-def test_up_drives_the_simulated_arm_until_ctrl_c(peer, checkpoint, mode) -> None:
+def status_of(diagnostics: list[DiagnosticArray], name: str) -> list[DiagnosticStatus]:
+    return [s for message in diagnostics for s in message.status if s.name == name]
+
+
+def drives(diagnostics: list[DiagnosticArray], namespace: str = '') -> bool:
+    """Tell whether the controller has followed the policy, and that the task's instruction."""
+    # At any time: on a busy machine the arm waits for the policy between two chunks.
+    tracking = {s.message for s in status_of(diagnostics, f'{namespace}controller_node')}
+    said = [v for s in status_of(diagnostics, f'{namespace}policy_node') for v in s.values]
+    return 'tracking' in tracking and 'Open a drawer' in {
+        v.value for v in said if v.key == 'instruction'
+    }
+
+
+def test_up_drives_the_simulated_arm_under_the_users_names_until_ctrl_c(peer, checkpoint) -> None:
     diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
-    process = start('--policy', checkpoint, '--sim', 'drawer-open', '--mode', mode)
+    process = start(
+        *('--policy', checkpoint, '--sim', 'drawer-open', '--mode', 'lockstep'),
+        *('--namespace', 'left', '--ros-args', '-r', 'ee_pose:=/pose'),
+    )
     try:
-
-        def driven() -> bool:
-            # At any time: on a busy machine the arm waits for the policy between two chunks.
-            said = [status for message in diagnostics for status in message.status]
-            tracking = {s.message for s in said if s.name == 'controller_node'}
-            values = [v for s in said if s.name == 'policy_node' for v in s.values]
-            instructions = {v.value for v in values if v.key == 'instruction'}
-            return 'tracking' in tracking and 'Open a drawer' in instructions
-
-        peer.wait_for(driven, 'the controller to follow the policy')
+        peer.wait_for(lambda: drives(diagnostics, 'left/'), 'the controller to follow the policy')
+        topics = {name for name, _ in peer.node.get_topic_names_and_types()}
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
     assert (process.returncode, 'Traceback' in errors) == (0, False), errors
-
-
-def test_up_says_in_one_line_what_is_wrong(checkpoint) -> None:
-    process = start('--policy', 'nowhere', '--sim', 'drawer-open')
-    _, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 2
-    assert errors.startswith("robomamba up: there is no directory 'nowhere'")
-    process = start('--policy', checkpoint, '--mode', 'lockstep')
-    _, errors = process.communicate(timeout=PATIENCE_S)
-    assert (process.returncode, 'lockstep needs the simulation' in errors) == (2, True)
-
-
-def test_up_remaps_as_the_user_says(peer) -> None:
-    diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
-    process = start(
-        *('--policy', 'hold', '--sim', 'reach', '--namespace', 'left'),
-        *('--ros-args', '-r', 'ee_pose:=/pose'),
-    )
-    try:
-        peer.wait_for(
-            lambda: {'tracking', 'inferring'} <= {s.message for m in diagnostics for s in m.status},
-            'the controller to follow the policy',
-        )
-        topics = {name for name, _ in peer.node.get_topic_names_and_types()}
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=PATIENCE_S)
     assert {'/pose', '/left/target_pose', '/left/clock'} <= topics
     # What config/rviz/policy.rviz shows.
     assert {'/left/predicted_path', '/left/markers'} <= topics
@@ -123,17 +105,28 @@ def test_up_remaps_as_the_user_says(peer) -> None:
     }
 
 
-def test_impatience_does_no_harm(peer) -> None:
+def test_up_drives_in_real_time_and_impatience_does_no_harm(peer) -> None:
     """`ros2 launch` too sends the signal again, to a process that has had it from the terminal."""
     diagnostics = peer.record(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
-    process = start('--policy', 'hold', '--sim', 'reach')
-    peer.wait_for(lambda: diagnostics, 'the nodes')
-    while process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=0.01)
-    _, errors = process.communicate()
+    process = start('--policy', 'hold', '--sim', 'drawer-open')
+    try:
+        peer.wait_for(lambda: drives(diagnostics), 'the controller to follow the policy')
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.01)
+        _, errors = process.communicate()
+    finally:
+        process.kill()
     assert (process.returncode, 'Traceback' in errors) == (0, False), errors
+
+
+def test_up_says_in_one_line_what_is_wrong(checkpoint, capsys) -> None:
+    assert main(['up', '--policy', 'nowhere', '--sim', 'drawer-open']) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("robomamba up: there is no directory 'nowhere'")
+    assert main(['up', '--policy', checkpoint, '--mode', 'lockstep']) == 2
+    assert 'lockstep needs the simulation' in capsys.readouterr().err
 
 
 def test_what_ros_cannot_read_is_no_traceback() -> None:

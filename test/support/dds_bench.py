@@ -169,7 +169,7 @@ class DdsBench:
         self._peer.wait_for(self._becomes_enabled, 'the controller to be active')
         for publisher in self._chunks:
             self._peer.wait_for(lambda p=publisher: p.get_subscription_count(), 'the chunk input')
-        self._peer.wait_for(self._commands, 'the first command')
+        wait_until(self._commands, 'the first command')
         # It has answered, so no tick of a period before is under way.
         assert self._enabled()
         self._commanded = True

@@ -36,6 +36,8 @@ class HostedNode:
         self._factory = factory
         self._on_end = on_end
         self._stop = threading.Event()
+        # An executor is not woken while it shuts down: what would wake it is destroyed then.
+        self._waking = threading.Lock()
         self._node: Any = None
         # Kept: rclpy prints a traceback where one is collected while its context shuts down.
         self._executors: list[SingleThreadedExecutor] = []
@@ -46,6 +48,9 @@ class HostedNode:
     def stop(self) -> None:
         """Ask the node to come to rest and end."""
         self._stop.set()
+        with self._waking:
+            for executor in self._executors:
+                executor.wake()
 
     @property
     def moves(self) -> bool:
@@ -99,13 +104,17 @@ class HostedNode:
                     node.on_exception(error)
                 self.failure = node.fatal
         finally:
-            executor.shutdown()
+            self._shut_down(executor)
 
     def _executor_of(self, node: Any) -> SingleThreadedExecutor:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         self._executors.append(executor)
         return executor
+
+    def _shut_down(self, executor: SingleThreadedExecutor) -> None:
+        with self._waking:
+            executor.shutdown()
 
     def _come_to_rest(self, node: Any) -> None:
         """Let a managed node bring its arm to rest, whatever has ended it."""
@@ -124,7 +133,7 @@ class HostedNode:
             if now_s > seen_s + REST_S:
                 break
             self._guarded(node, lambda: executor.spin_once(timeout_sec=0.05))
-        executor.shutdown()
+        self._shut_down(executor)
 
     @staticmethod
     def _guarded(node: Any, step: Callable[[], None]) -> None:
