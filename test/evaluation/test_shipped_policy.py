@@ -22,6 +22,8 @@ from robomamba_ros.simulation.metaworld import MetaWorldSim
 CHECKPOINT = share_directory() / 'models' / 'anolevla-mt10'
 # Never trained on: training data begins at FIRST_SEED.
 SEEDS = range(100, 104)
+# Where few are enough; what fails goes on to the last step, and so takes longest.
+FEW = SEEDS[:3]
 TASKS = ('button-press-topdown', 'push')
 # What succeeds does so in 90 at most; going on for all 500 would take most of the time here.
 STEPS = 110
@@ -48,8 +50,9 @@ class TooLongError(Exception):
     """An episode has gone on for STEPS."""
 
 
-def successes(sim, policy, task, **options):
-    assert max(SEEDS) < FIRST_SEED
+def successes(sim, policy, task, seeds=SEEDS, **options):
+    """Return whether the policy succeeds, by seed."""
+    assert max(seeds) < FIRST_SEED
     sim.reset(task, 0)
     arm = load_arm('sawyer_sim')
 
@@ -57,22 +60,24 @@ def successes(sim, policy, task, **options):
         if sim.steps >= STEPS:
             raise TooLongError
 
-    count = 0
-    for seed in SEEDS:
+    def succeeds(seed):
         with contextlib.suppress(TooLongError):
-            run_episode(sim, policy, arm, seed, execute_steps=10, watch=watch, **options)
-            count += 1
-    return count
+            return run_episode(
+                sim, policy, arm, seed, execute_steps=10, watch=watch, **options
+            ).success
+        return False
+
+    return [succeeds(seed) for seed in seeds]
 
 
 @pytest.fixture(scope='module')
 def intact(sim, policy):
-    """Successes with everything as it should be, by task."""
+    """How the episodes go with everything as it should be, by task."""
     return {task: successes(sim, policy, task) for task in TASKS}
 
 
 def test_succeeds_on_scenes_it_never_saw(intact):
-    assert sum(intact.values()) >= 7, intact
+    assert sum(map(sum, intact.values())) >= 7, intact
 
 
 @pytest.mark.parametrize(
@@ -98,30 +103,34 @@ def test_what_it_was_not_trained_on_moves_nothing(policy, sim):
             policy.infer(replace(fake_observation(policy.spec), instruction=said))
 
 
-def test_shuffled_pixels_lower_its_success(sim, policy, intact):
-    order = np.random.default_rng(0).permutation(224 * 224)
-
-    def shuffled(image):
-        return image.reshape(-1, 3)[order].reshape(image.shape)
-
-    blind = sum(successes(sim, policy, task, view=shuffled) for task in TASKS)
-    assert blind <= sum(intact.values()) - 5
+# What changes comes after what is intact, with the last task of it first, which the simulation has.
 
 
 def test_images_of_another_scene_lower_its_success(sim, policy, intact):
     """Everything looks right but for where things are: success comes from seeing this scene."""
     sim.reset('push', 999)
     elsewhere = sim.render()
-    misled = successes(sim, policy, 'push', view=lambda image: elsewhere)
-    assert misled <= intact['push'] - 2
+    misled = successes(sim, policy, 'push', FEW, view=lambda image: elsewhere)
+    assert sum(misled) <= sum(intact['push'][: len(FEW)]) - 2
 
 
 def test_a_wrong_instruction_lowers_its_success(sim, policy, intact):
-    told_wrong = successes(sim, policy, 'push', instruction='Reach a goal position')
-    assert told_wrong <= intact['push'] - 2
+    told_wrong = successes(sim, policy, 'push', FEW, instruction='Reach a goal position')
+    assert sum(told_wrong) <= sum(intact['push'][: len(FEW)]) - 2
+
+
+@pytest.mark.parametrize('task', TASKS[::-1])
+def test_shuffled_pixels_lower_its_success(sim, policy, intact, task):
+    order = np.random.default_rng(0).permutation(224 * 224)
+
+    def shuffled(image):
+        return image.reshape(-1, 3)[order].reshape(image.shape)
+
+    blind = successes(sim, policy, task, FEW, view=shuffled)
+    assert sum(blind) <= sum(intact[task][: len(FEW)]) - 2
 
 
 @pytest.mark.parametrize('task', ['lever-pull', 'stick-push', 'plate-slide-back-side'])
 def test_one_policy_does_tasks_of_all_kinds(sim, fifty, task):
     """Tasks of three groups; lever-pull needs a workspace of its own."""
-    assert successes(sim, fifty, task) >= 3
+    assert sum(successes(sim, fifty, task, FEW)) >= 2
