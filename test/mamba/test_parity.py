@@ -5,6 +5,7 @@ Its continuation of more than one token restarts the state and is no ground trut
 
 import json
 import os
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ SIZES = [
     {'vocab_size': 101, 'hidden_size': 64, 'num_hidden_layers': 4, 'tie_word_embeddings': False},
     {'vocab_size': 77, 'hidden_size': 40, 'num_hidden_layers': 3, 'state_size': 8}
     | {'conv_kernel': 3, 'expand': 3, 'time_step_rank': 5, 'layer_norm_epsilon': 1e-5},
-    {'vocab_size': 500, 'hidden_size': 128, 'num_hidden_layers': 12},
+    {'vocab_size': 120, 'hidden_size': 128, 'num_hidden_layers': 6},
 ]
 
 
@@ -39,6 +40,36 @@ def make_oracle(sizes):
         for parameter in oracle.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     return oracle
+
+
+@dataclass(frozen=True)
+class Published:
+    """A model of transformers, tokens (2, 33), and what it makes of them."""
+
+    oracle: torch.nn.Module
+    tokens: torch.Tensor
+    layers: list[torch.Tensor]
+    normed: torch.Tensor
+    logits: torch.Tensor
+    # Tokens (2, 12) that follow the first nine.
+    following: torch.Tensor
+
+
+@pytest.fixture(scope='module', params=SIZES, ids=lambda sizes: f'{sizes["hidden_size"]}')
+def published(request):
+    oracle = make_oracle(request.param)
+    tokens = torch.randint(0, request.param['vocab_size'], (2, 33))
+    with torch.no_grad():
+        layers, output = outputs_of_layers(
+            oracle.backbone.layers,
+            lambda: oracle(tokens, use_cache=False, output_hidden_states=True),
+        )
+        whole = tokens[:, :9]
+        for _ in range(12):
+            following = oracle(whole, use_cache=False).logits[:, -1:].argmax(-1)
+            whole = torch.cat((whole, following), dim=1)
+    normed = output.hidden_states[-1]
+    return Published(oracle, tokens, layers, normed, output.logits, whole[:, 9:])
 
 
 def write_hf(oracle, folder):
@@ -95,31 +126,19 @@ def error(found, expected):
 
 @pytest.mark.parametrize('backend', available_backends())
 @pytest.mark.parametrize('write', [write_native, write_hf, write_hf_shards])
-@pytest.mark.parametrize('sizes', SIZES, ids=lambda sizes: f'{sizes["hidden_size"]}')
 @torch.no_grad()
 def test_hidden_states_logits_and_generation_are_those_of_transformers(
-    tmp_path, sizes, write, backend
+    tmp_path, published, write, backend
 ):
-    oracle = make_oracle(sizes)
-    write(oracle, tmp_path)
+    write(published.oracle, tmp_path)
     model = load_language_model(tmp_path, backend=backend)
-    tokens = torch.randint(0, sizes['vocab_size'], (2, 33))
-
-    expected_layers, expected = outputs_of_layers(
-        oracle.backbone.layers,
-        lambda: oracle(tokens, use_cache=False, output_hidden_states=True),
-    )
+    tokens = published.tokens
     layers, (logits, _) = outputs_of_layers(model.backbone.layers, lambda: model(tokens))
-    assert len(layers) == len(expected_layers) == sizes['num_hidden_layers']
-    for found, wanted in zip(layers, expected_layers, strict=True):
+    assert len(layers) == len(published.layers) == published.oracle.config.num_hidden_layers
+    for found, wanted in zip(layers, published.layers, strict=True):
         assert error(found, wanted) < ERROR
     normed, _ = model.backbone(model.embedding(tokens))
-    assert error(normed, expected.hidden_states[-1]) < ERROR
-    assert error(logits, expected.logits) < ERROR
-
-    whole = tokens[:, :9]
-    for _ in range(12):
-        following = oracle(whole, use_cache=False).logits[:, -1:].argmax(-1)
-        whole = torch.cat((whole, following), dim=1)
-    for prompt, expected in zip(tokens[:, :9].split(1), whole[:, 9:].tolist(), strict=True):
+    assert error(normed, published.normed) < ERROR
+    assert error(logits, published.logits) < ERROR
+    for prompt, expected in zip(tokens[:, :9].split(1), published.following.tolist(), strict=True):
         assert list(generate(model, model.embedding(prompt), max_tokens=12)) == expected

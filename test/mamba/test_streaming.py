@@ -14,11 +14,11 @@ from robomamba_ros.mamba.state import MambaState
 # Several times what the slowest channel remembers.
 STEPS, WARM_UP = 3_000, 300
 # The reference walks in Python, and is what the others are compared with.
-REFERENCE_STEPS = 2000
+REFERENCE_STEPS = 1200
 DRIFT = 1e-6  # relative error of a hidden state; float32 resolves 1.2e-7
 GROWTH = 0.1  # blocks of memory a step: an object kept every tenth step
 
-STREAM = MambaConfig(d_model=16, n_layer=2, d_state=8)
+STREAM = MambaConfig(d_model=16, n_layer=1, d_state=8)
 POLICY = MambaConfig(d_model=96, n_layer=3)
 
 

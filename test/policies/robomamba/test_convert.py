@@ -179,6 +179,11 @@ def public():
     return make_public(), make_head()
 
 
+@pytest.fixture(scope='module')
+def reference(public):
+    return Reference(public[0])
+
+
 @pytest.fixture
 def source(tmp_path, tokenizer):
     """A folder with the tokenizer in it."""
@@ -210,18 +215,17 @@ def test_the_public_layout_has_944_keys(public):
     assert [names.count(part) for part in ('vision', 'projector', 'llm')] == [295, 6, 643]
 
 
-@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 @torch.no_grad()
-def test_the_numbers_of_the_public_model_come_out(public, source, image, tokenizer, suffix):
+def test_the_numbers_of_the_public_model_come_out(public, reference, source, image, tokenizer):
     weights, head = public
-    file = write(source / f'robomamba{suffix}', weights)
-    head_file = write(source / f'head{suffix}', head)
+    file = write(source / 'robomamba.safetensors', weights)
+    head_file = write(source / 'head.safetensors', head)
     config = convert(file, source / 'out', options(head=head_file, head_image=200))
     assert config.vision.clip.image_size == SIDE
     assert (config.vision.connector, config.head) == (CONNECTOR, (D // 2, D // 4))
     assert (config.language.vocab_size, config.language.vocab_rows) == (tokenizer.vocabulary, ROWS)
 
-    policy, reference = load(source / 'out', LoadOptions()), Reference(weights)
+    policy = load(source / 'out', LoadOptions())
     task = tokenizer.encode('<|user|> open the drawer\n')
     row_column, directions = reference.pose(head, image, task)
     contact = policy.contact(image, 'open the drawer')
@@ -243,12 +247,11 @@ def test_the_numbers_of_the_public_model_come_out(public, source, image, tokeniz
 
 
 @torch.no_grad()
-def test_hidden_states_are_those_of_the_public_model(public, source, image, tokenizer):
-    weights, _ = public
-    convert(write(source / 'a.pth', weights), source / 'out', FLOAT32)
+def test_hidden_states_are_those_of_the_public_model(public, reference, source, image, tokenizer):
+    convert(write(source / 'a.pth', public[0]), source / 'out', FLOAT32)
     network = load(source / 'out', LoadOptions()).network
     tokens = tokenizer.encode(QUESTION)
-    expected, logits = Reference(weights).hidden(image, tokens)
+    expected, logits = reference.hidden(image, tokens)
     mean, std = np.array([0.48145466, 0.4578275, 0.40821073]), [0.26862954, 0.26130258, 0.27577711]
     pixels = torch.from_numpy((image / 255 - mean) / std).float().permute(2, 0, 1)[None]
     found = network(pixels, torch.tensor([tokens]))
