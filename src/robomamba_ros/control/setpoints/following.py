@@ -6,7 +6,6 @@ Reads no clock: each measurement is compared with what was commanded around its 
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
 
 import numpy as np
 
@@ -98,9 +97,14 @@ class Following:
 
     def _around(self, stamp_ns: int) -> list[Anchor]:
         """Return the commands during the lag before stamp_ns and shortly after it."""
-        stamps = [reached_ns for reached_ns, _ in self._commanded]
-        first = int(np.searchsorted(stamps, stamp_ns - self._lag_ns, 'right')) - 1
-        last = int(np.searchsorted(stamps, stamp_ns + self._early_ns, 'left')) + 1
-        if not stamps or stamp_ns < stamps[0] - self._early_ns:
+        if not self._commanded or stamp_ns < self._commanded[0][0] - self._early_ns:
             return []
-        return [command for _, command in islice(self._commanded, max(first, 0), last)]
+        around: list[Anchor] = []
+        # From the newest on: they are few, where what is kept are those of seconds.
+        for reached_ns, command in reversed(self._commanded):
+            if reached_ns >= stamp_ns + self._early_ns:
+                around.clear()
+            around.append(command)
+            if reached_ns <= stamp_ns - self._lag_ns:
+                break
+        return around[::-1]

@@ -57,7 +57,7 @@ class Reports:
     ) -> None:
         self.dead = False
         self._names = list(names)
-        self._wrapped = endless if disagreement.wraps else np.zeros(len(names), dtype=bool)
+        self._wrapped = endless if disagreement.wraps and endless.any() else None
         self._restamps = disagreement.restamps
         rate_hz = disagreement.state_rate_hz
         self._interval_ns = round(NANOSECONDS / rate_hz) if rate_hz else period_ns
@@ -95,10 +95,11 @@ class Reports:
     def _sample(self, stamp_ns: int) -> Sample:
         assert self._last is not None
         positions, velocities = self._last
-        turned = np.remainder(positions + np.pi, 2.0 * np.pi) - np.pi
-        said = np.where(self._wrapped, turned, positions).tolist()
+        if self._wrapped is not None:
+            turned = np.remainder(positions + np.pi, 2.0 * np.pi) - np.pi
+            positions = np.where(self._wrapped, turned, positions)
         return Sample(
             stamp_ns,
-            dict(zip(self._names, said, strict=True)),
+            dict(zip(self._names, positions.tolist(), strict=True)),
             dict(zip(self._names, velocities.tolist(), strict=True)),
         )
