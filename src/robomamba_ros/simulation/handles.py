@@ -148,6 +148,7 @@ class HandleSim(MetaWorldSim):
         self._fixture = int(model.body(HANDLES[name].body).rootid[0])
         self._straight = np.array(model.body_quat[self._fixture])
         self._aim = np.array(model.cam(CAMERA).quat)
+        self._hand_geoms, self._part_geoms = map(self._geoms, ('hand', HANDLES[name].body))
 
     def look(self) -> Scene | None:
         """Return the scene as the camera sees it, None where the contact point is out of sight."""
@@ -159,7 +160,7 @@ class HandleSim(MetaWorldSim):
         distance = self._mujoco.mj_ray(
             self._env.model, self._env.data, origin, ray, shown, 1, -1, geom
         )
-        if distance < 0.0 or geom[0] not in self._part_geoms():
+        if distance < 0.0 or geom[0] not in self._part_geoms:
             return None
         point = origin + distance * ray
         if np.linalg.norm(point - nominal) > THICKNESS_M:
@@ -229,15 +230,11 @@ class HandleSim(MetaWorldSim):
 
     def _touches(self) -> list[Float64Array]:
         """Return where the gripper touches the part (3,) [m]."""
-        model, data = self._env.model, self._env.data
-        hand = int(model.body('hand').id)
-        fingers = {g for g in range(model.ngeom) if self._inside(int(model.geom_bodyid[g]), hand)}
-        part = self._part_geoms()
+        contacts, hand, part = self._env.data.contact, self._hand_geoms, self._part_geoms
         return [
-            np.array(contact.pos)
-            for contact in data.contact[: data.ncon]
-            if (contact.geom1 in fingers and contact.geom2 in part)
-            or (contact.geom2 in fingers and contact.geom1 in part)
+            np.array(place)
+            for (one, other), place in zip(contacts.geom.tolist(), contacts.pos, strict=True)
+            if (one in hand and other in part) or (other in hand and one in part)
         ]
 
     def _camera(self) -> tuple[Float64Array, Float64Array]:
@@ -257,10 +254,11 @@ class HandleSim(MetaWorldSim):
         point = data.xpos[inner] + rotation @ np.array(self.handle.point)
         return point, (rotation @ np.array(self.handle.up), rotation @ np.array(self.handle.along))
 
-    def _part_geoms(self) -> set[int]:
+    def _geoms(self, body: str) -> set[int]:
+        """Return the geoms of a body and of those inside it."""
         model = self._env.model
-        body = int(model.body(self.handle.body).id)
-        return {g for g in range(model.ngeom) if self._inside(int(model.geom_bodyid[g]), body)}
+        number = int(model.body(body).id)
+        return {g for g in range(model.ngeom) if self._inside(int(model.geom_bodyid[g]), number)}
 
     def _inside(self, body: int, ancestor: int) -> bool:
         while body > ancestor:
