@@ -1,4 +1,4 @@
-"""Several processes train as one does: the real torchrun, on the CPU."""
+"""Several processes train as one does: started by the agent of torchrun, on the CPU."""
 
 import json
 import os
@@ -19,15 +19,35 @@ from robomamba_ros.training.shared.distributed import Group
 
 SOURCE = Path(__file__).parents[3] / 'src'
 
-# The verb, and what of Gloo is left when it is done.
+# What torchrun does, but that its processes begin as copies of one that has imported everything:
+# the verb, and what of Gloo is left when it is done.
 TRAIN = """
+import sys
 from pathlib import Path
+import torch._dynamo
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from robomamba_ros.cli.main import main
+from robomamba_ros.training.anolevla import loop
 
-status = main()
-threads = [path.read_text().strip() for path in Path('/proc/self/task').glob('*/comm')]
-left = [name for name in threads if 'gloo' in name]
-raise SystemExit(f'threads are left: {left}' if left else status)
+
+def train(arguments):
+    status = main(arguments)
+    threads = [path.read_text().strip() for path in Path('/proc/self/task').glob('*/comm')]
+    left = [name for name in threads if 'gloo' in name]
+    if status or left:
+        raise SystemExit(f'status {status}, threads are left: {left}')
+
+
+config = LaunchConfig(
+    min_nodes=1,
+    max_nodes=1,
+    nproc_per_node=2,
+    rdzv_backend='c10d',
+    rdzv_endpoint='localhost:0',
+    max_restarts=0,
+    start_method='fork',
+)
+elastic_launch(config, train)(sys.argv[1:])
 """
 
 
@@ -53,8 +73,7 @@ def test_two_processes_give_the_losses_and_weights_of_one(tmp_path):
     run.write_text(yaml.safe_dump(asdict(config)))
     script = tmp_path / 'train.py'
     script.write_text(TRAIN)
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2']
-    command += [str(script), 'train', str(run), '--output', str(tmp_path / 'two')]
+    command = [sys.executable, str(script), 'train', str(run), '--output', str(tmp_path / 'two')]
     environment = {**os.environ, 'PYTHONPATH': str(SOURCE), 'OMP_NUM_THREADS': '1'}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
