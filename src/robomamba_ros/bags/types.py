@@ -6,7 +6,7 @@ A message is a dataclass with the fields of the ROS message of its type.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from rosbags.typesys import Stores, get_typestore
@@ -117,6 +117,8 @@ class MessageTypes:
             raise DataError(reason) from error
 
 
+# Bags of one robot have the same definitions, and code is generated for each.
+@lru_cache(maxsize=128)
 def _store(type_: str, text: str, idl: bool) -> Typestore:
     if len(text) > DEFINITION_BYTES or text.count('\n') > DEFINITION_LINES:
         raise DataError(f'it has {len(text)} characters')
