@@ -60,7 +60,7 @@ class Bench:
     from one another, where they are not the one that motion is held against. late: sending a
     trajectory takes a random part of a period, in which the controllers go on. tells: whether a
     robot that says its speed scaling and its stops is heard. published: whether the arm has its
-    maker's URDF.
+    maker's URDF. states: whether controllers of trajectories say where they want the joints.
     """
 
     def __init__(
@@ -75,13 +75,14 @@ class Bench:
         enabled: bool = True,
         tells: bool = True,
         published: bool = False,
+        states: bool = False,
     ) -> None:
         self.arm, self.random = arm, np.random.default_rng(seed)
         self.kinematics = kinematics_of(arm, published)
         self.now_ns = self.tick_ns = START_NS
         self.measured: RobotState | None = None
         self.refused = ''
-        self._late, self._tells = late, tells
+        self._late, self._tells, self._states = late, tells, states
         self.kinds = {o.part: o.kind for o in arm.outputs if o.part != 'gripper'}
         options = disagreement or Disagreement()
         if not options.controller_rate_hz and 'joint_trajectory' in self.kinds.values():
@@ -181,6 +182,12 @@ class Bench:
                     if state is not None:
                         self.measured = state
                         self.loop.update_state(state)
+        for part, controller in self.fake.trajectories.items() if self._states else ():
+            with suppress(ActionError):
+                # One that is not active says nothing.
+                self.fake.check_active(part)
+                if part in self.kinds:
+                    self.loop.references.take(part, controller.desired, self.now_ns)
 
     def command(self) -> None:
         """Command the period that begins now."""

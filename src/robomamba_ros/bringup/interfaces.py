@@ -148,8 +148,9 @@ def _controller(arm: ArmContract) -> Interface:
         topics.append('speed_scaling')
     topics += [f'interlock/{interlock.name}' for interlock in arm.interlocks]
     if any(o.kind == 'joint_trajectory' and o.part != 'gripper' for o in arm.outputs):
-        # Whether somebody else moves the arm by the action of its controller.
-        topics.append('/*/follow_joint_trajectory/_action/status')
+        # Whether somebody else moves the arm by the action of its controller, and where that holds
+        # the joints.
+        topics += ['/*/follow_joint_trajectory/_action/status', '/*/controller_state']
     return _MANAGED + Interface(
         publishes=('markers', *(output.name for output in arm.outputs if not output.action)),
         subscribes=('action_chunk', 'joint_chunk', *topics),

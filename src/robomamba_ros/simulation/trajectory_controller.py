@@ -90,6 +90,12 @@ class TrajectoryController:
         """Whether the last point is reached."""
         return self._pending is None and self._clock_ns + self._ahead_ns >= self._times_ns[-1]
 
+    @property
+    def desired(self) -> Float64Array:
+        """Its desired state at the last update: positions, velocities, accelerations (3, n)."""
+        here = self._at(self._clock_ns)
+        return np.array([here.positions, here.velocities, here.accelerations])
+
     def observe(self, measured: TrajectoryPoint) -> None:
         """Take note of where the joints are."""
         self._measured = measured

@@ -85,8 +85,9 @@ class Handover:
     between. So it is the point furthest within lead_ns to which that quintic exceeds no limit. A
     controller that is elsewhere than on the way gets the nearest one beyond for which that holds.
 
-    Nobody knows where a controller wants the joints to be before it was sent anything: servos let
-    them sag. To a first point of rest it gets the time to come from there within limits.
+    Where a controller does not say so, nobody knows where it wants the joints to be before it was
+    sent anything: servos let them sag. To a first point of rest it gets the time to come from there
+    within limits.
     """
 
     def __init__(
@@ -104,15 +105,27 @@ class Handover:
         self._ways: list[_Way] = []
         self._reached_ns = 0
 
+    @property
+    def end_ns(self) -> int:
+        """When the controller ends what it was sent [ns]; long ago where that is nothing."""
+        return self._ways[0].times_ns[-1] if self._ways else -(2**63)
+
     def begin(
-        self, way: Trajectory, now_ns: int, resting: Float64Array | None = None
+        self,
+        way: Trajectory,
+        now_ns: int,
+        resting: Float64Array | None = None,
+        desired: Float64Array | None = None,
     ) -> tuple[list[int], Float64Array]:
         """Return the times (k,) and derivatives (k, 3, n) to send of `way` now.
 
         resting: where joints (n,) at rest were measured. The controller may begin there, too:
         another one may have moved them, or it was activated since. It does for sure where they are
-        further from where it was told to be than an arm that follows can be.
+        further from where it was told to be than an arm that follows can be. desired: positions,
+        velocities and accelerations (3, n) at which it begins, where it says so itself.
         """
+        if desired is not None:
+            self._ways = [_Way([now_ns], desired[None])]
         all_points = np.stack([way.positions, way.velocities, way.accelerations], axis=1)
         points = all_points[:, :, self._columns]
         times_ns = list(way.times_ns)

@@ -5,6 +5,10 @@ Decides nothing: the setpoint loop says what to follow and when to stop.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
+
 from robomamba_ros.control.history import History, StateHistory
 from robomamba_ros.control.motion.blending import Blending, Hold
 from robomamba_ros.control.motion.course import Course, Plan, advance
@@ -96,9 +100,12 @@ class Commander:
         """When the chunk that is followed ends [ns]; None without one."""
         return None if self._course is None else self._course.end_ns
 
-    def start(self, state: RobotState | None) -> None:
-        """Stand where the arm is; raises ObservationError where that is not known."""
-        self._motion = self._from_rest(state)
+    def start(self, state: RobotState | None, references: Mapping[str, float]) -> None:
+        """Stand where the arm is; raises ObservationError where that is not known.
+
+        references: joints that their controllers hold, with where those want them [rad or m].
+        """
+        self._motion = self._from_rest(state, references)
         self._gripper = self._gripper if state is None else state.gripper
         self._foresight_current, self._rested = False, True
         self._settled_ns = None
@@ -149,8 +156,14 @@ class Commander:
             return measured_anchor(self._arm, measured.at(seen_ns))
         raise ActionError('the chunk is too old: no pose is known at its stamp')
 
-    def _from_rest(self, state: RobotState | None) -> Motion:
-        return start_motion(self._arm, self.kinematics, measured_anchor(self._arm, state))
+    def _from_rest(
+        self, state: RobotState | None, references: Mapping[str, float] | None = None
+    ) -> Motion:
+        here = measured_anchor(self._arm, state)
+        if references:
+            pairs = zip(self._arm.joints, here.joints, strict=True)
+            here = Anchor(here.pose, np.array([references.get(j.name, p) for j, p in pairs]))
+        return start_motion(self._arm, self.kinematics, here)
 
     def step(self, tick_ns: int) -> Setpoint:
         """Return the command of the period that begins at tick_ns, which must be started."""

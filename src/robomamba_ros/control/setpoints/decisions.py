@@ -51,18 +51,24 @@ class Decisions:
     def begin(self, problems: str) -> None:
         """Start from the measured pose, once the arm is enabled and its state can be trusted.
 
-        problems: what is wrong with the inputs.
+        Joints that a controller of trajectories holds start where it wants them. problems: what is
+        wrong with the inputs.
         """
         if not self._to.enabled:
             return
         try:
             if problems:
                 raise ObservationError(problems)
+            supervision = self._supervision
             if self._supervised:
-                self._supervision.check_start(measured=True)
-            self._commander.start(self._supervision.measured.newest)
+                supervision.check_start(measured=True)
+            self._commander.start(supervision.measured.newest, supervision.references.joints)
         except RoboMambaError as error:
-            self._to.wait(str(error))
+            if not problems and self._supervision.reference_problem():
+                # Nobody is to be surprised by an arm that starts once something has let it go.
+                self._to.expire(str(error))
+            else:
+                self._to.wait(str(error))
 
     def watch(self, own: Callable[[int], int], problems: str) -> None:
         """Stop an arm that does not do what it is told, and let go of one that was moved.

@@ -6,6 +6,7 @@ is sent.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,9 +16,13 @@ from robomamba_ros.control.motion.handover import Handover
 from robomamba_ros.control.motion.joint_limits import JointLimiter
 from robomamba_ros.control.motion.twist_servo import BaseServo, PoseServo
 from robomamba_ros.control.setpoints.arm_time import ArmTime
+from robomamba_ros.control.setpoints.references import Reference
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
 from robomamba_ros.types import NANOSECONDS, Float64Array, RobotState, Setpoint
+
+# How old what a controller says of itself may be when it comes, at most [ns].
+_SAID_NS = NANOSECONDS // 20
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,8 @@ class Command:
     measured: the newest state of the arm. tracking: whether a chunk is followed, by inputs that
     are fresh. trajectory: what controllers of trajectories are to do from now on, None where that
     is as before. anew: the trajectory is the first one since the arm was at rest. returning: the
-    command goes back to an arm that did not follow it. time: the arm's own.
+    command goes back to an arm that did not follow it. time: the arm's own. references: what
+    controllers of trajectories want, by part, where they say it.
     """
 
     setpoint: Setpoint
@@ -37,6 +43,7 @@ class Command:
     anew: bool = False
     returning: bool = False
     time: ArmTime = field(default_factory=ArmTime)
+    references: Mapping[str, Reference] = field(default_factory=dict)
 
 
 def sends_trajectories(arm: ArmContract) -> bool:
@@ -96,6 +103,7 @@ class TrajectorySender:
     """The trajectory of a part's joints, from a point about the lead ahead on (see Handover)."""
 
     def __init__(self, arm: ArmContract, output: Output) -> None:
+        self._part = output.part
         self.joints = arm.joints_of(output.part)
         columns = [arm.joints.index(joint) for joint in self.joints]
         self._handover = Handover(self.joints, columns, arm.period_ns, lead_ns(arm, output))
@@ -111,12 +119,24 @@ class TrajectorySender:
         if command.trajectory is None:
             return None
         now_ns = command.time.at(now_ns)
-        resting = self._measured(command) if command.anew else None
-        times_ns, points = self._handover.begin(command.trajectory, now_ns, resting)
+        desired = self._desired(command) if command.anew else None
+        resting = self._measured(command) if command.anew and desired is None else None
+        times_ns, points = self._handover.begin(command.trajectory, now_ns, resting, desired)
         return [time_ns - now_ns for time_ns in times_ns], points
 
     def stand_still(self) -> None:
         """Leave the controller, which went to the end of its way."""
+
+    def _desired(self, command: Command) -> Float64Array | None:
+        """Return the state (3, n) from which the controller begins; None where it is not known.
+
+        What it said before the end of the last trajectory says nothing of where it is now.
+        """
+        said = command.references.get(self._part)
+        if said is None:
+            return None
+        rested_ns = self._handover.end_ns + _SAID_NS
+        return said.state if command.time.at(said.received_ns) >= rested_ns else None
 
     def _measured(self, command: Command) -> Float64Array | None:
         joints = {} if command.measured is None else command.measured.joints

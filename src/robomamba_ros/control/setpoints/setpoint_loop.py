@@ -47,7 +47,7 @@ class SetpointLoop:
     disabled again [s]; 0: for ever. simulated_time: whether somebody else makes the time, as
     LoopClock takes it.
     counts: limits, seams, refusals and stops since the start or the last reset. clock: when it
-    ticked.
+    ticked. references: what controllers of trajectories say that they want.
 
     A stop for want of a chunk ends with the next one, if it comes within a second. Every other
     stop ends only with `enable(True)`: somebody has to look before the arm moves again.
@@ -72,6 +72,7 @@ class SetpointLoop:
             arm, foresight=foresight, simulated=simulated_time, factor=age_factor
         )
         self._supervision = Supervision(arm)
+        self.references = self._supervision.references
         self._commander = Commander(arm, blending or Blending(), kinematics, foresight=foresight)
         self._setpoint: Setpoint | None = None
         self._to = Transitions(self._commander)
@@ -252,6 +253,7 @@ class SetpointLoop:
             self.trajectory(),
             anew=self._commander.anew,
             returning=self._to.returning,
+            references=self.references.known,
             time=self.clock.time if self._foresight else ArmTime(),
         )
 

@@ -15,6 +15,7 @@ from robomamba_ros.control.history import StateHistory
 from robomamba_ros.control.motion.joint_motion import measured_anchor
 from robomamba_ros.control.motion.pose_motion import Anchor
 from robomamba_ros.control.setpoints.following import Following
+from robomamba_ros.control.setpoints.references import References
 from robomamba_ros.control.setpoints.start import SAMPLES, SPAN_S, enough, start_problem
 from robomamba_ros.errors import NotReadyError, ObservationError
 from robomamba_ros.robots.arm import ArmContract
@@ -36,6 +37,7 @@ class _Start(NamedTuple):
 class Supervision:
     """The measured states of an arm, how fresh they are, and standing reasons not to move.
 
+    references: what controllers of trajectories want, as far as they say it.
     missing: why nothing can be commanded yet, such as kinematics; '' for nothing. late_s: how much
     later than it was due the present tick is [s].
     """
@@ -46,6 +48,7 @@ class Supervision:
         names = (j.name for j, turns in zip(arm.joints, turning, strict=True) if turns)
         self.measured = StateHistory(wraps=tuple(names))
         self.freshness = Freshness(dict(sorted(arm.budgets_s.items())))
+        self.references = References(arm)
         self.late_s = 0.0
         self.interlocks: dict[str, str] = {}
         self.missing = ''
@@ -86,11 +89,23 @@ class Supervision:
     def check_start(self, *, measured: bool = False) -> None:
         """Raise NotReadyError where the arm cannot start as it was measured.
 
-        measured: also where it was not measured often enough to tell.
+        measured: also where it was not measured often enough to tell, or a controller of
+        trajectories has yet to say where it wants the joints.
         """
         start = self._start()
         if start.problem and (start.known or measured):
             raise NotReadyError(start.problem)
+        if measured and self.references.missing:
+            raise NotReadyError(self.references.missing)
+        if problem := self.reference_problem():
+            raise NotReadyError(problem)
+
+    def reference_problem(self) -> str:
+        """Return why a controller of trajectories is no place to start from, '' where all are."""
+        newest = self.measured.newest
+        if newest is None or not self.references.known or self.resting() is None:
+            return ''
+        return self.references.problem(newest.joints)
 
     def resting(self) -> Anchor | None:
         """Return where the arm rests; None where it moves or is not known."""

@@ -8,6 +8,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 CAMERA = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Proprioception is looked up in its recent past, so a few samples may wait.
 STATE = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+# What comes up to 1,000 times a second, and only the newest counts.
+NEWEST_STATE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Lockstep: simulated time waits for its readers, so no sample may be lost.
 CAMERA_LOCKSTEP = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 STATE_LOCKSTEP = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)

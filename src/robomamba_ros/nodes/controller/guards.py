@@ -10,6 +10,7 @@ from typing import Any
 
 from robomamba_ros.control.setpoints.setpoint_loop import SetpointLoop
 from robomamba_ros.nodes.common.publishers_watch import Publishers
+from robomamba_ros.nodes.controller.controller_states import ControllerState
 from robomamba_ros.nodes.controller.controller_watch import ActivityWatch, SettingsWatch
 from robomamba_ros.nodes.controller.goals_watch import GoalsWatch
 from robomamba_ros.nodes.controller.interlocks import InterlockInput, SpeedScalingInput
@@ -53,6 +54,11 @@ class Guards:
         self._goals = GoalsWatch(
             node, tuple(output.name for output in outputs if depends_on_settings(output))
         )
+        self._states = [
+            ControllerState(node, output, arm, loop, now_ns, on_missing)
+            for output in outputs
+            if depends_on_settings(output)
+        ]
         self._said: dict[str, InterlockInput | SpeedScalingInput] = {}
         if not robot and (arm.interlocks or arm.speed_scaling):
             node.get_logger().warning(
@@ -94,11 +100,13 @@ class Guards:
         self._goals.look()
         self._activity.look()
         self._tell('activity', self._activity.problem())
-        for said in self._said.values():
-            said.look()
+        for each in (*self._states, *self._said.values()):
+            each.look()
 
     def check(self, now_ns: int) -> None:
         """Hold what was said against the time; in every control period."""
+        for state in self._states:
+            state.check(now_ns)
         for name, said in self._said.items():
             self._tell(name, said.problem(now_ns))
         self._tell('goals', self._goals.problem(), taken=True)
@@ -119,6 +127,7 @@ class Guards:
             *self._settings.values(),
             self._goals,
             self._activity,
+            *self._states,
             *self._said.values(),
         ):
             each.destroy()

@@ -20,6 +20,7 @@ from robomamba_ros.nodes.common.diagnostics import OK, WARN, Diagnostics, Report
 from robomamba_ros.nodes.common.host import end_process, run
 from robomamba_ros.nodes.common.parameter_tables import FAKE_ARM
 from robomamba_ros.nodes.common.self_starting import SelfStartingNode
+from robomamba_ros.nodes.fake_arm.controller_states import ControllerStatePublishers
 from robomamba_ros.nodes.fake_arm.events import FakeArmEvents
 from robomamba_ros.nodes.fake_arm.inputs import FakeArmInputs
 from robomamba_ros.nodes.fake_arm.publishers import CameraPublishers, StatePublishers
@@ -57,7 +58,7 @@ class FakeArmNode(SelfStartingNode):
         fake = FakeArm(arm, kinematics, self._now_ns(), disagreement=disagreement, urdf=urdf)
         # Latched; kept by the node.
         self.create_publisher(String, 'robot_description', qos.LATCHED).publish(String(data=urdf))
-        states = StatePublishers(self, arm)
+        states, wanted = StatePublishers(self, arm), ControllerStatePublishers(self, arm)
         width, height = parameters['camera_width'], parameters['camera_height']
         cameras = [CameraPublishers(self, camera, width, height) for camera in arm.cameras]
         inputs = FakeArmInputs(self, arm, fake, self._now_ns, self._warn)
@@ -68,6 +69,7 @@ class FakeArmNode(SelfStartingNode):
             fake.advance(now_ns)
             fake.speed_scaling = self.get_parameter('speed_scaling').value
             states.publish(fake, now_ns)
+            wanted.publish(fake)
 
         def publish_images() -> None:
             now_ns = self._now_ns()

@@ -1,0 +1,115 @@
+"""The first enable of an arm whose controller does not want the joints where they are measured.
+
+The controllers follow the documented rules of joint_trajectory_controller and are looked at every
+millisecond, by the limits that hold between points too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.faults import ARMS
+from support.first_enable import begin, held, pushed
+
+from robomamba_ros.control.setpoints.references import References
+from robomamba_ros.control.setpoints.setpoint_loop import LoopState
+from robomamba_ros.robots.arm import load_arm
+
+pytest.importorskip('pinocchio', reason='kinematics needs Pinocchio: pip install pin')
+pytest.importorskip('mujoco', reason='an arm with masses needs MuJoCo: pip install mujoco')
+
+
+# A chunk that comes at once, and one that comes when the arm has settled.
+@pytest.mark.parametrize('wait', [0, 40])
+@pytest.mark.parametrize('name', ['ur5e', 'hsr'])
+def test_an_arm_that_hangs_starts_within_its_limits(name, wait) -> None:
+    bench = pushed(name, states=True)
+    begin(bench, wait)
+    assert bench.exceeded == {}
+
+
+@pytest.mark.parametrize('wait', [0, 40])
+@pytest.mark.parametrize('name', ARMS)
+def test_so_does_one_whose_controller_was_left_elsewhere(name, wait) -> None:
+    bench = held(name)
+    begin(bench, wait)
+    assert bench.exceeded == {}
+
+
+@pytest.mark.parametrize(
+    ('make', 'name', 'wait', 'quantity', 'least'),
+    [
+        (pushed, 'ur5e', 40, 'acceleration', 1.1),
+        (pushed, 'hsr', 0, 'jerk', 2.0),
+        (held, 'so101', 0, 'acceleration', 20.0),
+    ],
+)
+def test_without_what_the_controller_says_they_do_not(make, name, wait, quantity, least) -> None:
+    bench = make(name, states=False)
+    begin(bench, wait)
+    assert bench.exceeded['arm', quantity][0] > least
+
+
+def test_it_is_held_where_its_controller_wants_it_and_not_let_sink() -> None:
+    bench = pushed('ur5e', states=True)
+    wanted = bench.fake.trajectories['arm'].desired[0]
+    assert np.abs(bench.joints - wanted).max() > 1e-3
+    assert bench.enable()
+    bench.run(0.3)
+    told = bench.loop.command().setpoint.joints
+    assert np.array_equal([told[name] for name in bench.names], wanted)
+    assert bench.worst['velocity'] == 0.0
+
+
+def test_a_controller_that_is_too_far_away_is_no_place_to_start_from() -> None:
+    bench = held('ur5e', 1.1)
+    assert not bench.enable()
+    # 1.1 times 0.02 s at 3.1416 rad/s.
+    assert '0.069 from where it is measured, 0.063 is allowed: free the arm' in bench.refused
+    bench.run(0.1)
+    assert bench.state is LoopState.DISABLED
+    assert bench.loop.command() is None
+    # Deactivated and activated it holds where the arm is.
+    bench.fake.deactivate('arm')
+    bench.fake.activate('arm')
+    bench.tick()
+    assert bench.enable()
+
+
+def test_nor_is_one_that_moves() -> None:
+    bench = held('ur5e', 0.0)
+    state = bench.fake.trajectories['arm'].desired
+    state[1, 2] = 0.01
+    bench.loop.references.take('arm', state, bench.now_ns)
+    assert not bench.enable()
+    assert bench.refused == (
+        'the controller of elbow_joint moves it, by 0.010 per s: somebody else commands the arm'
+    )
+
+
+def test_an_arm_that_is_enabled_waits_for_what_its_controller_will_say() -> None:
+    bench = held('ur5e', 0.5)
+    bench.loop.references.forget('arm')
+    bench._states = False
+    bench.loop.references.awaited['arm'] = 'nothing was said'
+    assert bench.enable()
+    bench.run(0.2)
+    assert bench.loop.status.reason == 'nothing was said'
+    assert bench.loop.command() is None
+    wanted = bench.fake.trajectories['arm'].desired
+    bench.loop.references.take('arm', wanted, bench.now_ns)
+    bench.tick()
+    told = bench.loop.command().setpoint.joints
+    assert np.array_equal([told[name] for name in bench.names], wanted[0])
+
+
+def test_a_joint_that_turns_without_end_is_where_it_is_after_a_turn() -> None:
+    arm = load_arm('hsr')
+    names = arm.names_of('base')
+    references = References(arm)
+    wanted = np.array([[0.1, 0.0, 2.0 * np.pi + 0.01], [0.0] * 3, [0.0] * 3])
+    references.take('base', wanted, 0)
+    assert references.problem(dict(zip(names, [0.1, 0.0, 0.0], strict=True))) == ''
+    assert references.joints['odom_t'] == 2.0 * np.pi + 0.01
+    away = references.problem(dict(zip(names, [7.0, 0.0, 0.0], strict=True)))
+    assert 'the controller of odom_x wants it at 0.100' in away
