@@ -43,7 +43,7 @@ def bench(peer, tmp_path) -> Iterator[Callable[..., DdsBench]]:
 
     yield start
     for each in benches:
-        each.host.stop()
+        each.end()
 
 
 def heard(folder: Path, name: str) -> str:
@@ -168,8 +168,8 @@ def test_a_speed_slider_slows_the_arm_and_its_release_does_not_hurry_it(bench) -
     ways = {}
     for share in (0.5, 0.0, 1.0):
         driven.slide(share)
-        # It is said ten times a second; what happens until it is heard is another matter.
-        driven.run(0.2)
+        # What happened until it was heard is another matter.
+        driven.run(0.1)
         driven.fake.forget_peaks()
         turn(driven, -0.08 if share == 0.5 else 0.08)
         # In the arm's own time half a second: it catches up with the chunk by then.

@@ -31,7 +31,7 @@ def rig(peer) -> Iterator[Callable[[str], DdsBench]]:
 
     yield start
     for each in rigs:
-        each.host.stop()
+        each.end()
 
 
 def swing(arm) -> np.ndarray:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import yaml
@@ -23,10 +24,11 @@ from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from robomamba_ros.bringup.graph import NodeSpec, PolicyOptions, fake_graph
 from robomamba_ros.common.resources import share_directory
-from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common import hosted_node, qos
 from robomamba_ros.nodes.common.chunk_messages import chunk_to_messages
 from robomamba_ros.nodes.common.conversions import time_message
 from robomamba_ros.nodes.common.host import Host
+from robomamba_ros.nodes.fake_arm.safety import RATE_HZ as SAID_HZ
 from robomamba_ros.nodes.graph import make_node
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.robots.kinematics import Kinematics
@@ -77,6 +79,11 @@ class DdsBench:
         )
         self.host = Host([partial(self._make, spec) for spec in (robot, controller)])
 
+    def end(self) -> None:
+        """End the nodes; time stands still by now, so an arm that moves is not waited for."""
+        with patch.object(hosted_node, 'REST_S', 0.0):
+            self.host.stop()
+
     def _make(self, spec: NodeSpec) -> Any:
         made = self._made[spec.name] = make_node(spec)
         return made
@@ -88,7 +95,6 @@ class DdsBench:
     @property
     def sent(self) -> dict[str, int]:
         """The commands that the controller has sent, by part."""
-        # Its whole report takes longer than a period, and this is asked many times in one.
         counts = self._made['controller_node']._outputs.counts
         return {output.part: counts[output.name] for output in self.arm.outputs}
 
@@ -115,7 +121,9 @@ class DdsBench:
     @property
     def status(self) -> str:
         """State and reason of the controller."""
-        return str(self._made['controller_node'].report().message)
+        # Its whole report takes longer than a period, and this is asked many times in one.
+        status = self._made['controller_node']._loop.status
+        return f'{status.state.value}: {status.reason}' if status.reason else status.state.value
 
     def tell(self, service: str, happens: bool) -> None:
         """Let something begin or end at the arm, by its service; time stands still."""
@@ -127,11 +135,32 @@ class DdsBench:
         assert self._peer.call(Trigger, f'fake_arm_node/{service}', Trigger.Request()).success
 
     def slide(self, share: float) -> None:
-        """Put the speed slider of the arm elsewhere, 0..1."""
+        """Put the speed slider of the arm elsewhere, 0..1; go on until the controller knows.
+
+        Just before the arm says it next: heard up to a tenth of a second late, at any phase, a
+        chunk that turns the arm back has been seen at 1.17 of the limit of its jerk.
+        """
+        self._slide(abs(self._scale - 1e-4))
+        for _ in range(round(self.arm.control_rate_hz / SAID_HZ) - 2):
+            self._tick()
+        self._slide(share)
+
+    def _slide(self, share: float) -> None:
         parameter = Parameter('speed_scaling', value=share).to_parameter_msg()
         request = SetParameters.Request(parameters=[parameter])
         (result,) = self._peer.call(SetParameters, 'fake_arm_node/set_parameters', request).results
         assert result.successful
+        for _ in range(round(REST_S * self.arm.control_rate_hz)):
+            if abs(self._scale - share) < 1e-6:
+                return
+            self._tick()
+        raise AssertionError(f'after {REST_S} s the controller has not heard of {share}')
+
+    @property
+    def _scale(self) -> float:
+        """At which speed the arm's time goes on by what the controller knows."""
+        time, later_ns = self._made['controller_node']._loop.clock.time, self._now_ns + NANOSECONDS
+        return (time.at(later_ns + NANOSECONDS) - time.at(later_ns)) / NANOSECONDS
 
     def enable(self) -> None:
         """Enable the controller again, and go on until it commands the arm."""
@@ -224,8 +253,7 @@ class DdsBench:
         messages = chunk_to_messages(chunk, self.arm.base_frame)
         for publisher, message in zip(self._chunks, messages, strict=True):
             publisher.publish(message)
-        controller = self._made['controller_node']
-        self._peer.wait_for(lambda: controller.report().message == 'tracking', 'the chunk')
+        wait_until(lambda: self.status == 'tracking', 'the chunk')
 
     def run(self, seconds: float, *, held: bool = False) -> dict[str, float]:
         """Run on; return how far each joint came from where it was [rad or m].
@@ -244,7 +272,7 @@ class DdsBench:
         assert self._peer.call(Trigger, 'controller_node/reset', Trigger.Request()).success
 
         def over() -> bool:
-            return self._made['controller_node'].report().message != 'resetting: reset'
+            return self.status != 'resetting: reset'
 
         assert not over()
         while not over():
