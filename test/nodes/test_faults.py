@@ -78,33 +78,33 @@ def joints_have_other_names(robot: Any) -> None:
     robot.joints = {f'left_{name}': position for name, position in robot.joints.items()}
 
 
-JOINT_FAULTS = (
-    joints_stop,
-    joints_are_not_finite,
-    a_joint_is_missing,
-    a_joint_comes_twice,
-    joints_have_other_names,
+@pytest.mark.parametrize(
+    'fault',
+    [
+        joints_stop,
+        joints_are_not_finite,
+        a_joint_is_missing,
+        a_joint_comes_twice,
+        joints_have_other_names,
+    ],
 )
-
-
 def test_joints_that_cannot_be_trusted_stop_the_arm_until_it_is_enabled(
-    moving, record_property
+    moving, fault, record_property
 ) -> None:
     robot, commands = moving()
-    for fault in JOINT_FAULTS:
-        joints, since = dict(robot.joints), robot.now_ns()
-        fault(robot)
-        stops(robot, commands, 'joint_states is late', since, record_property)
-        assert robot.values()['reason'].endswith('enable to move again'), fault
+    joints, since = dict(robot.joints), robot.now_ns()
+    fault(robot)
+    stops(robot, commands, 'joint_states is late', since, record_property)
+    assert robot.values()['reason'].endswith('enable to move again')
 
-        robot.silent, robot.joints, robot.again = False, joints, []
-        arrive(robot, commands)
-        count = len(robot.diagnostics)
-        robot.peer.wait_for(lambda n=count: len(robot.diagnostics) > n + 2, 'two more diagnostics')
-        assert robot.values()['state'] == 'holding', fault
-        robot.enable()
-        robot.wait_for('state', 'waiting')
-        go(robot, commands)
+    robot.silent, robot.joints, robot.again = False, joints, []
+    arrive(robot, commands)
+    count = len(robot.diagnostics)
+    robot.peer.wait_for(lambda: len(robot.diagnostics) > count + 2, 'two more diagnostics')
+    assert robot.values()['state'] == 'holding'
+    robot.enable()
+    robot.wait_for('state', 'waiting')
+    go(robot, commands)
     commands.check()
 
 
