@@ -221,10 +221,10 @@ def test_outputs_come_to_rest_after_the_command_does(peer, tmp_path) -> None:
     sending = Outputs(
         peer.node,
         arm,
-        'contract',
+        {'gripper_output': 'contract', 'dry_run': False},
         lambda: peer.node.get_clock().now().nanoseconds,
         print,
-        dry_run=False,
+        print,
     )
     assert sending.at_rest
     for tick in range(1, 4):

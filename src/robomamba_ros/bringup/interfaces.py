@@ -147,10 +147,13 @@ def _controller(arm: ArmContract) -> Interface:
     if arm.speed_scaling is not None:
         topics.append('speed_scaling')
     topics += [f'interlock/{interlock.name}' for interlock in arm.interlocks]
-    if any(o.kind == 'joint_trajectory' and o.part != 'gripper' for o in arm.outputs):
+    trajectories = [o for o in arm.outputs if o.kind == 'joint_trajectory' and o.part != 'gripper']
+    if trajectories:
         # Whether somebody else moves the arm by the action of its controller, and where that holds
         # the joints.
         topics += ['/*/follow_joint_trajectory/_action/status', '/*/controller_state']
+        # What others send it is read along.
+        topics += [output.name for output in trajectories]
     return _MANAGED + Interface(
         publishes=('markers', *(output.name for output in arm.outputs if not output.action)),
         subscribes=('action_chunk', 'joint_chunk', *topics),

@@ -35,7 +35,8 @@ def check_outputs(facts: Facts) -> Iterator[Finding]:
 
 def _check_readers(wanted: Wanted, topic: Topic, facts: Facts) -> Iterator[Finding]:
     about = f'{wanted.stream}: controller'
-    if not topic.readers:
+    readers = tuple(reader for reader in topic.readers if not is_controller(reader.node))
+    if not readers:
         read = [name for name, types in facts.read.items() if wanted.type in types]
         near = difflib.get_close_matches(topic.name, read, n=3, cutoff=0.3)
         hint = f'; {wanted.type} is on {", ".join(near)}' if near else ''
@@ -46,21 +47,21 @@ def _check_readers(wanted: Wanted, topic: Topic, facts: Facts) -> Iterator[Findi
             'topic in the arm contract',
         )
         return
-    yield from check_types(about, wanted, topic, topic.readers)
-    for reader in topic.readers:
+    yield from check_types(about, wanted, topic, readers)
+    for reader in readers:
         if reader.mismatch:
             yield fault(
                 f'{wanted.stream}: QoS',
                 f'{reader.node} asks for more than controller_node offers: {reader.mismatch}',
                 'let the controller read reliable and volatile',
             )
-    if all(reader.type == wanted.type and not reader.mismatch for reader in topic.readers):
-        yield ok(about, f'{", ".join(reader.node for reader in topic.readers)} on {topic.name}')
+    if all(reader.type == wanted.type and not reader.mismatch for reader in readers):
+        yield ok(about, f'{", ".join(reader.node for reader in readers)} on {topic.name}')
 
 
 def _check_other_publishers(wanted: Wanted, topic: Topic) -> Iterator[Finding]:
-    ours = [writer.node for writer in topic.writers if _is_controller(writer.node)]
-    others = [writer.node for writer in topic.writers if not _is_controller(writer.node)]
+    ours = [writer.node for writer in topic.writers if is_controller(writer.node)]
+    others = [writer.node for writer in topic.writers if not is_controller(writer.node)]
     if len(ours) > 1 or len(others) >= wanted.publishers:
         yield fault(
             f'{wanted.stream}: publishers',
@@ -69,7 +70,8 @@ def _check_other_publishers(wanted: Wanted, topic: Topic) -> Iterator[Finding]:
         )
 
 
-def _is_controller(node: str) -> bool:
+def is_controller(node: str) -> bool:
+    """Return whether a node is a controller_node by its name; it reads what it sends."""
     return node.rpartition('/')[2] == 'controller_node'
 
 
@@ -117,7 +119,7 @@ def _check_settings(output: Output, topic: Topic, facts: Facts) -> Iterator[Find
     readers = {
         reader.node: facts.parameters.get(reader.node, {})
         for reader in topic.readers
-        if not _is_controller(reader.node)
+        if not is_controller(reader.node)
     }
     problems = problems_of(output, topic.name, readers, facts.arm)
     for problem in problems:

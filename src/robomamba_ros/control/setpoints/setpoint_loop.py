@@ -102,10 +102,9 @@ class SetpointLoop:
         self._supervision.missing = missing
 
     def reset(self, *, at_once: bool = False) -> None:
-        """Forget chunk, inputs and commands; the next command starts from the measured pose.
+        """Forget chunk, inputs and commands; an arm that moves comes to rest before.
 
-        An arm that moves comes to rest before. at_once: it does not, as a simulator has put it
-        elsewhere. Whether it is enabled stays as it is.
+        at_once: it does not, as a simulator has put it elsewhere. It is enabled as it was before.
         """
         self._to.counts = MotionCounts()
         if at_once or self._commander.at_rest:
@@ -116,10 +115,7 @@ class SetpointLoop:
             self._to.stop('reset', LoopState.WAITING)
 
     def let_go(self) -> None:
-        """Forget chunk and commands; the next command starts from the measured pose.
-
-        For an arm that does not do what it is told, as in a dry run.
-        """
+        """Forget chunk and commands, as of an arm that does not do what it is told: a dry run."""
         self._to.let_go()
 
     def enable(self, enabled: bool) -> None:
@@ -153,6 +149,10 @@ class SetpointLoop:
                 self._to.give_way(problem)
             else:
                 self.fault(problem)
+
+    def give_way(self, reason: str) -> None:
+        """Let go of the arm, which somebody else moves now, and wait for `enable(True)`."""
+        self._to.give_way(reason)
 
     def fault(self, reason: str) -> None:
         """Stop at once, hold, and wait for `enable(True)`; an arm that is not enabled stays so."""

@@ -28,9 +28,11 @@ from robomamba_ros.doctor.facts import (
     wanted_inputs,
     wanted_output,
 )
+from robomamba_ros.doctor.outputs import is_controller
 from robomamba_ros.errors import RoboMambaError
 from robomamba_ros.messages.state import nanoseconds
 from robomamba_ros.nodes.clients.graph_facts import GraphFacts, reading_profile
+from robomamba_ros.nodes.common.readers import readers_of
 from robomamba_ros.nodes.common.text_input import TextInput
 from robomamba_ros.policies.base import LoadOptions, OutputKind, fake_observation
 from robomamba_ros.policies.location import checkpoint_directory
@@ -141,7 +143,10 @@ def _discovered(node: Node, inputs: Sequence[Wanted], outputs: Sequence[Wanted])
     # Nodes of rclpy count what has a name, whatever it is remapped to.
     resolved = node.resolve_topic_name
     return all(node.count_publishers(resolved(wanted.name)) for wanted in inputs) and all(
-        node.count_subscribers(resolved(wanted.name)) for wanted in outputs if wanted.type
+        # A controller_node that runs reads along.
+        any(not is_controller(name) for name in readers_of(node, resolved(wanted.name)))
+        for wanted in outputs
+        if wanted.type
     )
 
 

@@ -28,6 +28,8 @@ LATCHED = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
+# Commands of our own and of others, all of them.
+READ_ALONG = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 # Parts of one picture.
 MARKERS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 DIAGNOSTICS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)

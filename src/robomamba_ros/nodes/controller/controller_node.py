@@ -64,9 +64,7 @@ class ControllerNode(ManagedNode):
         self._time = ControlClock(self)
         self._loop = loop_of(parameters, arm, simulated_time=self._time.simulated)
         self._measured = Measurements(arm.period_ns / NANOSECONDS)
-        self._outputs = Outputs(
-            self, arm, parameters['gripper_output'], self._now_ns, self.warn, dry_run=dry_run
-        )
+        self._outputs = Outputs(self, arm, parameters, self._now_ns, self.warn, self._loop.give_way)
         self._connections.append(self._outputs)
         description: RobotDescription | None = None
         if arm.has_kinematics:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
 from robomamba_ros.errors import BackendError
+from robomamba_ros.nodes.common.readers import readers_of
 from robomamba_ros.nodes.common.remote_parameters import RemoteParameters
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.controller_settings import (
@@ -35,8 +36,7 @@ class SettingsWatch:
 
     def look(self) -> None:
         """Ask who reads the commands; a few times a second."""
-        infos = self._node.get_subscriptions_info_by_topic(self._output.name)
-        names = {f'{info.node_namespace.rstrip("/")}/{info.node_name}' for info in infos}
+        names = readers_of(self._node, self._output.name)
         for gone in self._readers.keys() - names:
             self._readers.pop(gone).destroy()
         for name in names - self._readers.keys():
@@ -122,11 +122,7 @@ class ActivityWatch:
         states = {name: state for each in self._states.values() for name, state in each.items()}
         if not states:
             return ''
-        readers = [
-            f'{info.node_namespace.rstrip("/")}/{info.node_name}'
-            for topic in self._outputs
-            for info in self._node.get_subscriptions_info_by_topic(topic)
-        ]
+        readers = set().union(*(readers_of(self._node, topic) for topic in self._outputs))
         return '; '.join(inactive(readers, states))
 
     def destroy(self) -> None:
@@ -137,7 +133,7 @@ class ActivityWatch:
                 self._node.destroy_client(client)
 
 
-def inactive(readers: list[str], states: dict[str, str]) -> list[str]:
+def inactive(readers: Iterable[str], states: dict[str, str]) -> list[str]:
     """Return a sentence for each of the controllers `readers` that is not active."""
     return [
         f'{name} is {states[name]}: ros2 control set_controller_state {name.rpartition("/")[2]} '

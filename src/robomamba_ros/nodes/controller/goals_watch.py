@@ -11,6 +11,8 @@ from typing import Any
 from action_msgs.msg import GoalStatus, GoalStatusArray
 from rclpy.qos import qos_profile_action_status_default
 
+from robomamba_ros.nodes.common.readers import readers_of
+
 _ACTION = 'follow_joint_trajectory'
 _RUNS = (GoalStatus.STATUS_ACCEPTED, GoalStatus.STATUS_EXECUTING, GoalStatus.STATUS_CANCELING)
 
@@ -29,11 +31,7 @@ class GoalsWatch:
 
     def look(self) -> None:
         """Listen to controllers that have appeared; a few times a second."""
-        names = {
-            f'{info.node_namespace.rstrip("/")}/{info.node_name}'
-            for topic in self._outputs
-            for info in self._node.get_subscriptions_info_by_topic(topic)
-        }
+        names = set().union(*(readers_of(self._node, topic) for topic in self._outputs))
         for gone in self._connections.keys() - names:
             self._node.destroy_subscription(self._connections.pop(gone))
             self._running.pop(gone, None)

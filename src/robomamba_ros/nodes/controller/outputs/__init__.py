@@ -5,7 +5,7 @@ Topics have the node's own names (Output.name) and are remapped from the arm con
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,27 +31,27 @@ __all__ = ['Outputs']
 class Outputs:
     """Every output of an arm contract; raises ConfigError and BackendError.
 
-    gripper_output: 'contract', or a kind instead of the contract's. now_ns: the time of control.
-    dry_run: nothing is published.
-    on_error: called with what goes wrong later.
+    parameters: `gripper_output`, 'contract' or a kind instead of the contract's, and `dry_run`:
+    nothing is published. now_ns: the time of control. on_error: called with what goes wrong later.
+    on_other: called, with words, where somebody else sends a trajectory.
     """
 
     def __init__(
         self,
         node: Any,
         arm: ArmContract,
-        gripper_output: str,
+        parameters: Mapping[str, Any],
         now_ns: Callable[[], int],
         on_error: Callable[[Exception], None],
-        *,
-        dry_run: bool,
+        on_other: Callable[[str], None],
     ) -> None:
+        gripper_output = parameters['gripper_output']
         self._all: dict[str, CommandOutput] = {}
-        for output in () if dry_run else arm.outputs:
+        for output in () if parameters['dry_run'] else arm.outputs:
             if output.part == 'gripper' and gripper_output != 'contract':
                 output = replace(output, kind=gripper_output)
             try:
-                self._all[output.name] = _make(node, arm, output, now_ns, on_error)
+                self._all[output.name] = _make(node, arm, output, now_ns, on_error, on_other)
             except Exception:
                 self.destroy()
                 raise
@@ -93,6 +93,7 @@ def _make(
     output: Output,
     now_ns: Callable[[], int],
     on_error: Callable[[Exception], None],
+    on_other: Callable[[str], None],
 ) -> CommandOutput:
     part, kind = output.part, output.kind
     if part in ('base', 'head') and arm.takes_poses:
@@ -108,7 +109,7 @@ def _make(
     if kind == 'joint_trajectory' and part == 'gripper':
         return GripperTrajectory(node, arm, output)
     if kind == 'joint_trajectory':
-        return TrajectoryOutput(node, arm, output, now_ns)
+        return TrajectoryOutput(node, arm, output, now_ns, on_other)
     kinds: dict[str, Callable[[Any, ArmContract, Output], CommandOutput]] = {
         'target_pose': TargetPose,
         'twist': TwistOutput,

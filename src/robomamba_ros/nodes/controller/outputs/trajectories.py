@@ -2,13 +2,18 @@
 
 The stamp is zero, so that the controller begins on receipt: versions differ in what they do with
 one in the past. The last velocity is zero, so that it comes to rest if nothing follows.
+
+What comes on the topic is read along: a message that was not sent here is somebody else's, who may
+be gone before the graph of nodes shows that there are two.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.serialization import deserialize_message, serialize_message
 from trajectory_msgs.msg import JointTrajectory
 
 from robomamba_ros.control.setpoints.senders import Command, TrajectorySender
@@ -17,18 +22,35 @@ from robomamba_ros.nodes.common.conversions import joint_trajectory
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
 
+# How many messages are known again: those of a second or more.
+_KEPT = 100
+
 
 class TrajectoryOutput:
-    """The trajectories of a part's joints; now_ns: the time of control."""
+    """The trajectories of a part's joints.
+
+    now_ns: the time of control. on_other: told, in words, of a trajectory that somebody else sends.
+    """
 
     def __init__(
-        self, node: Any, arm: ArmContract, output: Output, now_ns: Callable[[], int]
+        self,
+        node: Any,
+        arm: ArmContract,
+        output: Output,
+        now_ns: Callable[[], int],
+        on_other: Callable[[str], None],
     ) -> None:
         self._node = node
         self._now_ns = now_ns
         self._sender = TrajectorySender(arm, output)
         self._names = [joint.name for joint in self._sender.joints]
         self._publisher = node.create_publisher(JointTrajectory, output.name, qos.COMMAND)
+        self._on_other, self._topic = on_other, node.resolve_topic_name(output.name)
+        self._sent: deque[tuple[bytes, JointTrajectory]] = deque(maxlen=_KEPT)
+        # As bytes: a period has no time to take messages apart.
+        self._subscription = node.create_subscription(
+            JointTrajectory, output.name, self._read_along, qos.READ_ALONG, raw=True
+        )
         self.count = 0
         self.at_rest = True
 
@@ -36,8 +58,19 @@ class TrajectoryOutput:
         """Publish the trajectory where it is another one than before."""
         sent = self._sender.send(command, self._now_ns())
         if sent is not None:
-            self._publisher.publish(joint_trajectory(self._names, *sent))
+            message = joint_trajectory(self._names, *sent)
+            data = serialize_message(message)
+            self._sent.append((data, message))
+            self._publisher.publish(data)
             self.count += 1
+
+    def _read_along(self, data: bytes) -> None:
+        if any(data == own for own, _ in self._sent):
+            return
+        # Middleware may write the same message in other bytes.
+        message = deserialize_message(data, JointTrajectory)
+        if all(message != own for _, own in self._sent):
+            self._on_other(f'somebody else sent a trajectory to {self._topic}: end that program')
 
     def stand_still(self) -> None:
         """Leave the controller, which went to the end of the way."""
@@ -48,4 +81,5 @@ class TrajectoryOutput:
 
     def destroy(self) -> None:
         """Stop publishing."""
+        self._node.destroy_subscription(self._subscription)
         self._node.destroy_publisher(self._publisher)
