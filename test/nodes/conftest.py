@@ -87,6 +87,24 @@ def host(ros: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., H
         each.stop()
 
 
+@pytest.fixture
+def alone(ros: None) -> Iterator[Callable[..., Any]]:
+    """Make a node as alone(ControllerNode, autostart=False), in no thread; ended after the test.
+
+    One that a failed test left behind would be a second publisher to every test after it.
+    """
+    made: list[Any] = []
+
+    def make(factory: Callable[..., Any], **parameters: Any) -> Any:
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        made.append(factory(parameter_overrides=overrides))
+        return made[-1]
+
+    yield make
+    for node in made:
+        node.destroy_node()
+
+
 class Peer:
     """A node that the test spins in its own thread, waiting for what it names."""
 

@@ -11,7 +11,6 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, Twist
 from nav_msgs.msg import Odometry
-from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Float64, String
@@ -225,17 +224,15 @@ def test_it_says_what_interlocks_and_speed_scaling_listen_to(host, peer, tmp_pat
         peer.wait_for(lambda value=expected: scales[-1].data == value, 'the scaling')
 
 
-def test_what_cannot_be_a_disagreement_ends_the_node(peer) -> None:
+def test_what_cannot_be_a_disagreement_ends_the_node(peer, alone) -> None:
     for text, reason in (
         ('lag=1', "did you mean 'lag_s'"),
         ('speed_scaling=0.5', 'speed_scaling, which is a parameter of the node itself'),
     ):
-        given = [Parameter('disagree', value=text), Parameter('arm', value='ur5e')]
-        node = FakeArmNode(parameter_overrides=given)
+        node = alone(FakeArmNode, disagree=text, arm='ur5e')
         peer.also_spin(node)
         peer.wait_for(lambda node=node: bool(node.fatal), 'the reason')
         assert reason in node.fatal
-        node.destroy_node()
 
 
 def test_a_camera_shows_its_encoding_with_depth_and_intrinsics(arm_node, peer) -> None:

@@ -11,7 +11,6 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 from support.patience import PATIENCE_S
@@ -47,20 +46,19 @@ def name(request, host, tmp_path) -> str:
     return request.param
 
 
-def test_a_warning_hides_no_other(ros, capfd) -> None:
-    node = ControllerNode(parameter_overrides=[Parameter('autostart', value=False)])
+def test_a_warning_hides_no_other(alone, capfd) -> None:
+    node = alone(ControllerNode, autostart=False)
     for number in range(20):
         node.warn(ObservationError(f'joint_states: {number} joints are missing'))
         node.warn(ObservationError(f'unknown joint {chr(97 + number)}'))
-    node.destroy_node()
     texts = [line.split(': ', 1)[1] for line in capfd.readouterr().err.splitlines()]
     assert texts[:2] == ['joint_states: 0 joints are missing', 'unknown joint a']
     # What is new in every message does not flood the log, and what repeats is counted.
     assert texts[5:] == ['joint_states: 9 joints are missing (10 times by now)']
 
 
-def test_a_node_whose_state_machine_was_interrupted_comes_to_rest_all_the_same(ros) -> None:
-    node = ControllerNode(parameter_overrides=[Parameter('autostart', value=False)])
+def test_a_node_whose_state_machine_was_interrupted_comes_to_rest_all_the_same(alone) -> None:
+    node = alone(ControllerNode, autostart=False)
     asked: list[bool] = []
 
     def interrupted() -> None:
@@ -71,7 +69,6 @@ def test_a_node_whose_state_machine_was_interrupted_comes_to_rest_all_the_same(r
     node.halt()
     node.halt()
     assert asked == [False]
-    node.destroy_node()
 
 
 def test_a_node_goes_round_its_states_twice(peer, name) -> None:

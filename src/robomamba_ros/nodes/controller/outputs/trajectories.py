@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from rclpy.serialization import deserialize_message, serialize_message
@@ -68,7 +69,9 @@ class TrajectoryOutput:
         if any(data == own for own, _ in self._sent):
             return
         # Middleware may write the same message in other bytes.
-        message = deserialize_message(data, JointTrajectory)
+        message = None
+        with suppress(Exception):  # bytes that are no trajectory have not been sent here either
+            message = deserialize_message(data, JointTrajectory)
         if all(message != own for _, own in self._sent):
             self._on_other(f'somebody else sent a trajectory to {self._topic}: end that program')
 
