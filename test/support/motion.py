@@ -16,6 +16,7 @@ PERIOD_S = 0.01
 # Of joint1 in the made contract: rad/s, rad/s^2, rad/s^3.
 LIMITS = (2.0, 5.0, 50.0)
 WAY, STEPS = 0.03, 80
+MEASURED_S = 0.2
 # The last step of a braking, whose jerk is limited [rad].
 STILL = 0.5 * LIMITS[2] * PERIOD_S**3
 
@@ -83,5 +84,10 @@ def go(robot: Any, commands: Commands) -> None:
 
 
 def arrive(robot: Any, commands: Commands) -> None:
-    """Put the arm where it was told to be: a start from elsewhere would jump there."""
+    """Put the arm where it was told to be, and let that be measured.
+
+    A start from elsewhere would jump there. States older than MEASURED_S make no start.
+    """
     robot.joints |= dict(zip(MADE['six'].names, commands.path[-1].tolist(), strict=True))
+    then_ns = robot.now_ns() + round(MEASURED_S * NANOSECONDS)
+    robot.peer.wait_for(lambda: robot.now_ns() > then_ns, 'time to go on')
