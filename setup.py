@@ -102,7 +102,13 @@ setup(
         *shared('models'),
     ],
     zip_safe=False,
-    install_requires=['numpy>=1.26,<3', 'pyyaml>=6,<7', 'transforms3d>=0.4.2,<1'],
+    install_requires=[
+        'numpy>=1.26,<3',
+        'pyyaml>=6,<7',
+        'transforms3d>=0.4.2,<1',
+        # As the commands of ROS 2 have it; Ubuntu 22.04 packages 1.8.
+        'argcomplete>=1.8,<4',
+    ],
     extras_require={
         'policy': POLICY,
         'vlm': VLM,

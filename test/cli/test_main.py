@@ -59,6 +59,22 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout == '[]\n'
 
 
+def test_a_shell_that_asks_is_told_what_may_come_next(tmp_path: Path) -> None:
+    line = 'robomamba bench scan --only mem'
+    asked = {
+        '_ARGCOMPLETE': '1',
+        '_ARGCOMPLETE_STDOUT_FILENAME': str(tmp_path / 'answer'),
+        'COMP_LINE': line,
+        'COMP_POINT': str(len(line)),
+    }
+    subprocess.run(
+        [sys.executable, '-m', 'robomamba_ros'],
+        check=True,
+        env={'PYTHONPATH': str(Path(cli.__file__).parents[2]), **asked},
+    )
+    assert (tmp_path / 'answer').read_text() == 'memory '
+
+
 def test_version_is_the_package_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(['--version'])

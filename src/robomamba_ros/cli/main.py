@@ -61,7 +61,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status: 2 for a mistake of the user's, 130 for Ctrl-C."""
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    if '_ARGCOMPLETE' in os.environ:
+        # A shell asks what may come next, as of the commands of ROS 2; this ends the process.
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    args = parser.parse_args(argv)
     if isinstance(sys.stdout, TextIOWrapper):
         # A name in another alphabet than the terminal's is shown as far as it can be.
         sys.stdout.reconfigure(errors='backslashreplace')
