@@ -60,7 +60,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_a_shell_that_asks_is_told_what_may_come_next(tmp_path: Path) -> None:
-    line = 'robomamba bench scan --only mem'
+    line = 'robomamba up --dry'
     asked = {
         '_ARGCOMPLETE': '1',
         '_ARGCOMPLETE_STDOUT_FILENAME': str(tmp_path / 'answer'),
@@ -72,7 +72,7 @@ def test_a_shell_that_asks_is_told_what_may_come_next(tmp_path: Path) -> None:
         check=True,
         env={'PYTHONPATH': str(Path(cli.__file__).parents[2]), **asked},
     )
-    assert (tmp_path / 'answer').read_text() == 'memory '
+    assert (tmp_path / 'answer').read_text() == '--dry-run '
 
 
 def test_version_is_the_package_version(capsys: pytest.CaptureFixture[str]) -> None:
