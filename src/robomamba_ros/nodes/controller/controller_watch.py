@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -122,7 +122,8 @@ class ActivityWatch:
         states = {name: state for each in self._states.values() for name, state in each.items()}
         if not states:
             return ''
-        readers = set().union(*(readers_of(self._node, topic) for topic in self._outputs))
+        # In one order, so that the same problem stays the same message.
+        readers = sorted(readers_of(self._node, *self._outputs))
         return '; '.join(inactive(readers, states))
 
     def destroy(self) -> None:
@@ -133,7 +134,7 @@ class ActivityWatch:
                 self._node.destroy_client(client)
 
 
-def inactive(readers: Iterable[str], states: dict[str, str]) -> list[str]:
+def inactive(readers: list[str], states: dict[str, str]) -> list[str]:
     """Return a sentence for each of the controllers `readers` that is not active."""
     return [
         f'{name} is {states[name]}: ros2 control set_controller_state {name.rpartition("/")[2]} '

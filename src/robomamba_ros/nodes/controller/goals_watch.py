@@ -31,7 +31,7 @@ class GoalsWatch:
 
     def look(self) -> None:
         """Listen to controllers that have appeared; a few times a second."""
-        names = set().union(*(readers_of(self._node, topic) for topic in self._outputs))
+        names = readers_of(self._node, *self._outputs)
         for gone in self._connections.keys() - names:
             self._node.destroy_subscription(self._connections.pop(gone))
             self._running.pop(gone, None)
