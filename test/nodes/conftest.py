@@ -17,11 +17,12 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from support.ending import end_at_once
 from support.made_arms import MADE
 from support.made_robot import JOINTS, PacedController, Robot, contract
 from support.patience import PATIENCE_S
 
-from robomamba_ros.nodes.common import hosted_node, qos
+from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.host import Host
 
 # rclpy imports it with the first message; a parser that it uses names a deprecated module.
@@ -68,7 +69,7 @@ def ros(ros_environment: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def host(ros: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Host]]:
+def host(ros: None) -> Iterator[Callable[..., Host]]:
     """Start nodes in threads, as host((SimNode, {parameters}), ...); ended after the test."""
     hosts: list[Host] = []
 
@@ -81,10 +82,8 @@ def host(ros: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., H
         return hosts[-1]
 
     yield start
-    # Simulated time stands still by now: an arm that still moves is not waited for.
-    monkeypatch.setattr(hosted_node, 'REST_S', 0.0)
-    for each in hosts:
-        each.stop()
+    # Simulated time stands still by now.
+    end_at_once(*hosts)
 
 
 @pytest.fixture

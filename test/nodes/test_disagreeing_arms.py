@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from support.dds_bench import FOLDER, DdsBench, variant
+from support.ending import end_at_once
 
 from robomamba_ros.nodes.fake_arm.events import SECONDS
 from robomamba_ros.types import EE_DELTA_NAMES, ActionSpace
@@ -43,7 +44,7 @@ def bench(peer, tmp_path) -> Iterator[Callable[..., DdsBench]]:
 
     yield start
     for each in benches:
-        each.end()
+        end_at_once(each.host)
 
 
 def heard(folder: Path, name: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from support.dds_bench import FOLDER, STEP_NS, DdsBench, variant
+from support.ending import end_at_once
 
 from robomamba_ros.types import NANOSECONDS, ActionSpace
 
@@ -31,7 +32,7 @@ def rig(peer) -> Iterator[Callable[[str], DdsBench]]:
 
     yield start
     for each in rigs:
-        each.end()
+        end_at_once(each.host)
 
 
 def swing(arm) -> np.ndarray:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import yaml
@@ -24,7 +23,7 @@ from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from robomamba_ros.bringup.graph import NodeSpec, PolicyOptions, fake_graph
 from robomamba_ros.common.resources import share_directory
-from robomamba_ros.nodes.common import hosted_node, qos
+from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.chunk_messages import chunk_to_messages
 from robomamba_ros.nodes.common.conversions import time_message
 from robomamba_ros.nodes.common.host import Host
@@ -78,11 +77,6 @@ class DdsBench:
             node.create_publisher(JointTrajectory, 'joint_chunk', qos.COMMAND),
         )
         self.host = Host([partial(self._make, spec) for spec in (robot, controller)])
-
-    def end(self) -> None:
-        """End the nodes; time stands still by now, so an arm that moves is not waited for."""
-        with patch.object(hosted_node, 'REST_S', 0.0):
-            self.host.stop()
 
     def _make(self, spec: NodeSpec) -> Any:
         made = self._made[spec.name] = make_node(spec)
