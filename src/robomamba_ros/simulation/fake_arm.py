@@ -8,7 +8,8 @@ it moved is kept beside the contract's limits. Time comes in as an argument.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from robomamba_ros.errors import ActionError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
-from robomamba_ros.robots.parts import Joint, Output
+from robomamba_ros.robots.parts import Output
 from robomamba_ros.simulation.controllers import (
     BaseController,
     Controller,
@@ -50,7 +51,8 @@ class FakeArm:
 
     kinematics: for the pose of the end effector. An arm that is commanded by poses or twists needs
     it to move its joints; without it only its pose moves. disagreement: how it is not where it is
-    told to be. urdf: of an arm with masses, None for one made up.
+    told to be. urdf: of an arm with masses, None for one made up. make_joints: gives its joints at
+    each reset, as those of a physical robot; they may be elsewhere than at rest.
 
     positions, velocities: where the robot is, by joint, the gripper's included [rad or m, per s].
     trajectories, streams, poses, twists: its controllers by part, as the contract's outputs say.
@@ -67,10 +69,11 @@ class FakeArm:
         *,
         disagreement: Disagreement | None = None,
         urdf: str | None = None,
+        make_joints: Callable[[], Joints] | None = None,
     ) -> None:
-        self._arm = arm
-        self._kinematics, self._urdf = kinematics, urdf
+        self._arm, self._kinematics = arm, kinematics
         self.disagreement = disagreement or Disagreement()
+        self._make_joints = make_joints or partial(made_joints, arm, urdf, self.disagreement)
         self._update_ns = self.disagreement.update_ns(arm)
         hand = arm.names_of('gripper')
         self._names = [*(joint.name for joint in arm.joints), *hand]
@@ -82,17 +85,16 @@ class FakeArm:
         """Put every joint back to rest, and forget commands, peaks and what happened to the arm."""
         arm, names = self._arm, self._names
         self.now_ns = now_ns
-        hand = [] if arm.gripper is None else [arm.gripper.open_position]
-        rest = np.array([*(rest_position(joint) for joint in arm.joints), *hand])
-        self._desired, self._speeds = rest, np.zeros(len(names))
-        self._joints: Joints = made_joints(arm, self._urdf, rest, self.disagreement)
+        self._joints = self._make_joints()
+        start = self._joints.positions
+        self._desired, self._speeds = start, np.zeros(len(names))
         self.stopped = ''
         self.blocked: set[str] = set()
         self.speed_scaling = self.disagreement.speed_scaling
         self._hand: Iterator[Float64Array] = iter(())
         self._inactive: set[str] = set()
         turning = [not np.isfinite(joint.position).any() for joint in arm.joints]
-        endless = np.array(turning + [False] * len(hand))
+        endless = np.array(turning + [False] * (len(names) - len(turning)))
         self.reports = Reports(self.disagreement, names, endless, arm.period_ns, now_ns)
         self._controllers = {output.part: self._controller(output) for output in arm.outputs}
         self._columns = {
@@ -112,7 +114,7 @@ class FakeArm:
             if arm.joints_of(part)
         }
         self.moved = {
-            part: JointRecord(arm.joints_of(part), arm.period_ns / NANOSECONDS, rest[columns])
+            part: JointRecord(arm.joints_of(part), arm.period_ns / NANOSECONDS, start[columns])
             for part, columns in self._own.items()
         }
         self._looked_ns = now_ns
@@ -289,10 +291,3 @@ class FakeArm:
             self.now_ns,
             self.disagreement,
         )
-
-
-def rest_position(joint: Joint) -> float:
-    """Return where a joint is at rest: where the contract says, else where 0 is or is nearest."""
-    if joint.rest is not None:
-        return joint.rest
-    return float(np.clip(0.0, *joint.position))

@@ -14,7 +14,7 @@ from robomamba_ros.common.resources import share_directory
 from robomamba_ros.control.motion.joint_motion import JointMotion
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.robots.kinematics import Kinematics
-from robomamba_ros.simulation.fake_arm import rest_position
+from robomamba_ros.simulation.made_joints import rest_position
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
 from robomamba_ros.spatial.transforms import move_in_base, rotation_matrix
 

@@ -1,0 +1,1 @@
+"""Robots with masses, motors and contacts in MuJoCo, behind the controllers of their contracts."""
