@@ -41,8 +41,6 @@ STEP_NS = 20_000_000
 RESEND_S = 0.5
 # In simulated time, for the slowest of the arms.
 REST_S = 8.0
-# The limits of a base hold in the frame of the odometry, and it brakes by its last heading in it.
-HEADING = 0.005
 
 
 class DdsBench:
@@ -303,7 +301,7 @@ class DdsBench:
             (part, quantity): peak
             for part, peaks in self.fake.peaks.items()
             for quantity, peak in peaks.items()
-            if peak.share > 1.0 + (HEADING if part == 'base' else ROUNDING)
+            if peak.share > 1.0 + ROUNDING
         }
         assert exceeded == {}, exceeded
         assert stopped or self._made['fake_arm_node'].inputs.refusal == {}

@@ -41,9 +41,6 @@ UPDATES_HZ = 200.0
 PACE, CHUNK_S = 0.2, 0.25
 
 
-# How far a base may go beyond its limits, which hold in the frame of the odometry, while nobody
-# knows its heading, as a share.
-HEADING = 0.3
 # How long a fault lasts that is to be noticed [s].
 FAULT_S = 2.0
 PERFECT = Disagreement()
@@ -135,11 +132,9 @@ class Watch:
 
     def keep_peaks(self) -> None:
         """Take the peaks so far, which the arm is about to forget."""
-        for part, peaks in self.bench.fake.peaks.items():
-            # Limits of a base hold along the heading that it is taken to have.
-            room = 1.0 + HEADING if part == 'base' else 1.0
+        for peaks in self.bench.fake.peaks.values():
             for quantity, peak in peaks.items():
-                self._peaks[quantity] = max(peak.share / room, self._peaks.get(quantity, 0.0))
+                self._peaks[quantity] = max(peak.share, self._peaks.get(quantity, 0.0))
 
     def peaks(self) -> dict[str, float]:
         """Return the largest share of each limit that was commanded."""

@@ -6,6 +6,7 @@ so commands go into the record one by one.
 
 from __future__ import annotations
 
+import cmath
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -161,7 +162,11 @@ class TwistController(PoseController):
 
 
 class BaseController:
-    """twist of a planar base: along x, along y and about z of its footprint."""
+    """twist of a planar base: along x, along y and about z of its footprint.
+
+    Commands are judged along the heading to which they turn a base that follows them, from where
+    it stood: one that is blocked is commanded no more than one that is not.
+    """
 
     def __init__(
         self, joints: Sequence[Joint], period_s: float, update_s: float, start: Float64Array
@@ -170,23 +175,27 @@ class BaseController:
         self.record = JointRecord(joints, period_s, start)
         self._period_s, self._update_s = period_s, update_s
         self._commanded = start
-        self._heading = float(start[2])
+        self._heading = self._bearing = float(start[2])
         self._velocity = np.zeros(3)
         self._received_ns = 0
 
     def drive(self, linear: Float64Array, angular: Float64Array, now_ns: int) -> None:
         """Take velocities (3,) [m/s] and (3,) [rad/s]; raises ActionError where not finite."""
         _check_twist(linear, angular)
+        if not self._velocity.any():
+            self._bearing = self._heading
         self._velocity, self._received_ns = np.array([*linear[:2], angular[2]]), now_ns
-        self._commanded = self._commanded + self._way(self._period_s)
+        way = self._way(self._bearing, self._period_s)
+        self._bearing += float(way[2])
+        self._commanded = self._commanded + way
         self.record.add(self._commanded)
 
     def step(self, now_ns: int, here: Float64Array) -> Float64Array:
-        """Return x, y and heading in the frame of the odometry, one period on."""
+        """Return x, y and heading in the frame of the odometry, one update on."""
         if now_ns - self._received_ns > BASE_TIMEOUT_NS:
             self._velocity = np.zeros(3)
         self._heading = float(here[2])
-        return np.asarray(here + self._way(self._update_s))
+        return np.asarray(here + self._way(self._heading, self._update_s))
 
     def hold(self, now_ns: int, here: Float64Array) -> None:
         """Stay at `here` (3,) until the next command."""
@@ -194,11 +203,12 @@ class BaseController:
         self._commanded, self._heading = here, float(here[2])
         self.record.restart(here)
 
-    def _way(self, seconds: float) -> Float64Array:
+    def _way(self, heading: float, seconds: float) -> Float64Array:
         """Return the way of some seconds in the frame of the odometry, (3,)."""
-        c, s = np.cos(self._heading), np.sin(self._heading)
-        x, y, turn = self._velocity * seconds
-        return np.array([c * x - s * y, s * x + c * y, turn])
+        x, y, turn = (self._velocity * seconds).tolist()
+        # The chord of the arc.
+        way = complex(x, y) * cmath.exp(1j * (heading + 0.5 * turn)) * np.sinc(0.5 * turn / np.pi)
+        return np.array([way.real, way.imag, turn])
 
 
 def _checked(positions: Float64Array, names: Sequence[str]) -> Float64Array:

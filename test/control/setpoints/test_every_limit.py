@@ -29,8 +29,6 @@ OTHER = {
     'trajectories only': ('hsr', {'base': 'joint_trajectory'}),
 }
 CASES = [*ARMS, *OTHER]
-# A base that is driven by twists turns meanwhile: how far is measured, and known a little late.
-TURNING = {'acceleration': 1.01, 'jerk': 1.25}
 
 
 def arm_of(case: str) -> ArmContract:
@@ -44,12 +42,9 @@ def arm_of(case: str) -> ArmContract:
 @pytest.mark.parametrize('case', CASES)
 def test_whatever_is_asked_no_limit_is_exceeded(case, seed) -> None:
     rig = storm(Bench(arm_of(case), seed=seed, late=True))
-    exceeded = rig.exceeded
-    base = {name: exceeded.pop(('base', name), (0.0, ''))[0] for name in TURNING}
-    assert exceeded == {}
-    assert all(base[name] <= most for name, most in TURNING.items())
+    assert rig.exceeded == {}
     # They were reached, and trajectories replaced one another.
-    assert rig.worst['acceleration'] > 0.95
+    assert rig.worst['acceleration'] > 0.85
     assert all(rig.sent[part] > 5 for part in rig.fake.trajectories if part in rig.sent)
 
 

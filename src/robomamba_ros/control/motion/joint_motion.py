@@ -10,6 +10,7 @@ from robomamba_ros.control.motion.pose_motion import Anchor, Motion, PoseMotion,
 from robomamba_ros.control.motion.space import Space
 from robomamba_ros.control.motion.timeline import CHANNELS, Point, Timeline, joint_timeline
 from robomamba_ros.control.motion.twin import twin
+from robomamba_ros.control.motion.twist_servo import commanded_joints
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
@@ -49,7 +50,7 @@ class JointMotion:
         self._arm = arm
         self._names = [joint.name for joint in arm.joints]
         self._period_s = arm.period_ns / NANOSECONDS
-        self._limiter = JointLimiter(arm.joints, self._period_s, start)
+        self._limiter = JointLimiter(commanded_joints(arm), self._period_s, start)
         self._kinematics = kinematics
         self._space = Space(arm, kinematics)
         names = kinematics.names if kinematics is not None else ()

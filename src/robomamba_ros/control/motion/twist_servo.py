@@ -7,6 +7,10 @@ and jerks, whatever is measured.
 
 from __future__ import annotations
 
+import cmath
+from dataclasses import replace
+from math import remainder, tau
+
 import numpy as np
 
 from robomamba_ros.control.history import History
@@ -24,8 +28,12 @@ _GAIN = 2.0
 # Distances that are left as they are [m, rad]: noise would keep the arm awake.
 _STILL_M, _STILL_RAD = 5e-4, 2e-3
 _STILL: Float64Array = np.zeros(3)
-# How much faster than its limit a base may have turned, by a late tick, before that is doubted.
-_DOUBT = 2.0
+# What twists leave of the limits of a base, whose heading is not known exactly, as a share; what of
+# the rest commands leave for corrections; and what drawing the heading to the measured one adds.
+_ROOM, _CORRECTS, _DRAWN = 0.09, 0.04, 0.02
+# Share of what a heading is off that is drawn nearer in a second. A base that is slower than a
+# share of its speed counts as that fast.
+_DRAW, _CRAWLS = 2.0, 0.1
 
 
 class PoseServo:
@@ -85,29 +93,35 @@ class PoseServo:
 class BaseServo:
     """Twists of a mobile base in its own footprint: (3,), ahead, to the left [m/s], turn [rad/s].
 
-    Limits are those of the three joints, which lie in the frame of the odometry. The heading is
-    the measured one and what the twists since have turned, but turns no faster than a base can.
+    Limits are those of the three joints, which lie in the frame of the odometry, of the mean
+    velocity in each control period. A base that holds a twist drives an arc, so each twist is the
+    one whose arc leads where the velocity does. For that the servo reckons the heading from what
+    it has sent, which a base takes up a period later. Measurements draw it nearer, no faster than
+    limits leave room for (see `commanded_joints`), and put it right while the base stands.
     """
 
     def __init__(self, arm: ArmContract) -> None:
-        joints = arm.joints_of('base')
+        joints = [_with_room(joint, _ROOM) for joint in arm.joints_of('base')]
         self._names = [joint.name for joint in joints]
-        period_s = arm.period_ns / NANOSECONDS
+        self._period_s = period_s = arm.period_ns / NANOSECONDS
         self._speed = np.array([joint.velocity for joint in joints])
         # Velocities are limited as positions are: one derivative lower.
         self._rates = [
             Joint(j.name, j.part, (-j.velocity, j.velocity), j.acceleration, jerk, None, None)
             for j, jerk in ((j, _jerk(j.acceleration, j.jerk, period_s)) for j in joints)
         ]
-        self._period_s = period_s
         self._limiter = JointLimiter(self._rates, period_s, _STILL)
-        self._turn = _DOUBT * joints[2].velocity * period_s
+        # What a heading that is drawn at 1 rad/s, or faster by 1 rad/s^2, may add.
+        along = self._rates[:2]
+        self._room = _DRAWN * min(rate.velocity for rate in along)
+        self._room_of_change = _DRAWN * min(rate.acceleration for rate in along)
         self._period_ns = arm.period_ns
-        # Where the base was told to be, and how far the twists sent have led, at which time.
-        self._commanded, self._led = History(_mixed), History(_mixed)
-        self._gone = _STILL
+        # Where the base was told to be, and which way it was to head, at which time.
+        self._commanded, self._headed = History(_mixed), History(_mixed)
         self._stamp_ns = 0
+        # At the begin of the next twist, and how fast measurements draw it [rad/s].
         self._heading: float | None = None
+        self._drawn = 0.0
 
     def twist(
         self, setpoint: Setpoint, measured: RobotState | None, *, correct: bool
@@ -115,50 +129,89 @@ class BaseServo:
         """Return the twist of a control period, as PoseServo does."""
         joints = np.array([setpoint.joints[name] for name in self._names])
         target = np.array([setpoint.joint_velocities[name] for name in self._names])
-        stamp_ns = setpoint.stamp_ns
-        elapsed_ns = stamp_ns - self._stamp_ns
+        elapsed_ns = setpoint.stamp_ns - self._stamp_ns
         if elapsed_ns <= 0:
             self._commanded.clear()
-            self._led.clear()
-        self._stamp_ns = stamp_ns
-        self._commanded.put(stamp_ns + self._period_ns, joints)
-        self._gone = self._gone + self._limiter.joints * (max(elapsed_ns, 0) / NANOSECONDS)
-        self._led.put(stamp_ns, self._gone)
-        if measured is None:
-            heading = float(joints[2]) if self._heading is None else self._heading
-        else:
+            self._headed.clear()
+        if self._heading is None:
+            self._heading = float(joints[2])
+        elapsed_s = max(elapsed_ns, 0) / NANOSECONDS
+        self._turn_on(setpoint.stamp_ns, elapsed_s)
+        self._commanded.put(setpoint.stamp_ns + self._period_ns, joints)
+        away = 0.0
+        if measured is not None:
             here = np.array([measured.joints[name] for name in self._names])
             measured_ns = measured.stamps.get('odometry', measured.stamp_ns)
-            # Since then it has turned as the twists say, which it takes up a period later.
-            begin, end = (_at(self._led, t - self._period_ns) for t in (measured_ns, stamp_ns))
-            turned = here[2] + end[2] - begin[2]
-            heading = self._turned_to(float(turned), max(elapsed_ns / self._period_ns, 1.0))
+            away = remainder(float((here - _at(self._headed, measured_ns))[2]), tau)
             if correct:
                 way = _at(self._commanded, measured_ns) - here
                 target[:2] += _correction(way[:2], _STILL_M)
                 target[2:] += _correction(way[2:], _STILL_RAD)
-        self._heading = heading
+        self._draw(away, elapsed_s)
         return self._sent(np.clip(target, -self._speed, self._speed))
 
     def brake(self) -> Float64Array:
         """Return the twist of a control period without a command; zero once it stands still."""
+        self._turn_on(self._stamp_ns + self._period_ns, self._period_s)
+        self._draw(0.0, self._period_s)
         return self._sent(_STILL)
 
     def reset(self) -> None:
         """Forget the motion: the next command begins at rest."""
         self._commanded.clear()
-        self._led.clear()
-        self._heading = None
+        self._headed.clear()
+        self._heading, self._drawn = None, 0.0
         self._limiter = JointLimiter(self._rates, self._period_s, _STILL)
 
-    def _sent(self, wanted: Float64Array) -> Float64Array:
-        return _turned(self._limiter.follow(wanted), -(self._heading or 0.0))
+    def _turn_on(self, stamp_ns: int, elapsed_s: float) -> None:
+        """Reckon on to stamp_ns by the turn that was sent last."""
+        self._stamp_ns = stamp_ns
+        self._heading = (self._heading or 0.0) + float(self._limiter.joints[2]) * elapsed_s
+        self._headed.put(stamp_ns + self._period_ns, np.array([0.0, 0.0, self._heading]))
 
-    def _turned_to(self, measured: float, periods: float) -> float:
-        if self._heading is None:
-            return measured
-        most = periods * self._turn
-        return self._heading + min(max(measured - self._heading, -most), most)
+    def _draw(self, away: float, elapsed_s: float) -> None:
+        """Draw the heading towards a measured one that is `away` from it."""
+        heading, velocity = self._heading or 0.0, self._limiter.joints
+        if not velocity.any():
+            self._heading, self._drawn = heading + away, 0.0
+            self._headed.clear()
+            self._headed.put(self._stamp_ns + self._period_ns, np.array([0.0, 0.0, self._heading]))
+            return
+        speed = max(float(np.abs(velocity[:2]).max()), _CRAWLS * float(self._speed[:2].min()))
+        most, change = self._room / speed, self._room_of_change / speed * self._period_s
+        wanted = min(max(_DRAW * away, -most), most)
+        self._drawn += min(max(wanted - self._drawn, -change), change)
+        self._heading = heading + self._drawn * elapsed_s
+
+    def _sent(self, wanted: Float64Array) -> Float64Array:
+        x, y, turn = self._limiter.follow(wanted)
+        half = 0.5 * float(turn) * self._period_s
+        ahead = complex(x, y) * cmath.exp(-1j * ((self._heading or 0.0) + half))
+        ahead /= np.sinc(half / np.pi)
+        return np.array([ahead.real, ahead.imag, turn])
+
+
+def commanded_joints(arm: ArmContract) -> tuple[Joint, ...]:
+    """Return the joints of an arm with the limits that commands keep.
+
+    Those of a base that is commanded by twists leave room for what nobody knows of its heading.
+    """
+    if all(output.kind != 'twist' for output in arm.outputs if output.part == 'base'):
+        return arm.joints
+    return tuple(
+        _with_room(joint, _ROOM + _CORRECTS) if joint.part == 'base' else joint
+        for joint in arm.joints
+    )
+
+
+def _with_room(joint: Joint, room: float) -> Joint:
+    left = 1.0 - room
+    return replace(
+        joint,
+        velocity=left * joint.velocity,
+        acceleration=left * joint.acceleration,
+        jerk=joint.jerk and left * joint.jerk,
+    )
 
 
 def _correction(way: Float64Array, still: float) -> Float64Array:
@@ -204,13 +257,6 @@ class _Follower:
     def reset(self) -> None:
         """Stand still."""
         self._sent = self._target = self._change = ZERO
-
-
-def _turned(velocity: Float64Array, angle: float) -> Float64Array:
-    """Return a planar velocity (3,), x, y and turn, turned by an angle."""
-    x, y, turn = velocity
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([cos * x - sin * y, sin * x + cos * y, turn])
 
 
 def _jerk(acceleration: float, jerk: float | None, period_s: float) -> float:
