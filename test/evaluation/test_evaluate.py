@@ -22,7 +22,8 @@ from robomamba_ros.evaluation.metaworld import (
 )
 from robomamba_ros.evaluation.results import Results
 from robomamba_ros.simulation.collect.demonstrations import FIRST_SEED
-from robomamba_ros.simulation.metaworld import MAX_STEPS, load_tasks
+from robomamba_ros.simulation.metaworld import MAX_STEPS
+from robomamba_ros.simulation.tasks import load_tasks
 
 POLICY = str(share_directory() / 'models' / 'anolevla-mt10')
 CONFIG = EvaluationConfig(POLICY, ('push', 'button-press-topdown'), execute_steps=10, episodes=2)

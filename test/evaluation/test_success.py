@@ -6,7 +6,7 @@ import pytest
 
 from robomamba_ros.evaluation.metaworld import Outcome
 from robomamba_ros.evaluation.success import PAPER, PAPER_MEAN, by_group, document, mean, tables
-from robomamba_ros.simulation.metaworld import load_tasks
+from robomamba_ros.simulation.tasks import load_tasks
 
 
 def outcome(task: str, seed: int, success: bool, steps: int = 100, jerk: float = 10.0) -> Outcome:

@@ -30,7 +30,8 @@ from robomamba_ros.simulation.collect.demonstrations import (
     record_episode,
 )
 from robomamba_ros.simulation.collect.lerobot import FAILED, LeRobotCollection, episode_seeds
-from robomamba_ros.simulation.metaworld import CAMERA, MetaWorldSim, load_tasks
+from robomamba_ros.simulation.metaworld import CAMERA, MetaWorldSim
+from robomamba_ros.simulation.tasks import load_tasks
 from robomamba_ros.training.anolevla.loop import Trainer
 
 TASKS = ('peg-insert-side', 'reach')

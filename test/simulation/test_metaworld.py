@@ -8,7 +8,8 @@ from robomamba_ros.errors import SimulationError
 pytest.importorskip('metaworld', reason='the simulation extra is not installed')
 
 from robomamba_ros.robots.arm import load_arm
-from robomamba_ros.simulation.metaworld import DT_NS, STEP_M, MetaWorldSim, load_tasks
+from robomamba_ros.simulation.metaworld import DT_NS, STEP_M, MetaWorldSim
+from robomamba_ros.simulation.tasks import load_tasks
 
 
 @pytest.fixture

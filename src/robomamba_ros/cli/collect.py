@@ -42,6 +42,13 @@ def add_parser(subparsers: Any) -> None:
         help=f'of the frames that are kept, drawn at random (default: {IMAGE_SHARE})',
     )
     parser.add_argument(
+        '--image-every',
+        type=int,
+        metavar='N',
+        help='keep every n-th frame instead: for a policy that carries its state, of as many '
+        'execute_steps',
+    )
+    parser.add_argument(
         '--lerobot',
         action='store_true',
         help='write a LeRobot data set (v3.0) of every frame, instead of a store for training',
@@ -57,8 +64,12 @@ def run(args: argparse.Namespace) -> int:
     """Collect, with a progress bar and a summary."""
     from robomamba_ros.simulation.collect.demonstrations import CollectConfig
 
-    if args.lerobot and args.image_share is not None:
-        raise ConfigError('--image-share is for stores; a LeRobot data set has every frame')
+    if args.image_share is not None and args.image_every is not None:
+        raise ConfigError('give --image-share or --image-every, not both')
+    if args.lerobot and (args.image_share, args.image_every) != (None, None):
+        raise ConfigError(
+            '--image-share and --image-every are for stores; a LeRobot data set has every frame'
+        )
     if args.video and not args.lerobot:
         raise ConfigError('--video is for LeRobot data sets; give --lerobot too')
     config = CollectConfig(
@@ -67,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         args.shard,
         clean_share=1.0 if args.clean else CollectConfig.clean_share,
         image_share=IMAGE_SHARE if args.image_share is None else args.image_share,
+        image_every=args.image_every or 0,
     )
     if args.lerobot:
         _collect_lerobot(args.folder, config, args.video, args.workers)
@@ -79,9 +91,9 @@ def _collect_store(folder: Path, config: CollectConfig, workers: int) -> None:
     from tqdm import tqdm
 
     from robomamba_ros.simulation.collect.demonstrations import collect, missing_shards, summarize
-    from robomamba_ros.simulation.metaworld import load_tasks
+    from robomamba_ros.simulation.tasks import known_tasks
 
-    known = load_tasks()
+    known = known_tasks()
     instructions = {task: known[task].instruction for task in config.tasks}
     total = len(config.tasks) * config.episodes_per_task // config.episodes_per_shard
     samples = 0

@@ -146,7 +146,8 @@ def _episode(result: EpisodeResult, recording: Recording, output: Path) -> Episo
 
     from robomamba_ros.evaluation.video import SUFFIX, write_video
     from robomamba_ros.reports.report import EpisodeReport
-    from robomamba_ros.simulation.metaworld import DT_NS, load_tasks
+    from robomamba_ros.simulation.metaworld import DT_NS
+    from robomamba_ros.simulation.tasks import known_tasks
 
     video = None
     strip: list[tuple[str, UInt8Array]] = []
@@ -158,7 +159,7 @@ def _episode(result: EpisodeResult, recording: Recording, output: Path) -> Episo
             strip.append((f'{max(time_s, 0.0):.1f} s', image))
     return EpisodeReport(
         task=result.task,
-        instruction=load_tasks()[result.task].instruction,
+        instruction=known_tasks()[result.task].instruction,
         seed=result.seed,
         success=result.success,
         steps=result.steps,

@@ -21,7 +21,8 @@ from robomamba_ros.evaluation.rollout import Episode, run_episode
 from robomamba_ros.policies.base import LoadOptions
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.simulation.collect.demonstrations import FIRST_SEED
-from robomamba_ros.simulation.metaworld import MetaWorldSim, load_tasks
+from robomamba_ros.simulation.metaworld import MetaWorldSim
+from robomamba_ros.simulation.tasks import known_tasks
 from robomamba_ros.types import UInt8Array
 
 # Seeds of evaluation; collection uses seeds from FIRST_SEED on.
@@ -99,7 +100,7 @@ def evaluate(config: EvaluationConfig, jobs: Iterable[Job], workers: int) -> Ite
 
 def episodes_to_film(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Return the first failure of every task, and the first success of every group of tasks."""
-    tasks = load_tasks()
+    tasks = known_tasks()
     chosen: dict[tuple[str, bool], Outcome] = {}
     for each in outcomes:
         what = tasks[each.task].group if each.success else each.task
@@ -202,7 +203,7 @@ class _Camera:
                 'version of everything: evaluate anew'
             )
         end = 'success' if outcome.success else 'failure'
-        group = load_tasks()[task].group
+        group = known_tasks()[task].group
         path = self._folder / f'{group}_{task}_{outcome.seed}_{end}{SUFFIX}'
         # The end stays for half a second.
         write_video(path, [*images, *[sim.render()] * int(VIDEO_FPS / 2)], VIDEO_FPS)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from robomamba_ros.errors import ConfigError, unknown_name
-from robomamba_ros.simulation.metaworld import PARAPHRASES, MetaWorldSim, load_paraphrases
+from robomamba_ros.simulation.metaworld import MetaWorldSim
+from robomamba_ros.simulation.tasks import PARAPHRASES, load_paraphrases
 from robomamba_ros.training.anolevla.augmentation import Augmentation, Changes
 from robomamba_ros.types import Float64Array, UInt8Array
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -74,6 +75,19 @@ class MambaState:
             )
         )
 
+    @classmethod
+    def of(cls, tensors: Sequence[Tensor]) -> MambaState:
+        """Return the state that has these `tensors`."""
+        return cls(tuple(map(LayerState, tensors[::2], tensors[1::2])))
+
+    def tensors(self) -> list[Tensor]:
+        """Return conv and ssm of the first layer, of the second, and so on."""
+        return [tensor for layer in self.layers for tensor in (layer.conv, layer.ssm)]
+
+    def to(self, device: torch.device) -> MambaState:
+        """Return this state on a device."""
+        return MambaState.of([tensor.to(device) for tensor in self.tensors()])
+
     @property
     def batch(self) -> int:
         """Number of sequences b."""
@@ -85,6 +99,19 @@ class MambaState:
             tuple(
                 LayerState(layer.conv.detach().clone(), layer.ssm.detach().clone())
                 for layer in self.layers
+            )
+        )
+
+    def where(self, chosen: Tensor, other: MambaState) -> MambaState:
+        """Return this state for the sequences that are chosen (b,), and the other for the rest."""
+        mask = chosen[:, None, None]
+        return MambaState(
+            tuple(
+                LayerState(
+                    torch.where(mask, layer.conv, others.conv),
+                    torch.where(mask, layer.ssm, others.ssm),
+                )
+                for layer, others in zip(self.layers, other.layers, strict=True)
             )
         )
 

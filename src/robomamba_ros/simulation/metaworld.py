@@ -7,20 +7,16 @@ one simulation come from one thread: the rendering context belongs to it.
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from robomamba_ros.common.config_file import Section, refuse
-from robomamba_ros.common.documents import read_yaml
-from robomamba_ros.common.resources import share_directory
 from robomamba_ros.errors import SimulationError, unknown_name
 from robomamba_ros.robots.parts import Workspace
+from robomamba_ros.simulation.memory_trial import Trial, environment, shows_cue
+from robomamba_ros.simulation.tasks import MEMORY, known_tasks
 from robomamba_ros.spatial.transforms import (
     quaternion_from_rotation_vector,
     quaternion_multiply,
@@ -38,43 +34,9 @@ DT_NS = NANOSECONDS // 80
 CAMERA = 'corner2'
 CAMERA_POSITION = (0.75, 0.075, 0.7)
 MAX_STEPS = 500
-PARAPHRASES = 10  # of each task
 TABLE_MATERIALS = ('basic_floor', 'table_wood', 'table_col')
 # One action of size 1 moves the target by this much along an axis [m].
 STEP_M = 0.01
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task of the benchmark: its name ('drawer-open'), instruction in words, and group."""
-
-    name: str
-    instruction: str
-    group: str
-
-
-def load_tasks() -> dict[str, Task]:
-    """Return Meta-World's 50 tasks by name, from config/metaworld_mt50.json."""
-    path = share_directory() / 'config' / 'metaworld_mt50.json'
-    entries = json.loads(path.read_text(encoding='utf-8'))['tasks']
-    tasks = (Task(e['task'].removesuffix('-v3'), e['instruction'], e['group']) for e in entries)
-    return {task.name: task for task in tasks}
-
-
-@cache
-def load_paraphrases() -> dict[str, tuple[str, ...]]:
-    """Return PARAPHRASES other ways to say each task, from config/metaworld_paraphrases.yaml.
-
-    They are for evaluation: no policy is trained on them. Raises ConfigError.
-    """
-    path = share_directory() / 'config' / 'metaworld_paraphrases.yaml'
-    document, errors = read_yaml(path)
-    tasks = tuple(load_tasks())
-    root = Section(document, '', errors, tasks)
-    found = {task: root.texts(task, f'{PARAPHRASES} texts') for task in tasks}
-    errors += [f'{task}: not {PARAPHRASES}' for task in tasks if len(found[task]) != PARAPHRASES]
-    refuse(f'the paraphrases {path}', errors)
-    return found
 
 
 class MetaWorldSim:
@@ -98,9 +60,10 @@ class MetaWorldSim:
         self._environments = ALL_V3_ENVIRONMENTS
         self._experts: Any = ENV_POLICY_MAP
         self._camera_size = camera_size
-        self._tasks = load_tasks()
+        self._tasks = known_tasks()
         self._renderer: Any = None
         self._env: Any = None
+        self._trial: Trial | None = None
         self.task = ''
         self.reset(task, seed)
 
@@ -113,6 +76,8 @@ class MetaWorldSim:
             self._make_environment(name)
         self._env.seed(seed)
         self._env.reset()
+        if self._tasks[name].group == MEMORY:
+            self._trial = Trial(self._tasks[name], self._env, seed)
         # The benchmark's reset moves bodies and the goal marker in the model only: without this
         # the first image and observation still show them where the last episode had them.
         self._mujoco.mj_forward(self._env.model, self._env.data)
@@ -125,7 +90,9 @@ class MetaWorldSim:
 
     def _make_environment(self, name: str) -> None:
         self.close()
-        env = self._environments[f'{name}-v3']()
+        task = self._tasks[name]
+        kind = self._environments[f'{task.base}-v3']
+        env = environment(kind, task) if task.group == MEMORY else kind()
         # The scripted expert sees a zero goal under partial observability, whose observation
         # space is cached by the constructor; and only `seeded_rand_vec` obeys `seed()`.
         env._partially_observable = False
@@ -138,7 +105,8 @@ class MetaWorldSim:
         env.model.vis.quality.offsamples = 0
         self._env = env
         self._begun: tuple[Float64Array, Float64Array] | None = None
-        self._expert = self._experts[f'{name}-v3']()
+        self._trial = None
+        self._expert = self._experts[f'{task.base}-v3']()
         self.task = name
 
     def alter(
@@ -184,7 +152,11 @@ class MetaWorldSim:
             )
         self._env_observation, _, _, _, info = self._env.step(np.clip(action, -1.0, 1.0))
         self.steps += 1
-        self.success = self.success or bool(info['success'])
+        solved = bool(info['success'])
+        if self._trial is not None:
+            self._trial.show(self.steps)
+            solved = self._trial.judge(self.steps, solved)
+        self.success = self.success or solved
 
     def expert_action(self) -> Float64Array:
         """Return the scripted expert's action (4,), clipped to what the benchmark executes."""
@@ -192,6 +164,8 @@ class MetaWorldSim:
             # The experts' gains exceed the limits on purpose; the environment clips.
             warnings.simplefilter('ignore')
             action = self._expert.get_action(self._env_observation)
+        if self._trial is not None:
+            action = self._trial.act(self.steps, self._env_observation[:3], action)
         return np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
 
     def render(self) -> UInt8Array:
@@ -216,8 +190,18 @@ class MetaWorldSim:
         return renderer
 
     @property
+    def rest_steps(self) -> int:
+        """Control periods from the start in which the task is to rest; 0 but in memory tasks."""
+        return 0 if self._trial is None else self._trial.go
+
+    @property
+    def goal_is_shown(self) -> bool:
+        """Whether an image shows where to go; in memory tasks the first ones do."""
+        return self._trial is None or shows_cue(self.steps)
+
+    @property
     def instruction(self) -> str:
-        """The benchmark's instruction for the task, in words."""
+        """The instruction for the task, in words."""
         return self._tasks[self.task].instruction
 
     @property

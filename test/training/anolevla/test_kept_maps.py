@@ -92,6 +92,22 @@ def test_the_trunk_stays_and_the_run_goes_on_where_it_was(data, weights, tmp_pat
     assert np.isfinite(policy.infer(seen).actions).all()
 
 
+def test_maps_are_read_in_sequences_whose_state_a_resumed_run_goes_on_with(weights, tmp_path):
+    """Stopped within a sequence of two steps: the rest is what an uninterrupted run does."""
+    data = write_store(tmp_path / 'data', episodes=4, steps=7)
+    changes = {'streaming': 2, 'stream_segments': 2, 'map_variants': 2, 'batch_size': 12}
+    whole = Trainer(eyes_run(data, tmp_path / 'whole', weights, **changes))
+    losses = [p.losses for p in whole.run()]
+    list(Trainer(eyes_run(data, tmp_path / 'parts', weights, **changes)).run(until=3))
+    rest = Trainer(eyes_run(data, tmp_path / 'parts', weights, **changes))
+    assert not rest._sampler.batch(3).begins.all()
+    assert [p.losses for p in rest.run()] == losses[3:]
+    forgetful = Trainer(eyes_run(data, tmp_path / 'forgetful', weights, **changes))
+    list(forgetful.run(until=3))
+    forgetful._stream.carried = None
+    assert [p.losses for p in forgetful.run()] != losses[3:]
+
+
 def test_what_was_computed_is_not_computed_again_and_other_weights_are(data, weights, tmp_path):
     trainer = Trainer(eyes_run(data, tmp_path, weights))
     steps = trainer.keep_maps()

@@ -11,7 +11,7 @@ from support.made_demonstrations import small_run, write_store
 
 from robomamba_ros.errors import CheckpointError, ConfigError
 from robomamba_ros.policies.registry import load_policy
-from robomamba_ros.training.anolevla.loop import Trainer, learning_rate
+from robomamba_ros.training.anolevla.loop import Trainer
 from robomamba_ros.training.anolevla.settings import load_train_config, parse_settings
 from robomamba_ros.types import Observation
 
@@ -207,7 +207,7 @@ def test_a_run_says_how_it_was_made(episodes, tmp_path):
 
 def test_the_learning_rate_warms_up_and_falls_to_its_end(data, tmp_path):
     config = small_run(data, tmp_path, stage1_steps=100, stage2_steps=0, warmup_steps=10)
-    rates = [learning_rate(config, step) for step in range(101)]
+    rates = [config.rate(step) for step in range(101)]
     assert rates[0] == pytest.approx(1e-4)
     assert max(rates) == rates[9] == rates[10] == config.learning_rate
     assert rates[100] == pytest.approx(config.final_learning_rate)

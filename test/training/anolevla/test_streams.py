@@ -7,17 +7,19 @@ import pytest
 import torch
 from support.made_demonstrations import META, small_run, write_store
 
+from robomamba_ros.errors import ConfigError
 from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.network import AnoleVLA
 from robomamba_ros.policies.anolevla.policy import AnoleVLAPolicy
 from robomamba_ros.policies.normalization import Normalization
 from robomamba_ros.training.anolevla.batches import BatchReader
+from robomamba_ros.training.anolevla.config import TrainConfig
 from robomamba_ros.training.anolevla.loop import Trainer
 from robomamba_ros.training.anolevla.objective import predict
 from robomamba_ros.training.anolevla.samples import Samples
 from robomamba_ros.training.anolevla.start import network_config, read_template
-from robomamba_ros.training.anolevla.streams import Ticks
+from robomamba_ros.training.anolevla.streams import Lanes, Ticks
 from robomamba_ros.training.anolevla.wordings import Wordings
 from robomamba_ros.types import Observation
 
@@ -72,7 +74,7 @@ def test_one_tick_is_ordinary_training(data, tmp_path):
     batch = trainer._batch()
     with torch.no_grad():
         ordinary = trainer.network(batch.images, batch.state, batch.delta_state, batch.instruction)
-        streamed = predict(trainer.network, batch, 1)
+        streamed, _ = predict(trainer.network, batch, 1)
     assert torch.equal(streamed.actions, ordinary.actions)
 
 
@@ -99,7 +101,7 @@ def test_a_streamed_forward_pass_is_the_policys_own_stream(data, tmp_path, first
     starts = np.concatenate([at(samples, 1, 0), at(samples, 2, 1)])
     positions, present = Ticks(samples, 2).follow(starts, 3)
     with torch.no_grad():
-        at_once = predict(network, reader.read(positions, present), 3).actions.numpy()
+        at_once = predict(network, reader.read(positions, present), 3)[0].actions.numpy()
     policy = AnoleVLAPolicy(network, tokenizer, scales, cache='stream')
     chunks = []
     for sequence in positions:
@@ -121,3 +123,95 @@ def test_ticks_past_the_end_of_an_episode_do_not_count(data, tmp_path):
     assert valid[:, 0].all()
     assert not valid[:, 4:].any()
     assert [p.step for p in trainer.run(until=2)] == [1, 2]
+
+
+def lanes(samples, **changes):
+    settings = {'batch_size': 4, 'streaming': 2, 'stream_segments': 3, **changes}
+    config = TrainConfig(data='', output='', **settings)
+    sequences = config.batch_size // config.streaming
+    return Lanes(Ticks(samples, 2), config, lambda rng: rng.integers(0, len(samples), sequences))
+
+
+def test_sequences_go_on_from_step_to_step_and_another_follows_one_that_has_ended():
+    """Episodes of five and of three ticks, in sequences of six: three steps of two."""
+    samples = made_of(list(range(10)), list(range(20, 26)))
+    made = lanes(samples, batch_size=40)
+    went_on = ended = 0
+    for step in range(1, 12):
+        before, now = made.segment(step - 1), made.segment(step)
+        assert all(map(np.array_equal, now, made.segment(step)))
+        if step % 3 == 0:
+            assert now.begins.all()
+            continue
+        for row, begins in enumerate(now.begins):
+            last, first = before.positions[row, -1], now.positions[row, 0]
+            if begins:
+                ended += 1
+                assert not before.present[row, -1] or samples.step[last] in (8, 9, 24, 25)
+            else:
+                went_on += 1
+                assert samples.episode[first] == samples.episode[last]
+                assert samples.step[first] == samples.step[last] + 2
+            assert now.present[row, 0]
+    assert min(went_on, ended) > 20
+
+
+def test_some_sequences_are_left_at_random():
+    samples = made_of(list(range(100)), list(range(100)))
+    shares = []
+    for share in (0.0, 0.5, 1.0):
+        made = lanes(samples, batch_size=200, stream_resets=share)
+        late = samples.step[made.segment(0).positions[:, -1]] + 2 > 99
+        shares.append(made.segment(1).begins[~late].mean())
+    assert shares[0] == 0.0
+    assert 0.3 < shares[1] < 0.7
+    assert shares[2] == 1.0
+
+
+@pytest.mark.parametrize('first', ['state', 'language'])
+def test_a_state_that_is_handed_on_is_that_of_one_long_sequence(data, tmp_path, first):
+    """Two sequences of four ticks; in the second half another begins in the second lane."""
+    config = small_run(data, tmp_path, streaming=2, stream_segments=2)
+    path = tmp_path / 'small.yaml'
+    order = [first, *(p for p in ('state', 'delta_state', 'vision', 'language') if p != first)]
+    path.write_text(path.read_text() + f'token_order: {order}\n')
+    trainer = Trainer(config)
+    reader, samples = trainer._sampler._reader, trainer._sampler._reader.samples
+    ticks = Ticks(samples, 2)
+    starts = np.array([at(samples, 1, 0)[0], at(samples, 2, 0)[0]])
+    positions, present = ticks.follow(starts, 4)
+    other, _ = ticks.follow(np.array([at(samples, 3, 1)[0]]), 2)
+    late = np.stack([positions[0, 2:], other[0]])
+    with torch.no_grad():
+        whole, _ = predict(trainer.network, reader.read(positions, present), 4)
+        alone, _ = predict(trainer.network, reader.read(other, present[:1, :2]), 2)
+        batch = reader.read(positions[:, :2], present[:, :2])
+        early, state = predict(trainer.network, batch, 2)
+        batch = reader.read(late, present[:, :2])._replace(begins=torch.tensor([False, True]))
+        rest, _ = predict(trainer.network, batch, 2, state)
+    torch.testing.assert_close(
+        early.actions.unflatten(0, (2, 2)), whole.actions.unflatten(0, (2, 4))[:, :2]
+    )
+    torch.testing.assert_close(rest.actions[:2], whole.actions[2:4])
+    torch.testing.assert_close(rest.actions[2:], alone.actions)
+
+
+def test_what_is_not_there_is_not_looked_at(data, tmp_path):
+    trainer = Trainer(small_run(data, tmp_path, streaming=8, batch_size=16))
+    seen = []
+    trainer.network.vision.register_forward_hook(
+        lambda part, given, out: seen.append(len(given[0]))
+    )
+    batch = trainer._batch()
+    predict(trainer.network, batch, 8)
+    assert seen == [int(batch.present.sum())]
+    assert seen[0] <= 8
+
+
+def test_a_carried_state_belongs_to_one_process(data, tmp_path):
+    config = small_run(data, tmp_path, streaming=2, stream_segments=2)
+    config.check_processes(1)
+    with pytest.raises(ConfigError, match='only one process keeps the state'):
+        config.check_processes(2)
+    with pytest.raises(ConfigError, match='needs streaming of 2'):
+        replace(config, streaming=1)

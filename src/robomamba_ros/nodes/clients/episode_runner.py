@@ -22,7 +22,8 @@ from std_srvs.srv import SetBool, Trigger
 from robomamba_ros.errors import SimulationError
 from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.nodes.common import qos
-from robomamba_ros.simulation.metaworld import DT_NS, load_tasks
+from robomamba_ros.simulation.metaworld import DT_NS
+from robomamba_ros.simulation.tasks import known_tasks
 
 # A service can be announced before it takes requests, and the middleware drops what comes then.
 RESEND_S = 3.0
@@ -86,7 +87,7 @@ class EpisodeRunner:
         instruction: None takes the task's own. Raises SimulationError naming the node, service
         or topic that did not answer in time, or the reason a node gives for refusing.
         """
-        text = load_tasks()[task].instruction if instruction is None else instruction
+        text = known_tasks()[task].instruction if instruction is None else instruction
         for name in MANAGED:
             self._enable(name, False)
         # Before the simulation is reset too: an arm still braking would move the new episode's.

@@ -47,12 +47,17 @@ class CollectConfig:
     clean_share: float = 0.4
     # Share of the samples that are kept, drawn at random, 0 .. 1.
     image_share: float = 0.2
+    # n: every n-th frame is kept instead, from the first on, which is what a policy sees that
+    # infers every n control periods; 0: as image_share says.
+    image_every: int = 0
     # Offset of the seeds, which begin at FIRST_SEED.
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.image_share <= 1.0:
             raise ConfigError(f'image_share is {self.image_share}; it is a share, 0 to 1')
+        if self.image_every < 0:
+            raise ConfigError(f'image_every is {self.image_every}; give 1 or more, or 0')
         if self.episodes_per_task % self.episodes_per_shard:
             raise ConfigError(
                 f'episodes_per_task ({self.episodes_per_task}) must be a multiple of '
@@ -63,6 +68,12 @@ class CollectConfig:
                 f'seed {self.seed} and {self.episodes_per_task} episodes a task: the seeds 0 to '
                 f'{FIRST_SEED - 1} can be given'
             )
+
+    def keeps(self, step: int, rng: np.random.Generator) -> bool:
+        """Return whether the frame of a step is kept; the first always is."""
+        if self.image_every:
+            return step % self.image_every == 0
+        return step == 0 or rng.random() < self.image_share
 
 
 @dataclass(frozen=True)
@@ -189,10 +200,12 @@ def demonstrate(sim: MetaWorldSim, seed: int, noise: dict[int, Float64Array]) ->
     last_step = MAX_STEPS
     while sim.steps < last_step:
         clean = sim.expert_action()
-        executed = noise.get(sim.steps, clean)
+        # What would disturb a rest that the task asks for comes after it.
+        moment = sim.steps - sim.rest_steps
+        executed = noise.get(moment, clean)
         action = np.array([*(clean[:3] * STEP_M), 0.5 * (1.0 - clean[3])])
         state = sim.state(sim.steps * DT_NS)
-        yield Step(sim.steps, state, action, sim.steps in noise)
+        yield Step(sim.steps, state, action, moment in noise)
         sim.step_action(executed)
         if sim.success and last_step == MAX_STEPS:
             last_step = min(sim.steps + STEPS_AFTER_SUCCESS, MAX_STEPS)
@@ -207,7 +220,7 @@ def record_episode(
     steps: list[Step] = []
     for step in demonstrate(sim, seed, plan_noise(rng, config.clean_share)):
         steps.append(step)
-        if step.number > 0 and rng.random() >= config.image_share:
+        if not config.keeps(step.number, rng):
             continue
         sample = np.zeros((), sample_dtype(meta))
         sample['images'] = CROP(sim.render())[None]
@@ -216,6 +229,8 @@ def record_episode(
         points = np.vstack([sim.object_positions.reshape(2, 3), step.state.pose.position[None]])
         sample['points'] = points
         sample['pixels'] = CROP.normalized(sim.project(points))
+        if not sim.goal_is_shown:
+            sample['points'][1] = sample['pixels'][1] = np.nan
         sample['instruction'], sample['episode'] = instruction, seed
         sample['step'] = step.number
         samples.append(sample)

@@ -38,7 +38,8 @@ from robomamba_ros.simulation.collect.demonstrations import (
     Collected,
     demonstrate,
 )
-from robomamba_ros.simulation.metaworld import CAMERA, DT_NS, MetaWorldSim, load_tasks
+from robomamba_ros.simulation.metaworld import CAMERA, DT_NS, MetaWorldSim
+from robomamba_ros.simulation.tasks import known_tasks
 from robomamba_ros.types import NANOSECONDS, Float32Array, UInt8Array
 
 FPS = NANOSECONDS // DT_NS
@@ -104,7 +105,7 @@ class LeRobotCollection:
 
     def run(self, workers: int) -> Iterator[int]:
         """Add what is missing; yields the frames of each episode, 0 where the expert failed."""
-        instructions = {task.name: task.instruction for task in load_tasks().values()}
+        instructions = {task.name: task.instruction for task in known_tasks().values()}
         make = partial(_expert, self._config)
         for (task, _), seed, demonstration in run_jobs(make, self.missing, workers):
             if demonstration is None:
@@ -149,7 +150,7 @@ class LeRobotCollection:
 
 def episode_seeds(task: str, config: CollectConfig) -> range:
     """Return the seeds of a task's episodes: FIRST_SEED for each task of the benchmark."""
-    first = FIRST_SEED * (1 + list(load_tasks()).index(task)) + config.seed
+    first = FIRST_SEED * (1 + list(known_tasks()).index(task)) + config.seed
     return range(first, first + config.episodes_per_task)
 
 

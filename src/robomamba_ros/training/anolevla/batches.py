@@ -18,7 +18,7 @@ from robomamba_ros.training.anolevla.kept_maps import KeptMaps
 from robomamba_ros.training.anolevla.localization import Targets
 from robomamba_ros.training.anolevla.row_changes import RowChanges, Rows, moved_pixels
 from robomamba_ros.training.anolevla.samples import Indices, Samples
-from robomamba_ros.training.anolevla.streams import Ticks
+from robomamba_ros.training.anolevla.streams import Lanes, Ticks
 from robomamba_ros.training.anolevla.wordings import Wordings
 
 
@@ -34,6 +34,10 @@ class Batch(NamedTuple):
     # None without a localisation loss.
     points: Tensor | None
     pixels: Tensor | None
+    # (b,): which are there; past the end of an episode there is nothing.
+    present: Tensor
+    # Of the sequences: which begin here, without a state; None: all.
+    begins: Tensor | None = None
 
 
 def fit_normalization(samples: Samples) -> Normalization:
@@ -115,6 +119,7 @@ class BatchReader:
             valid=tensor(rows['valid'] & present.reshape(-1, 1)),
             points=None if values.points is None else tensor(values.points),
             pixels=None if values.pixels is None else tensor(values.pixels),
+            present=tensor(present.reshape(-1)),
         )
 
 
@@ -136,24 +141,32 @@ class BatchSampler:
         self._of_instruction = [np.flatnonzero(samples.instruction == n) for n in numbers]
         weights = np.array([emphasis.get(instructions[number], 1.0) for number in numbers])
         self._probabilities = weights / np.sum(weights)
+        self._lanes = None if ticks is None else Lanes(ticks, config, self._draw)
 
     def batch(self, step: int, own: slice = slice(None)) -> Batch:
         """Return the batch of a training step, a function of the seed and the step alone.
 
         own: which of its sequences to return.
         """
-        rng = np.random.default_rng([self._config.seed, step])
-        length = self._config.streaming
+        if self._lanes is None:
+            starts = self._draw(np.random.default_rng([self._config.seed, step]))
+            positions, present, begins = starts[:, None], np.ones((len(starts), 1), np.bool_), None
+        else:
+            positions, present, begins = self._lanes.segment(step)
+        changes = RowChanges.draw(self._config, self._reader.samples.meta, step, own)
+        batch = self._reader.read(positions[own], present[own], changes)
+        if begins is None:
+            return batch
+        return batch._replace(begins=torch.from_numpy(begins[own]).to(self._reader.device))
+
+    def _draw(self, rng: np.random.Generator) -> Indices:
+        """Return a sample for each sequence of a step."""
         drawn = []
-        count = len(self._of_instruction)
-        for number in rng.choice(count, self._config.batch_size // length, p=self._probabilities):
+        count, sequences = (
+            len(self._of_instruction),
+            self._config.batch_size // self._config.streaming,
+        )
+        for number in rng.choice(count, sequences, p=self._probabilities):
             places = self._of_instruction[number]
             drawn.append(places[rng.integers(0, len(places))])
-        starts = np.array(drawn)
-        positions, present = starts[:, None], np.ones((len(starts), 1), dtype=np.bool_)
-        if self._ticks is not None:
-            # The sample drawn is any of the ticks, so that the first of an episode come up as well.
-            starts = self._ticks.back(starts, rng.integers(0, length, len(starts)))
-            positions, present = self._ticks.follow(starts, length)
-        changes = RowChanges.draw(self._config, self._reader.samples.meta, step, own)
-        return self._reader.read(positions[own], present[own], changes)
+        return np.array(drawn)

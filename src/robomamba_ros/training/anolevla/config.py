@@ -8,6 +8,7 @@ from robomamba_ros.errors import ConfigError, unknown_name
 from robomamba_ros.policies.base import DTYPES
 from robomamba_ros.training.anolevla.augmentation import Augmentation
 from robomamba_ros.training.anolevla.state_noise import StateNoise
+from robomamba_ros.training.shared.optimization import cosine
 from robomamba_ros.types import ActionSpace
 
 LOCALIZATIONS = ('simulator', 'demonstrations')
@@ -91,6 +92,12 @@ class TrainConfig:
     # Inferences over which the recurrent state is carried, execute_steps of the policy apart;
     # 1: it is not carried. Must divide batch_size.
     streaming: int = 1
+    # n: a sequence goes on over n steps, which take `streaming` inferences each. The state is
+    # handed from one to the next, gradients stay within one; 1: a sequence ends with its step.
+    stream_segments: int = 1
+    # Share of the sequences that are left for another, which begins without a state, at each of
+    # these steps, 0 .. 1; the others end with their episode.
+    stream_resets: float = 0.0
     # Table of config/paraphrases by name, or a path, by which half of the inferences are told the
     # instruction in other words; empty: all are told it as the data spells it.
     paraphrases: str = ''
@@ -131,13 +138,18 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.stage1_steps + self.stage2_steps <= 0 or self.batch_size <= 0:
             raise ConfigError('a training run needs stage1_steps + stage2_steps > 0 and a batch')
-        for name in ('save_every', 'log_every', 'data_every', 'validation_every', 'streaming'):
+        counts = ('save_every', 'log_every', 'data_every', 'validation_every')
+        for name in (*counts, 'streaming', 'stream_segments'):
             if getattr(self, name) < 1:
                 raise ConfigError(f'{name} is {getattr(self, name)}; give at least 1')
         if self.batch_size % self.streaming:
             raise ConfigError(
                 f'batch_size ({self.batch_size}) must be a multiple of streaming '
                 f'({self.streaming}): a batch is made of whole sequences'
+            )
+        if self.stream_segments > 1 and self.streaming == 1:
+            raise ConfigError(
+                'stream_segments hands on a carried state; it needs streaming of 2 or more'
             )
         for camera, share in self.camera_dropout.items():
             if share >= 1.0:
@@ -165,6 +177,11 @@ class TrainConfig:
         return bool(self.validation_share or self.validation_data)
 
     @property
+    def sequence(self) -> int:
+        """Inferences over which the state is carried."""
+        return self.streaming * self.stream_segments
+
+    @property
     def augmentation(self) -> Augmentation:
         """How images are changed."""
         prefix = 'augment_'
@@ -177,6 +194,27 @@ class TrainConfig:
         return StateNoise(
             self.state_noise, self.recovery_steps, self.state_dropout, self.delta_dropout
         )
+
+    def check_processes(self, count: int) -> None:
+        """Raise ConfigError where a run cannot be shared by so many processes."""
+        sequences = self.batch_size // self.streaming
+        if sequences < count:
+            raise ConfigError(
+                f'a batch is {sequences} sequences, fewer than the {count} processes; give a '
+                'larger batch_size'
+            )
+        if count > 1 and self.stream_segments > 1:
+            raise ConfigError(
+                'only one process keeps the state that stream_segments hands on; run one, or set '
+                'stream_segments: 1'
+            )
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step: linear warm-up, then a cosine to the final rate."""
+        peak, final = self.learning_rate, self.final_learning_rate
+        if step < self.warmup_steps:
+            return peak * (step + 1) / self.warmup_steps
+        return cosine(step, self.warmup_steps, self.steps, peak=peak, final=final)
 
     @property
     def steps(self) -> int:

@@ -24,8 +24,8 @@ NEAREST_M = 0.05
 class Targets:
     """Of n samples: points (n, 3, 3) in the base frame [m], and pixels (n, cameras, 3, 2).
 
-    Pixels are -1..1 over what is cut out of the image, and NaN where a camera does not see a point,
-    or its place is not known.
+    Pixels are -1..1 over what is cut out of the image. Both are NaN where a point is not to be
+    looked for; pixels also where a camera does not see it, or its place is not known.
     """
 
     points: Float32Array
@@ -72,7 +72,8 @@ def find_targets(config: TrainConfig, samples: Samples) -> Targets | None:
     if config.localization == 'demonstrations':
         return demonstrated(config, samples)
     points, pixels = samples.column('points'), samples.column('pixels')
-    if not np.isfinite(points).all():
+    # What an image does not show any more is not looked for in it.
+    if not np.isfinite(points).any(axis=0).all():
         raise ConfigError(
             f'{config.data} does not say where object and goal are, which only a simulator knows; '
             'set localization: demonstrations, for which the hand is enough, or '

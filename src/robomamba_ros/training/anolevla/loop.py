@@ -16,9 +16,10 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from robomamba_ros.errors import ConfigError, RoboMambaError
+from robomamba_ros.errors import RoboMambaError
 from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.language.tokenizer import InstructionTokenizer
+from robomamba_ros.mamba.state import MambaState
 from robomamba_ros.policies.anolevla.checkpoint import save
 from robomamba_ros.policies.checkpoint import torch_device
 from robomamba_ros.policies.normalization import Normalization
@@ -43,7 +44,6 @@ from robomamba_ros.training.shared.distributed import Group
 from robomamba_ros.training.shared.optimization import (
     average,
     copy_weights,
-    cosine,
     make_optimizer,
     set_learning_rate,
 )
@@ -83,11 +83,7 @@ class Trainer:
         self._device = device or torch_device(config.device)
         config = replace(config, dtype=resolve_dtype(config.dtype, self._device))
         self.config, self._files = config, RunFiles(config)
-        if config.batch_size // config.streaming < self._group.size:
-            raise ConfigError(
-                f'a batch is {config.batch_size // config.streaming} sequences, fewer than the '
-                f'{self._group.size} processes; give a larger batch_size'
-            )
+        config.check_processes(self._group.size)
         torch.manual_seed(config.seed)
         template = start.read_template(config)
         for _ in prepare(config, template):
@@ -124,9 +120,10 @@ class Trainer:
         self._optimizer = self._make_optimizer()
         self._best = Best()
         self.step = 0
+        self._stream = Objective(self.network, config, self._group, config.streaming)
         if self._files.resumed:
             self._restore()
-        self._objective: nn.Module = Objective(self.network, config, self._group)
+        self._objective: nn.Module = self._stream
         if self._group.size > 1:
             # Without the localisation loss some parameters have no gradient.
             self._objective = DistributedDataParallel(
@@ -179,7 +176,7 @@ class Trainer:
 
     def _train_step(self) -> tuple[dict[str, float], float]:
         config = self.config
-        set_learning_rate(self._optimizer, learning_rate(config, self.step))
+        set_learning_rate(self._optimizer, config.rate(self.step))
         found = self._objective(self._batch(), self.stage == 2)
         self._optimizer.zero_grad(set_to_none=True)
         found.total.backward()
@@ -225,6 +222,7 @@ class Trainer:
         self._ema = copy_weights(self.network)
         self._optimizer = self._make_optimizer()
         self._best = Best()
+        self._stream.carried = None
 
     def _write(self, done: int, stage: int, values: dict[str, float], last: int) -> None:
         config = self.config
@@ -252,6 +250,7 @@ class Trainer:
                 'ema': self._ema,
                 'optimizer': self._optimizer.state_dict(),
                 'best': asdict(self._best),
+                'carried': None if self._stream.carried is None else self._stream.carried.tensors(),
             }
         )
 
@@ -274,6 +273,8 @@ class Trainer:
             self._optimizer.load_state_dict(state['optimizer'])
             self._best = Best(**state.get('best', {}))
             self.step = state['step']
+            if state.get('carried'):
+                self._stream.carried = MambaState.of(state['carried']).to(self._device)
 
     def keep_maps(self) -> Iterator[tuple[int, int]]:
         """Compute the maps that are to be kept; yields (frames done, frames). `run` does it too."""
@@ -296,11 +297,3 @@ class Trainer:
         if self.config.streaming == 1:
             return None
         return Ticks(samples, self.network.config.spec.execute_steps)
-
-
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Return the rate at a step: linear warm-up, then a cosine down to the final rate."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    peak, final = config.learning_rate, config.final_learning_rate
-    return cosine(step, config.warmup_steps, config.steps, peak=peak, final=final)

@@ -23,8 +23,8 @@ def localization_loss(
     keypoints: Tensor, pixels: Tensor, points: Tensor, target_points: Tensor
 ) -> Tensor:
     """L1 between each camera's first three keypoints and the pixels (b, cameras, 3, 2) of what is
-    to be found, where they are known (not NaN), plus L1 between points read from vision and the
-    true ones (b, 3, 3) [m].
+    to be found, plus L1 between points read from vision and the true ones (b, 3, 3) [m]; both where
+    they are known (not NaN).
 
     keypoints (b, cameras * k, 2). The paper's future work: supervision of where things are.
     """
@@ -32,7 +32,8 @@ def localization_loss(
     known = pixels.isfinite().all(dim=-1)
     # A mean over all, so that the mean over processes is that of the whole batch.
     in_image: Tensor = ((found - pixels.nan_to_num()).abs().mean(dim=-1) * known).mean()
-    in_space: Tensor = (points - target_points).abs().mean() / POINT_SCALE_M
+    placed = target_points.isfinite()
+    in_space: Tensor = ((points - target_points.nan_to_num()).abs() * placed).mean() / POINT_SCALE_M
     return in_image + in_space
 
 

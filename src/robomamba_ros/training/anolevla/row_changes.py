@@ -50,24 +50,28 @@ class RowChanges:
 
     @classmethod
     def draw(cls, config: TrainConfig, meta: DatasetMeta, step: int, own: slice) -> RowChanges:
-        """Return what a function of the seed and the step changes in the sequences `own`."""
+        """Return what a function of the seed and the step changes in the sequences `own`.
+
+        What changes a sequence as a whole stays the same where it goes on over several steps.
+        """
         seed, times = config.seed, config.streaming
         count, cameras = config.batch_size // times, meta.cameras
+        first = step - step % config.stream_segments
         images = variants = black = states = wordings = None
         if config.map_variants:
-            rng = np.random.default_rng([seed, step, _VARIANT_STREAM])
+            rng = np.random.default_rng([seed, first, _VARIANT_STREAM])
             variants = np.repeat(rng.integers(0, config.map_variants, count)[own], times)
         elif config.augmentation.changes_images:
-            drawn = config.augmentation.draw(seed, step, count, len(cameras))
+            drawn = config.augmentation.draw(seed, first, count, len(cameras))
             images = drawn.rows(own, times)
         if config.camera_dropout:
             shares = [config.camera_dropout.get(name, 0.0) for name in cameras]
-            black = dropped(seed, step, count, shares, own, times)
+            black = dropped(seed, first, count, shares, own, times)
         noise = config.state_changes
         if noise.changes_states:
             states = noise.draw(seed, step, count, len(meta.state_names), own, times)
         if config.paraphrases:
-            wordings = np.repeat(draw_wordings(seed, step, count)[own], times)
+            wordings = np.repeat(draw_wordings(seed, first, count)[own], times)
         columns = correcting_columns(meta.action_space, meta.action_names, meta.state_names)
         return cls(images, variants, black, states, columns, noise.recovery, wordings)
 

@@ -15,7 +15,7 @@ from robomamba_ros.training.anolevla.config import TrainConfig
 # Of whole numbers: from, to. Anything else may be 0 and has no end that a run could reach.
 COUNTS: Mapping[str, tuple[int, int]] = {
     **dict.fromkeys(('save_every', 'log_every', 'data_every', 'validation_every'), (1, 10**9)),
-    'streaming': (1, 1024),
+    **dict.fromkeys(('streaming', 'stream_segments'), (1, 1024)),
     'batch_size': (1, 65_536),
     'threads': (1, 1024),
     'augment_shift': (0, 1024),
@@ -35,6 +35,7 @@ NUMBERS: Mapping[str, Range] = {
     'ema_decay': SHARE,
     'validation_share': SHARE,
     **dict.fromkeys(('camera_dropout', 'state_dropout', 'delta_dropout', 'augment_erase'), SHARE),
+    'stream_resets': SHARE,
     'augment_rotation': Range(0.0, 180.0, 'degrees', 'it is an angle to either side'),
     'augment_zoom': CHANGE,
     'augment_perspective': CHANGE,

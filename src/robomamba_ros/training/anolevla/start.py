@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from robomamba_ros.common.resources import find_file
@@ -104,7 +105,7 @@ def freeze(network: AnoleVLA) -> None:
 def expect(network: AnoleVLA, points: Float32Array) -> None:
     """Let a network that has learnt nothing expect the mean of points (n, 3, 3) [m]."""
     if isinstance(network.vision, KeypointVision):
-        network.vision.expect(torch.from_numpy(points.mean(axis=0)))
+        network.vision.expect(torch.from_numpy(np.nanmean(points, axis=0)))
 
 
 def network_config(

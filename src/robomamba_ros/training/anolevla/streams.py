@@ -5,9 +5,13 @@ A tick is an inference: ticks lie `spacing` steps apart.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
+from robomamba_ros.training.anolevla.config import TrainConfig
 from robomamba_ros.training.anolevla.samples import Indices, Samples
 
 
@@ -55,3 +59,48 @@ class Ticks:
             positions, present = self.follow(current, count + 1)
             current = positions[present[:, -1], -1]
         return np.concatenate(starts)
+
+
+class Segment(NamedTuple):
+    """What one step takes of n sequences: positions, present (n, ticks) as of Ticks.follow, and
+    begins (n,): which of them begin here, without a state."""
+
+    positions: Indices
+    present: NDArray[np.bool_]
+    begins: NDArray[np.bool_]
+
+
+class Lanes:
+    """Sequences that go on over several steps, side by side; a function of the seed and the step.
+
+    All begin together at every `stream_segments`-th step. Between, one whose episode has ended is
+    followed by another, and so is one that is left at random (`stream_resets`). draw: gives a
+    sample for each sequence.
+    """
+
+    def __init__(
+        self, ticks: Ticks, config: TrainConfig, draw: Callable[[np.random.Generator], Indices]
+    ) -> None:
+        self._ticks, self._config, self._draw = ticks, config, draw
+
+    def segment(self, step: int) -> Segment:
+        """Return what a training step takes of each sequence."""
+        config = self._config
+        first = step - step % config.stream_segments
+        starts, _ = self._begin(first)
+        begins = np.ones(len(starts), dtype=np.bool_)
+        # One more than a step takes, with which the next one goes on.
+        positions, present = self._ticks.follow(starts, config.streaming + 1)
+        for number in range(first + 1, step + 1):
+            others, rng = self._begin(number)
+            begins = ~present[:, -1] | (rng.random(len(others)) < config.stream_resets)
+            starts = np.where(begins, others, positions[:, -1])
+            positions, present = self._ticks.follow(starts, config.streaming + 1)
+        return Segment(positions[:, :-1], present[:, :-1], begins)
+
+    def _begin(self, step: int) -> tuple[Indices, np.random.Generator]:
+        """Return where sequences would begin at a step, and what else is drawn there from."""
+        rng = np.random.default_rng([self._config.seed, step])
+        drawn = self._draw(rng)
+        # The sample drawn is any of the ticks, so that the first of an episode come up as well.
+        return self._ticks.back(drawn, rng.integers(0, self._config.sequence, len(drawn))), rng

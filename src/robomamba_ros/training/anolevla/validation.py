@@ -34,15 +34,16 @@ class Validation:
     ) -> None:
         self._reader, self._group = reader, group
         # Each process goes through its part by itself; the sums meet at the end.
-        self._objective = Objective(network, config, Group())
-        self._each = config.batch_size // config.streaming
-        starts = reader.samples.places if ticks is None else ticks.windows(config.streaming)
-        count = min(len(starts), max(1, config.validation_samples // config.streaming))
+        self._objective = Objective(network, config, Group(), config.sequence)
+        length = config.sequence
+        self._each = max(1, config.batch_size // length)
+        starts = reader.samples.places if ticks is None else ticks.windows(length)
+        count = min(len(starts), max(1, config.validation_samples // length))
         chosen = starts[np.linspace(0, len(starts) - 1, count).astype(np.int64)]
         self._positions = chosen[:, None]
         self._present = np.ones_like(self._positions, dtype=np.bool_)
         if ticks is not None:
-            self._positions, self._present = ticks.follow(chosen, config.streaming)
+            self._positions, self._present = ticks.follow(chosen, length)
 
     @torch.no_grad()
     def losses(self, weights: Mapping[str, Tensor]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from robomamba_ros.errors import ObservationError
 from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.language.paraphrasing import Paraphrasing
 from robomamba_ros.language.tokenizer import InstructionTokenizer
-from robomamba_ros.simulation.metaworld import load_paraphrases
+from robomamba_ros.simulation.tasks import load_paraphrases
 from robomamba_ros.training.anolevla.config import TrainConfig
 
 # Ways to say each instruction; half of the inferences are given its own words.
