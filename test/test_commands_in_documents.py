@@ -16,6 +16,9 @@ REPOSITORY = Path(__file__).parents[1]
 # The words before the type, and what the type is called in the modules of a package.
 SAID = {('topic', 'pub'): 'msg', ('service', 'call'): 'srv', ('action', 'send_goal'): 'action'}
 
+# Built in few places: held against its definition instead.
+OURS = 'robomamba_interfaces/'
+
 
 def lines() -> Iterator[tuple[str, str]]:
     """Return the place and the text of each line of README and docs."""
@@ -51,9 +54,22 @@ def message(words: list[str]) -> Any:
 def test_what_commands_of_the_documents_send_is_yaml_of_their_type() -> None:
     pytest.importorskip('rclpy')
     found = commands()
-    sent = {place: message(words) for place, words in found}
+    sent = {place: message(words) for place, words in found if OURS not in ' '.join(words)}
     texts = {str(each.data) for each in sent.values() if hasattr(each, 'data')}
     assert {'True', 'False', 'is the drawer open?'} <= texts
+
+
+def test_a_goal_in_the_documents_has_the_fields_of_our_action() -> None:
+    definition = (REPOSITORY / 'src/interfaces/action/RunPolicy.action').read_text()
+    lines = definition.split('---')[0].splitlines()
+    fields = dict(reversed(line.split()) for line in lines if line and line[0] != '#')
+    goals = [words for _, words in commands() if OURS in ' '.join(words)]
+    assert goals
+    for words in goals:
+        goal = yaml.safe_load(words[-1])
+        assert goal.keys() == fields.keys()
+        assert isinstance(goal['instruction'], str)
+        assert goal['time_limit'].keys() <= {'sec', 'nanosec'}
 
 
 def test_a_motion_to_be_seen_has_the_instruction_that_starts_it() -> None:

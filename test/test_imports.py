@@ -48,6 +48,7 @@ FLOOR = {part: height for height, parts in enumerate(FLOORS) for part in parts}
 # ROS is named in these parts and nowhere else.
 ROS_PARTS = ('nodes', 'benchmarks.nodes', 'cli', 'messages.ros_cv_bridge')
 ROS = ('rclpy', 'tf2_ros', 'cv_bridge', 'builtin_interfaces', 'std_srvs', 'rcl_interfaces')
+ROS += ('robomamba_interfaces',)
 
 # Everything these modules reach runs on a robot's own computer, from the base installation.
 ROBOT_SIDE = ('nodes.controller', 'nodes.common', 'robots', 'messages.state', 'control')

@@ -68,10 +68,12 @@ def permissions(enclave: ET.Element) -> tuple[set[str], set[str]]:
             assert rules.attrib[rule] == 'ALLOW'
             for each in rules:
                 name = full_name(str(each.text), profile)
-                if rule == 'call':
-                    written |= {f'rq{name}/_action/{part}Request' for part in ACTION}
-                    read |= {f'rr{name}/_action/{part}Reply' for part in ACTION}
-                    read |= {f'rt{name}/_action/feedback', f'rt{name}/_action/status'}
+                if rule in ('call', 'execute'):
+                    asks = {f'rq{name}/_action/{part}Request' for part in ACTION}
+                    answers = {f'rr{name}/_action/{part}Reply' for part in ACTION}
+                    answers |= {f'rt{name}/_action/feedback', f'rt{name}/_action/status'}
+                    written |= asks if rule == 'call' else answers
+                    read |= answers if rule == 'call' else asks
                 else:
                     out, back = DDS[rule]
                     written |= {f'{head}{name}{tail}' for head, tail in out}
@@ -111,10 +113,16 @@ def test_each_command_has_one_enclave_that_may_give_it(arm: str, space: str) -> 
         assert writers(topic) == {'/controller_node', '/up'}
     for chunk in ('action_chunk', 'joint_chunk'):
         assert writers(f'rt{space}/{chunk}') == {'/policy_node', '/up'}
-    assert writers(f'rt{space}/instruction') == {'/operator'}
+    # A goal's instruction goes through the controller, and goals are the operator's alone.
+    by_goals = {'/operator', '/controller_node', '/up'}
+    assert writers(f'rt{space}/instruction') == by_goals
+    goal = f'rq{space}/controller_node/run_policy/_action/send_goalRequest'
+    assert writers(goal) == {'/operator'}
     for node in ('policy_node', 'controller_node'):
         for service in ('enable', 'reset', 'change_state', 'set_parameters'):
-            assert writers(f'rq{space}/{node}/{service}Request') == {'/operator'}
+            restarts = (node, service) == ('policy_node', 'reset')
+            expected = by_goals if restarts else {'/operator'}
+            assert writers(f'rq{space}/{node}/{service}Request') == expected
     assert writers(f'rq{space}/controller_node/stopRequest') == {'/operator'}
     # What is measured and seen is the driver's to say.
     for topic in load_arm(arm).inputs.values():

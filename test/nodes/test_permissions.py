@@ -19,6 +19,7 @@ from robomamba_ros.bringup.interfaces import (
     DOCTOR,
     POLICY,
     RECORDER,
+    RUN_POLICY,
     Interface,
     interfaces,
 )
@@ -26,6 +27,7 @@ from robomamba_ros.common.resources import find_file, share_directory
 from robomamba_ros.nodes.clients import examination
 from robomamba_ros.nodes.clients.bag_recorder import BagRecorder
 from robomamba_ros.nodes.common.lifecycle import SUCCESS
+from robomamba_ros.nodes.controller.run_policy import action_type
 from robomamba_ros.nodes.graph import make_node
 from robomamba_ros.policies.base import CameraSpec, OutputKind, PolicySpec
 from robomamba_ros.robots.arm import ArmContract, load_arm
@@ -83,7 +85,7 @@ def graph_of(node: Any) -> Interface:
     who = (node.get_name(), node.get_namespace())
     return Interface(
         *(
-            tuple(name for name, _ in found(*who))
+            tuple(name for name, _ in found(*who) if '/_action/' not in name)
             for found in (
                 node.get_publisher_names_and_types_by_node,
                 node.get_subscriber_names_and_types_by_node,
@@ -111,6 +113,9 @@ def differences(node: Any, interface: Interface) -> dict[str, set[str]]:
     seen, said = resolved(graph_of(node), node), resolved(interface, node)
     if not node.get_parameter('use_sim_time').value:
         said['subscribes'] -= {'/clock'}
+    if node.get_name() == CONTROLLER and action_type() is None:
+        for part, names in resolved(RUN_POLICY, node).items():
+            said[part] -= names
     return {part: seen[part] ^ said[part] for part in seen if seen[part] != said[part]}
 
 

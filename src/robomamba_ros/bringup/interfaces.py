@@ -24,7 +24,9 @@ OPERATOR = 'operator'
 
 @dataclass(frozen=True)
 class Interface:
-    """What a node publishes, subscribes to, answers, asks for, and the actions it sends goals of.
+    """What a node publishes, subscribes to, answers, asks for, and the actions of its goals.
+
+    acts: actions it sends goals of; performs: those it serves.
 
     Names as ROS has them: /x is x, ~/x is the node's own, any other is in its namespace; * stands
     for any text.
@@ -35,6 +37,7 @@ class Interface:
     answers: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
     acts: tuple[str, ...] = ()
+    performs: tuple[str, ...] = ()
 
     def __add__(self, other: Interface) -> Interface:
         """Return both, each name once."""
@@ -85,6 +88,13 @@ _MANAGED = (
     )
 )
 _TEXTS = ('instruction', 'question')
+# Of a controller that serves the action, where its package is built.
+RUN_POLICY = Interface(
+    publishes=('instruction',),
+    subscribes=('active_instruction',),
+    asks=('policy_node/reset',),
+    performs=('~/run_policy',),
+)
 
 
 def interfaces(arm: ArmContract) -> dict[str, Interface]:
@@ -115,6 +125,7 @@ def interfaces(arm: ArmContract) -> dict[str, Interface]:
                 for node, interface in ((POLICY, policy), (CONTROLLER, controller))
                 for service in interface.answers
             ),
+            acts=(f'{CONTROLLER}/run_policy',),
         ),
     }
 
@@ -154,12 +165,16 @@ def _controller(arm: ArmContract) -> Interface:
         topics += ['/*/follow_joint_trajectory/_action/status', '/*/controller_state']
         # What others send it is read along.
         topics += [output.name for output in trajectories]
-    return _MANAGED + Interface(
-        publishes=('markers', *(output.name for output in arm.outputs if not output.action)),
-        subscribes=('action_chunk', 'joint_chunk', *topics),
-        answers=('~/stop',),
-        # Whoever subscribes to commands is asked for settings by which limits hold, and every
-        # controller_manager for the state of its controllers. Neither can change anything.
-        asks=('/*/list_parameters', '/*/get_parameters', '/*/list_controllers'),
-        acts=tuple(output.name for output in arm.outputs if output.action),
+    return (
+        _MANAGED
+        + RUN_POLICY
+        + Interface(
+            publishes=('markers', *(output.name for output in arm.outputs if not output.action)),
+            subscribes=('action_chunk', 'joint_chunk', *topics),
+            answers=('~/stop',),
+            # Whoever subscribes to commands is asked for settings by which limits hold, and every
+            # controller_manager for the state of its controllers. Neither can change anything.
+            asks=('/*/list_parameters', '/*/get_parameters', '/*/list_controllers'),
+            acts=tuple(output.name for output in arm.outputs if output.action),
+        )
     )

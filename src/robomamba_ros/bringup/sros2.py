@@ -27,6 +27,7 @@ _RULES = {
     'answers': ('services', 'service', 'reply'),
     'asks': ('services', 'service', 'request'),
     'acts': ('actions', 'action', 'call'),
+    'performs': ('actions', 'action', 'execute'),
 }
 
 

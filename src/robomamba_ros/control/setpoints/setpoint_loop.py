@@ -92,6 +92,11 @@ class SetpointLoop:
         return self._to.status
 
     @property
+    def enabled(self) -> bool:
+        """Whether a chunk may move the arm; False after every stop that somebody has to look at."""
+        return self._to.enabled
+
+    @property
     def counts(self) -> MotionCounts:
         """What the setpoints met since the start or the last reset."""
         return self._to.counts

@@ -78,6 +78,16 @@ class ManagedNode(LifecycleNode):
         """Begin to work, or begin to come to rest."""
         raise NotImplementedError
 
+    def enable_now(self, enabled: bool) -> None:
+        """Enable in the place of whatever the parameter `enabled` still waits for.
+
+        Raises NotReadyError where it must not.
+        """
+        if not self._active:
+            raise NotReadyError('the node is not active; activate it first')
+        self._enable_once = False
+        self.enable(enabled)
+
     def reset(self) -> None:
         """Forget the episode."""
         raise NotImplementedError
@@ -165,17 +175,13 @@ class ManagedNode(LifecycleNode):
             self._guard('tear down', self.teardown)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        response.success = self._active
-        if not self._active:
-            response.message = 'the node is not active; activate it first'
-            return response
-        self._enable_once = False
         try:
-            self.enable(request.data)
-            response.message = self.report().message
+            self.enable_now(request.data)
+            response.success, response.message = True, self.report().message
         except NotReadyError as error:
             response.success, response.message = False, str(error)
-        self._diagnostics.publish()
+        if self._active:
+            self._diagnostics.publish()
         return response
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

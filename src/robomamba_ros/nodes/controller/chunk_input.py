@@ -17,6 +17,7 @@ class ChunkInput:
     """Calls back with every chunk whose two messages have come, or with what is wrong with it.
 
     on_withdrawal: called where the sender says that its last chunk is not to be followed further.
+    count, newest_ns: how many came, and the stamp of the newest.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class ChunkInput:
         self._node = node
         self._on_chunk = on_chunk
         self._on_error = on_error
-        self.count = 0
+        self.count = self.newest_ns = 0
         joiner = ChunkJoiner(frame)
 
         def on_targets(message: MultiDOFJointTrajectory) -> None:
@@ -54,6 +55,7 @@ class ChunkInput:
             chunk = add(message)
             if chunk is not None:
                 self.count += 1
+                self.newest_ns = chunk.stamp_ns
                 self._on_chunk(chunk)
         except ActionError as error:
             self._on_error(error)

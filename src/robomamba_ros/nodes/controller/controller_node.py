@@ -32,6 +32,7 @@ from robomamba_ros.nodes.controller.loop_settings import gate_of, loop_of
 from robomamba_ros.nodes.controller.markers import Markers
 from robomamba_ros.nodes.controller.measurements import Measurements
 from robomamba_ros.nodes.controller.outputs import Outputs
+from robomamba_ros.nodes.controller.run_policy import offered
 from robomamba_ros.types import NANOSECONDS
 
 # How often in a row a command may fail before the node gives up and ends.
@@ -104,7 +105,7 @@ class ControllerNode(ManagedNode):
         self._chunks = ChunkInput(
             self, arm.base_frame, cycle.on_chunk, cycle.on_withdrawal, self.warn
         )
-        self._connections.append(self._chunks)
+        self._connections += [self._chunks, *offered(self, self._loop, self._now_ns, self._chunks)]
         self._connections.append(
             Markers(self, arm.base_frame, lambda: self._loop.scene(self._now_ns()))
         )
