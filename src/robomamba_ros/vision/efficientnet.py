@@ -122,7 +122,7 @@ class MapEncoder(nn.Module):
         fine, coarse = self.trunk(images)
         return torch.cat((fine.flatten(1), coarse.flatten(1)), dim=1)
 
-    def forward(self, images: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images (b, 3, s, s) or maps (b, map_size), condition (b, k) -> as `find_keypoints`."""
         maps = images if images.ndim == 2 else self.maps(images)
         side = self.config.input_size // 8

@@ -18,12 +18,13 @@ SMALLEST = 16
 class Localization(NamedTuple):
     """Where things are, as the vision part sees it; for the localisation loss.
 
-    keypoints (b, cameras * k, 2) in -1..1 over the image; points (b, 3, 3): object, goal and end
-    effector in the base frame [m]; middle (3, 3): what is expected of images that show nothing,
-    without a gradient.
+    keypoints (b, cameras * k, 2) in -1..1 over the image; heat (b, cameras * k, h, w): logits of
+    the maps whose means they are; points (b, 3, 3): object, goal and end effector in the base frame
+    [m]; middle (3, 3): what is expected of images that show nothing, without a gradient.
     """
 
     keypoints: Tensor
+    heat: Tensor
     points: Tensor
     middle: Tensor
 
@@ -97,13 +98,15 @@ class KeypointVision(nn.Module):
         """Images (b, cameras, 3, s, s) in -1..1, language (b, N_l, d_model) -> n = cameras * k."""
         batch, cameras = images.shape[:2]
         condition = self.condition(language.mean(dim=1))
-        found, keypoints = self.encoder(
+        found, keypoints, heat = self.encoder(
             images.flatten(0, 1), condition.repeat_interleave(cameras, dim=0)
         )
         tokens = found.unflatten(0, (batch, cameras)) + self.keypoint + self.camera
         points = self.localization(functional.silu(tokens.flatten(1))).unflatten(1, (3, 3))
         middle = self.localization.bias.detach().view(3, 3)
-        where = Localization(keypoints.reshape(batch, -1, 2), points, middle)
+        keypoints = keypoints.reshape(batch, -1, 2)
+        heat = heat.reshape(batch, -1, *heat.shape[2:])
+        where = Localization(keypoints, heat, points, middle)
         return VisionTokens(tokens.flatten(1, 2), where)
 
 
@@ -146,7 +149,7 @@ class KeypointEncoder(nn.Module):
         self.heat = nn.Conv2d(fine, config.keypoints, 1)
         self.project = nn.Linear(2 + fine, d_model)
 
-    def forward(self, images: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images (b, 3, s, s) in -1..1, condition (b, k) -> as `find_keypoints`."""
         fine = self.fine1(self.stem(images), condition)
         coarse = self.coarse2(self.coarse1(self.down(fine), condition), condition)
@@ -155,8 +158,10 @@ class KeypointEncoder(nn.Module):
         return find_keypoints(fine, self.heat, self.project)
 
 
-def find_keypoints(fine: Tensor, heat: nn.Module, project: nn.Module) -> tuple[Tensor, Tensor]:
-    """Return tokens (b, k, d_model) and keypoints (b, k, 2), found by soft-argmax in maps.
+def find_keypoints(
+    fine: Tensor, heat: nn.Module, project: nn.Module
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return tokens (b, k, d_model), keypoints (b, k, 2) and their heat maps (b, k, h, w).
 
     fine (b, c, h, w); heat: to k channels; project: from 2 + c. Each of the k heat maps over the
     image attends to one place: its token carries where (Finn et al. 2016, "Deep spatial
@@ -164,7 +169,8 @@ def find_keypoints(fine: Tensor, heat: nn.Module, project: nn.Module) -> tuple[T
     are survives to the action head at sub-pixel precision, which pooling would lose.
     """
     height, width = fine.shape[2:]
-    attention = heat(fine).float().flatten(2).softmax(dim=-1)
+    maps = heat(fine).float()
+    attention = maps.flatten(2).softmax(dim=-1)
     grid_y, grid_x = torch.meshgrid(
         _cell_centres(height, fine.device), _cell_centres(width, fine.device), indexing='ij'
     )
@@ -172,7 +178,7 @@ def find_keypoints(fine: Tensor, heat: nn.Module, project: nn.Module) -> tuple[T
     keypoints = attention @ grid
     found = attention.to(fine.dtype) @ fine.flatten(2).transpose(1, 2)
     tokens: Tensor = project(torch.cat((keypoints.to(found.dtype), found), dim=-1))
-    return tokens, keypoints
+    return tokens, keypoints, maps
 
 
 def _cell_centres(cells: int, device: torch.device) -> Tensor:

@@ -1,9 +1,12 @@
 """The losses against hand-computed cases."""
 
+import math
+
 import torch
 
 from robomamba_ros.training.anolevla.losses import (
     acceleration_loss,
+    heat_loss,
     localization_loss,
     velocity_loss,
 )
@@ -49,3 +52,32 @@ def test_localization_asks_for_no_pixel_that_is_not_known():
     loss.backward()
     # The first three of each camera; those of the second camera are free.
     assert (keypoints.grad[0, :, 0] != 0).nonzero().flatten().tolist() == [0, 1, 2]
+
+
+def test_heat_is_the_share_of_each_cell_around_a_place_that_a_map_does_not_give():
+    # Cells of 2 wide, their centres at -0.75 .. 0.75; three keypoints of one camera and one more.
+    heat = torch.zeros(1, 4, 2, 4, requires_grad=True)
+    pixels = torch.tensor([[[[-0.25, -0.5], [0.0, 0.5], [torch.nan, 0.0]]]])
+    loss = heat_loss(heat, pixels)
+    torch.testing.assert_close(loss, torch.tensor(2 * math.log(8) / 3))
+    (grad,) = torch.autograd.grad(loss, heat)
+    # Where the second place lies, between two cells, and what lies nowhere or is not looked for.
+    expected = torch.full((2, 4), 1 / 24)
+    expected[1, 1:3] -= 1 / 6
+    torch.testing.assert_close(grad[0, 1], expected)
+    assert not grad[0, 2:].any()
+
+
+def test_heat_is_least_where_the_mean_of_the_map_is_the_place():
+    pixels = torch.tensor([[[[0.1, -0.2], [-1.0, 1.0], [0.4, 0.9]]]])
+    heat = torch.zeros(1, 3, 4, 4, requires_grad=True)
+    optimizer = torch.optim.Adam([heat], lr=0.3)
+    for _ in range(300):
+        optimizer.zero_grad()
+        heat_loss(heat, pixels).backward()
+        optimizer.step()
+    share = heat.detach().flatten(2).softmax(-1).unflatten(-1, (4, 4))
+    centres = torch.arange(4) / 2 - 0.75
+    found = torch.stack([(share.sum(2) * centres).sum(-1), (share.sum(3) * centres).sum(-1)], -1)
+    # The middle of the outermost cell is as far as a mean of cells reaches.
+    torch.testing.assert_close(found[0], pixels[0, 0].clamp(-0.75, 0.75), atol=0.02, rtol=0)

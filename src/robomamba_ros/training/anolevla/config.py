@@ -52,6 +52,8 @@ class TrainConfig:
     acceleration_weight: float = 0.5
     # Weight of the loss on where things are, in space and in the images; 0 turns it off.
     localization_weight: float = 0.2
+    # Weight of the loss on the heat maps in which they are looked for; 0 turns it off.
+    heat_weight: float = 0.0
     # What says where they are: `simulator`, of object, goal and hand; or `demonstrations`, whose
     # hand goes to where it matters, which those of any robot do.
     localization: str = 'simulator'

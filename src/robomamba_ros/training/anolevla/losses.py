@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 # Errors of points are counted in units of this length [m], to weigh about as much as actions do.
@@ -35,6 +36,33 @@ def localization_loss(
     placed = target_points.isfinite()
     in_space: Tensor = ((points - target_points.nan_to_num()).abs() * placed).mean() / POINT_SCALE_M
     return in_image + in_space
+
+
+def heat_loss(heat: Tensor, pixels: Tensor) -> Tensor:
+    """Cross-entropy of each camera's first three heat maps with the places they are to find.
+
+    heat (b, cameras * k, h, w) logits; pixels (b, cameras, 3, 2), NaN where not known. A place is
+    shared between the four cells around it, so that their mean is the place. A soft-argmax learns
+    slowly while its map is flat: every cell pulls the mean a little (Nibali et al. 2018, arXiv
+    1801.07372). This says at once which cell is meant.
+    """
+    height, width = heat.shape[2:]
+    logarithms = heat.unflatten(1, (pixels.shape[1], -1))[:, :, :3].flatten(3).log_softmax(dim=-1)
+    known = pixels.isfinite().all(dim=-1)
+    cells = heat.new_tensor((width, height))
+    place = (0.5 * (pixels.nan_to_num() + 1.0) * cells - 0.5).clamp(min=0.0)
+    place = torch.minimum(place, cells - 1.0)
+    first = torch.minimum(place.floor(), cells - 2.0)
+    beyond = place - first
+    error = torch.zeros_like(place[..., 0])
+    for right in (0, 1):
+        for down in (0, 1):
+            side = heat.new_tensor((right, down))
+            share = (1.0 - (side - beyond).abs()).prod(dim=-1)
+            column, row = (first + side).long().unbind(dim=-1)
+            cell = (row * width + column).unsqueeze(-1)
+            error = error - share * logarithms.gather(-1, cell).squeeze(-1)
+    return (error * known).mean()
 
 
 def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:

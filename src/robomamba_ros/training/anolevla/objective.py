@@ -13,6 +13,7 @@ from robomamba_ros.training.anolevla.batches import Batch
 from robomamba_ros.training.anolevla.config import TrainConfig
 from robomamba_ros.training.anolevla.losses import (
     acceleration_loss,
+    heat_loss,
     localization_loss,
     velocity_loss,
 )
@@ -68,6 +69,9 @@ class Objective(nn.Module):
                 where.keypoints.float(), pixels, where.points.float(), points
             )
             counts.append(valid.new_tensor(len(valid), dtype=torch.int64))
+            if config.heat_weight:
+                losses['heat'] = heat_loss(where.heat.float(), batch.pixels)
+                counts.append(counts[-1])
         here = torch.stack(counts).float()
         everywhere = group.sum(here)
         shares = group.size * here / everywhere.clamp(min=1.0)
@@ -75,6 +79,8 @@ class Objective(nn.Module):
         total = losses['velocity']
         if 'localization' in losses:
             total = total + config.localization_weight * losses['localization']
+        if 'heat' in losses:
+            total = total + config.heat_weight * losses['heat']
         if second_stage:
             total = total + config.acceleration_weight * losses['acceleration']
         means = group.sum(torch.stack(list(losses.values()))) / group.size
