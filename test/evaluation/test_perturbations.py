@@ -16,6 +16,7 @@ from robomamba_ros.evaluation.perturbations import (
 )
 from robomamba_ros.evaluation.success import perturbation_table
 from robomamba_ros.simulation.metaworld import MetaWorldSim
+from robomamba_ros.simulation.scene_changes import THING_X_M, SceneChange, draw_things
 
 SIZE = 64
 
@@ -46,7 +47,7 @@ def test_images_change_by_their_size_and_the_same_way_again(sim):
             assert not np.array_equal(first, image), name
             assert np.array_equal(each.prepare(sim, 7)(image), first), name
             assert np.array_equal(view(image), first) == (name != 'noise'), name
-    sim.alter(np.zeros(3), np.zeros(3), (1.0, 1.0, 1.0))
+    sim.alter(SceneChange())
     difference = {name: each.astype(float) - image for name, each in changed.items()}
     assert difference['darker'].mean() == pytest.approx(-25.5, abs=0.5)
     assert difference['noise'].std() == pytest.approx(8.0, abs=0.5)
@@ -79,10 +80,31 @@ def test_the_scene_changes_from_the_next_episode_on_and_back(sim):
     assert (tinted[..., 0] - image[..., 0]).mean() < -5.0
     assert np.abs(tinted[..., 2] - image[..., 2]).mean() < 3.0
     assert np.abs(moved - image).mean() > 1.0
-    sim.alter(np.zeros(3), np.zeros(3), (1.0, 1.0, 1.0))
+    same, cluttered = seen(PERTURBATIONS['distractors'])
+    np.testing.assert_allclose(same, pixel)
+    changed = (np.abs(cluttered - image).max(axis=2) > 20).mean()
+    assert 0.002 < changed < 0.1
+    sim.alter(SceneChange())
     back, again = seen(Perturbation())
     np.testing.assert_array_equal(back, pixel)
     np.testing.assert_array_equal(again, image)
+
+
+def test_the_hand_begins_elsewhere_and_things_lie_beside_what_the_task_uses(sim):
+    begun = []
+    for change in (Perturbation(), PERTURBATIONS['start_pose'], Perturbation()):
+        sim.alter(SceneChange())
+        change.prepare(sim, 5)
+        sim.reset(None, 3)
+        begun.append((sim.state(0).pose.position, sim.object_positions))
+    (first, objects), (there, same), (back, _) = begun
+    np.testing.assert_allclose(np.abs(there - first), 0.04, atol=0.005)
+    assert there[2] > first[2]
+    np.testing.assert_array_equal(objects, same)
+    np.testing.assert_array_equal(first, back)
+    things = draw_things(np.random.default_rng(0), 4)
+    assert [np.sign(thing.place[0]) for thing in things] == [1, -1, 1, -1]
+    assert all(THING_X_M[0] <= abs(thing.place[0]) <= THING_X_M[1] for thing in things)
 
 
 def test_the_mean_is_that_of_what_changes_anything():

@@ -120,6 +120,11 @@ def test_every_nth_frame_is_kept_and_a_hidden_goal_is_not_said(sim):
     assert np.isnan(samples['points'][1:, 1]).all()
     assert np.isnan(samples['pixels'][1:, 1]).all()
     assert np.isfinite(samples['points'][:, [0, 2]]).all()
+    lamps = samples['points'][:, 0, 2]
+    assert (
+        lamps.tolist()
+        == np.where(samples['step'] < sim.rest_steps, 0.16, 0.08).astype('f4').tolist()
+    )
     # Bursts of noise come after the rest: all that the first chunk holds is valid.
     assert samples['valid'][0].all()
     with pytest.raises(ConfigError, match='image_every is -1'):

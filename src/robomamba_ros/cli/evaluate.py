@@ -58,7 +58,8 @@ def add_parser(subparsers: Any) -> None:
         nargs='+',
         metavar='NAME',
         help='again under changes that no demonstration shows, one at a time, by name or all: '
-        'light, noise, blur, compression, a touched camera, another table, latency, other words',
+        'light, noise, blur, compression, a touched camera, another table, things on it, another '
+        'start, latency, other words',
     )
     add_load_options(parser)
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1)

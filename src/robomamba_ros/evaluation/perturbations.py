@@ -14,15 +14,17 @@ import numpy as np
 
 from robomamba_ros.errors import ConfigError, unknown_name
 from robomamba_ros.simulation.metaworld import MetaWorldSim
+from robomamba_ros.simulation.scene_changes import PLAIN, SceneChange, draw_things
 from robomamba_ros.simulation.tasks import PARAPHRASES, load_paraphrases
 from robomamba_ros.training.anolevla.augmentation import Augmentation, Changes
 from robomamba_ros.types import Float64Array, UInt8Array
 
 NONE, ALL = 'none', 'all'
-PLAIN = (1.0, 1.0, 1.0)
 CONTROL_PERIODS = {'latency_50ms': 4, 'latency_100ms': 8}
 # How far the camera is moved along each axis [m], and turned about each [degrees].
 MOVED_M, TURNED_DEG = 0.02, 1.0
+# How far the hand begins from its place along each axis [m], never lower; things on the table.
+START_M, THINGS = 0.04, 4
 
 View = Callable[[UInt8Array], UInt8Array]
 
@@ -32,7 +34,8 @@ class Perturbation:
     """One change. image: fields of Changes, by the direction -1 or 1 that is drawn for each axis.
 
     moved [m], turned [degrees]: of the camera, about and along each axis. tint: factors of red,
-    green and blue of table and floor. latency_steps: control periods that an inference takes.
+    green and blue of table and floor. start: of the hand [m]; never lower. things: how many lie on
+    the table that have no part in the task. latency_steps: control periods that an inference takes.
     other_words: whether the task is called by a paraphrase that no policy was trained on.
     """
 
@@ -40,6 +43,8 @@ class Perturbation:
     moved: float = 0.0
     turned: float = 0.0
     tint: tuple[float, float, float] = PLAIN
+    start: float = 0.0
+    things: int = 0
     latency_steps: int = 0
     other_words: bool = False
 
@@ -55,8 +60,16 @@ class Perturbation:
         rng = np.random.default_rng(seed)
         signs = rng.choice((-1, 1), 3)
         turn = np.deg2rad(self.turned) * rng.choice((-1.0, 1.0), 3)
-        if self.moved or self.turned or self.tint != PLAIN:
-            sim.alter(self.moved * signs, turn, self.tint)
+        start = self.start * signs
+        change = SceneChange(
+            moved=tuple(self.moved * signs),
+            turned=tuple(turn),
+            tint=self.tint,
+            start=(start[0], start[1], abs(start[2])),
+            things=draw_things(rng, self.things),
+        )
+        if change != SceneChange():
+            sim.alter(change)
         if self.image is None:
             return None
         begun = Augmentation().changes((seed,), 1, 1)
@@ -101,6 +114,8 @@ PERTURBATIONS = {
     'camera_moved': Perturbation(moved=MOVED_M),
     'camera_turned': Perturbation(turned=TURNED_DEG),
     'table': Perturbation(tint=(0.6, 0.8, 1.0)),
+    'distractors': Perturbation(things=THINGS),
+    'start_pose': Perturbation(start=START_M),
     **{name: Perturbation(latency_steps=steps) for name, steps in CONTROL_PERIODS.items()},
     'paraphrases': Perturbation(other_words=True),
 }

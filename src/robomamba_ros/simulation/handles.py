@@ -18,8 +18,8 @@ from robomamba_ros.simulation.metaworld import (
     MAX_STEPS,
     STEP_M,
     MetaWorldSim,
-    turned_by,
 )
+from robomamba_ros.simulation.scene_changes import turned_by
 from robomamba_ros.types import Float32Array, Float64Array, UInt8Array
 
 Vector = tuple[float, float, float]

@@ -65,6 +65,7 @@ class Trial:
     def __init__(self, task: Task, env: Any, seed: int) -> None:
         rng = np.random.default_rng((seed, *task.name.encode()))
         self._env, self._failed = env, False
+        self._moves_object = task.base != 'reach'
         self.go = int(rng.integers(FIRST_GO, LAST_GO + 1))
         self._lit = -1
         if has_buttons(task):
@@ -82,12 +83,19 @@ class Trial:
     def _name(self) -> str:
         return f'button{self._lit}'
 
+    def lamp(self, steps: int) -> Float64Array | None:
+        """Return where the lamp is that is on (3,) [m]; None in a task that moves an object."""
+        return None if self._moves_object else np.array(LAMPS[self._on(steps)][0])
+
+    def _on(self, steps: int) -> str:
+        return 'wait' if steps < self.go else 'go'
+
     def show(self, steps: int) -> None:
         """Let the scene look as it does after a number of control periods."""
         model, cue = self._env.model, shows_cue(steps)
-        lamps = {'wait': steps < self.go, 'go': steps >= self.go}
+        on = self._on(steps)
         for name, (_, color) in LAMPS.items():
-            model.site(name).rgba[:3] = color if lamps[name] else DARK
+            model.site(name).rgba[:3] = color if name == on else DARK
             model.site(name).rgba[3] = 1.0
         model.site('goal').rgba[3] = float(cue and self._lit < 0)
         for number in range(len(BUTTONS)) if self._lit >= 0 else ():

@@ -16,11 +16,8 @@ import numpy as np
 from robomamba_ros.errors import SimulationError, unknown_name
 from robomamba_ros.robots.parts import Workspace
 from robomamba_ros.simulation.memory_trial import Trial, environment, shows_cue
+from robomamba_ros.simulation.scene_changes import SceneChange, Scenery
 from robomamba_ros.simulation.tasks import MEMORY, known_tasks
-from robomamba_ros.spatial.transforms import (
-    quaternion_from_rotation_vector,
-    quaternion_multiply,
-)
 from robomamba_ros.types import (
     NANOSECONDS,
     Float32Array,
@@ -34,7 +31,6 @@ DT_NS = NANOSECONDS // 80
 CAMERA = 'corner2'
 CAMERA_POSITION = (0.75, 0.075, 0.7)
 MAX_STEPS = 500
-TABLE_MATERIALS = ('basic_floor', 'table_wood', 'table_col')
 # One action of size 1 moves the target by this much along an axis [m].
 STEP_M = 0.01
 
@@ -100,34 +96,20 @@ class MetaWorldSim:
         env._freeze_rand_vec = False
         env.seeded_rand_vec = True
         env._set_task_called = True
-        env.model.cam(CAMERA).pos[:] = CAMERA_POSITION
         # Software rendering: multisampling, shadows and reflections cost 8 x the time.
         env.model.vis.quality.offsamples = 0
         self._env = env
-        self._begun: tuple[Float64Array, Float64Array] | None = None
+        self._scenery = Scenery(self._mujoco, env, CAMERA, np.array(CAMERA_POSITION))
         self._trial = None
         self._expert = self._experts[f'{task.base}-v3']()
         self.task = name
 
-    def alter(
-        self, moved: Float64Array, turned: Float64Array, tint: tuple[float, float, float]
-    ) -> None:
-        """Let the camera stand elsewhere, and table and floor have another colour.
+    def alter(self, change: SceneChange) -> None:
+        """Make the scene differ from the benchmark's, instead of as it was altered before.
 
-        moved: (3,) [m] and turned: (3,) [rad], a rotation vector, from where the benchmark has the
-        camera, base axes. tint: factors of red, green and blue. Holds from the next reset on, until
-        it is called again or another task begins.
+        Holds from the next reset on, until another task begins.
         """
-        camera, model = self._env.model.cam(CAMERA), self._env.model
-        if self._begun is None:
-            self._begun = (camera.quat.copy(), model.mat_rgba.copy())
-        aim, colors = self._begun
-        camera.pos[:] = np.array(CAMERA_POSITION) + moved
-        camera.quat[:] = turned_by(turned, aim)
-        model.mat_rgba[:] = colors
-        for number in range(model.nmat):
-            if model.mat(number).name in TABLE_MATERIALS:
-                model.mat_rgba[number, :3] *= tint
+        self._scenery.change(change)
 
     @property
     def workspace(self) -> Workspace:
@@ -173,6 +155,7 @@ class MetaWorldSim:
         if self._renderer is None:
             self._renderer = self._make_renderer()
         self._renderer.update_scene(self._env.data, camera=CAMERA)
+        self._scenery.draw(self._renderer.scene)
         image = self._renderer.render()
         return np.ascontiguousarray(image[::-1, ::-1])
 
@@ -221,9 +204,14 @@ class MetaWorldSim:
 
     @property
     def object_positions(self) -> Float32Array:
-        """Where things are, for supervision in training only: (6,) main object, goal [m]."""
-        observation = self._env_observation
-        return np.concatenate([observation[4:7], observation[36:39]]).astype(np.float32)
+        """Where things are, for supervision in training only: (6,) main object, goal [m].
+
+        In a memory task that moves no object the lamp that is on stands for it.
+        """
+        observation, trial = self._env_observation, self._trial
+        lamp = None if trial is None else trial.lamp(self.steps)
+        first = observation[4:7] if lamp is None else lamp
+        return np.concatenate([first, observation[36:39]]).astype(np.float32)
 
     def project(self, points: Float64Array) -> Float64Array:
         """Return the pixels (n, 2), x right and y down, of points (n, 3) in base axes [m]."""
@@ -255,9 +243,3 @@ class MetaWorldSim:
         if self._env is not None:
             self._env.close()
             self._env = None
-
-
-def turned_by(turn: Float64Array, quaternion: Float64Array) -> Float64Array:
-    """Return MuJoCo's quaternion (w, x, y, z), turned by a rotation vector [rad] in base axes."""
-    rotation = quaternion_from_rotation_vector(turn)
-    return quaternion_multiply(rotation, quaternion[[1, 2, 3, 0]])[[3, 0, 1, 2]]
