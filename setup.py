@@ -33,6 +33,8 @@ SIM = ['mujoco>=3.2,<4', 'metaworld>=3,<4', 'opencv-python-headless>=4.9,<6']
 REMOTE = ['websockets>=13,<18', 'msgpack>=1,<2']
 # One forward pass of a policy as ONNX, and its check.
 EXPORT = ['onnx>=1.17,<2', 'onnxscript>=0.5,<1', 'onnxruntime>=1.20,<2']
+# What is watched, in the viewers of others: large, and on the screen's machine alone.
+WATCH = [*BAGS, 'rerun-sdk>=0.23,<1', 'foxglove-sdk>=0.16,<1', 'opencv-python-headless>=4.9,<6']
 HUB = ['huggingface_hub>=0.24,<3']
 TRAIN = [*POLICY, *SIM, 'tqdm>=4.66,<5', 'tensorboard>=2.16,<3']
 # rclpy needs a middleware and does not pull one.
@@ -118,6 +120,7 @@ setup(
         'lerobot': LEROBOT,
         'remote': REMOTE,
         'hub': HUB,
+        'watch': WATCH,
         'export': EXPORT,
         'sim': SIM,
         'train': TRAIN,

@@ -35,7 +35,7 @@ FLOORS = (
     ('simulation',),
     ('bringup',),
     ('control', 'training'),
-    ('doctor', 'evaluation'),
+    ('doctor', 'evaluation', 'watching'),
     ('reports', 'nodes'),
     ('replay',),
     ('benchmarks',),
@@ -85,6 +85,8 @@ ONE_PLACE = {
     'pyarrow': 'datasets.lerobot',
     'av': 'datasets.lerobot.video',
     'tensorboard': 'training.shared.record',
+    'rerun': 'watching.rerun_view',
+    'foxglove': 'watching.foxglove_view',
 }
 
 LOWER_FLOORS = ('errors', 'types', 'spatial', 'robots', 'control', 'policies.base')

@@ -22,6 +22,7 @@ VERBS = (
     'security',
     'record',
     'replay',
+    'watch',
     'dataset',
     'collect',
     'poses',

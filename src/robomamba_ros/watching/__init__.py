@@ -1,0 +1,1 @@
+"""What a person watches of an arm and its policy, live or recorded, in the viewers of others."""
