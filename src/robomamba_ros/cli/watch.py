@@ -61,7 +61,18 @@ def run(args: argparse.Namespace) -> int:
             for view in views:
                 view.show(shown)
 
-        count = _play(args.bags, arm, show) if args.bags else _listen(args, arm, show)
+        if args.bags:
+            count = _play(args.bags, arm, show)
+        else:
+            from robomamba_ros.nodes.clients.watcher import listen
+
+            count = listen(
+                arm,
+                show,
+                namespace=args.namespace,
+                use_sim_time=args.use_sim_time,
+                ros_arguments=args.ros_args,
+            )
     print(f'{count} messages shown')
     return 0
 
@@ -109,30 +120,3 @@ def _play(bags: Sequence[Path], arm: ArmContract, show: Callable[[Shown], None])
     if not count:
         raise ConfigError(f'no topic of arm {arm.name} is in {", ".join(map(str, bags))}')
     return count
-
-
-def _listen(args: argparse.Namespace, arm: ArmContract, show: Callable[[Shown], None]) -> int:
-    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-    from rclpy.parameter import Parameter
-
-    from robomamba_ros.nodes.clients.watcher import Watcher
-    from robomamba_ros.nodes.common.context import ros_joined
-    from robomamba_ros.watching.shown import Watched
-
-    with ros_joined(handle_signals=True):
-        node = Watcher(
-            Watched(arm),
-            show,
-            namespace=args.namespace,
-            cli_args=['--ros-args', *args.ros_args],
-            parameter_overrides=[Parameter('use_sim_time', value=args.use_sim_time)],
-        )
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        try:
-            executor.spin()
-        except (KeyboardInterrupt, ExternalShutdownException):
-            pass
-        finally:
-            executor.shutdown()
-        return node.count

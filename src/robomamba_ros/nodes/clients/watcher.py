@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from robomamba_ros.nodes.bag_player.topics import message_class
 from robomamba_ros.nodes.common import qos
+from robomamba_ros.nodes.common.context import ros_joined
+from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.watching.shown import Shown, Watched
 
 # Best effort takes what both kinds of publishers send; the controller never waits for a viewer.
@@ -37,3 +41,31 @@ class Watcher(Node):
         self.count += 1
         for shown in self._watched.read(topic, message, self.get_clock().now().nanoseconds):
             self._show(shown)
+
+
+def listen(
+    arm: ArmContract,
+    show: Callable[[Shown], None],
+    *,
+    namespace: str,
+    use_sim_time: bool,
+    ros_arguments: Sequence[str],
+) -> int:
+    """Show what is live until Ctrl-C; return how many messages that were."""
+    with ros_joined(handle_signals=True):
+        node = Watcher(
+            Watched(arm),
+            show,
+            namespace=namespace,
+            cli_args=['--ros-args', *ros_arguments],
+            parameter_overrides=[Parameter('use_sim_time', value=use_sim_time)],
+        )
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        try:
+            executor.spin()
+        except (KeyboardInterrupt, ExternalShutdownException):
+            pass
+        finally:
+            executor.shutdown()
+        return node.count
