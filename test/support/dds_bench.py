@@ -27,7 +27,6 @@ from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.chunk_messages import chunk_to_messages
 from robomamba_ros.nodes.common.conversions import time_message
 from robomamba_ros.nodes.common.host import Host
-from robomamba_ros.nodes.fake_arm.safety import RATE_HZ as SAID_HZ
 from robomamba_ros.nodes.graph import make_node
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.robots.kinematics import Kinematics
@@ -127,17 +126,7 @@ class DdsBench:
         assert self._peer.call(Trigger, f'fake_arm_node/{service}', Trigger.Request()).success
 
     def slide(self, share: float) -> None:
-        """Put the speed slider of the arm elsewhere, 0..1; go on until the controller knows.
-
-        Just before the arm says it next: heard up to a tenth of a second late, at any phase, a
-        chunk that turns the arm back has been seen at 1.17 of the limit of its jerk.
-        """
-        self._slide(abs(self._scale - 1e-4))
-        for _ in range(round(self.arm.control_rate_hz / SAID_HZ) - 2):
-            self._tick()
-        self._slide(share)
-
-    def _slide(self, share: float) -> None:
+        """Put the speed slider of the arm elsewhere, 0..1; go on until the controller knows."""
         parameter = Parameter('speed_scaling', value=share).to_parameter_msg()
         request = SetParameters.Request(parameters=[parameter])
         (result,) = self._peer.call(SetParameters, 'fake_arm_node/set_parameters', request).results

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.faults import ARMS
+from support.bench import Bench
+from support.faults import ARMS, arm_of, policy
 from support.first_enable import begin, held, pushed
 
+from robomamba_ros.control.motion.pose_motion import Anchor
+from robomamba_ros.control.setpoints.held import Held
 from robomamba_ros.control.setpoints.references import References
 from robomamba_ros.control.setpoints.setpoint_loop import LoopState
 from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.robots.following import joint_tolerance
+from robomamba_ros.simulation.disagreement import Disagreement
 
 pytest.importorskip('pinocchio', reason='kinematics needs Pinocchio: pip install pin')
 pytest.importorskip('mujoco', reason='an arm with masses needs MuJoCo: pip install mujoco')
@@ -113,3 +118,60 @@ def test_a_joint_that_turns_without_end_is_where_it_is_after_a_turn() -> None:
     assert references.joints['odom_t'] == 2.0 * np.pi + 0.01
     away = references.problem(dict(zip(names, [7.0, 0.0, 0.0], strict=True)))
     assert 'the controller of odom_x wants it at 0.100' in away
+
+
+# Streams: what holds them is what they were sent last.
+
+
+@pytest.mark.parametrize('again', ['enable', 'reset'])
+@pytest.mark.parametrize(('name', 'kind'), [('so101', 'forward_position'), ('ur5e', 'target_pose')])
+def test_an_arm_that_hangs_below_its_stream_goes_on_from_where_it_is_held(
+    name, kind, again
+) -> None:
+    hangs = Disagreement(lag_s=0.05, lag_order=2, friction_rad=2e-3, backlash_rad=2e-3)
+    bench = Bench(arm_of(name, kind), hangs)
+    policy(bench)
+    bench.run(0.3)
+    if again == 'enable':
+        bench.loop.enable(False)
+    else:
+        bench.loop.reset()
+    bench.run(1.0)
+    told, before = bench.loop.status.state, bench.joints
+    assert told in (LoopState.DISABLED, LoopState.WAITING)
+    assert bench.enable(), bench.refused
+    bench.run(0.3)
+    policy(bench)
+    bench.run(0.4)
+    assert np.abs(bench.joints - before).max() > 1e-3
+    assert bench.exceeded == {}
+
+
+def test_from_the_measured_state_it_would_step(monkeypatch) -> None:
+    monkeypatch.setattr(Held, 'start', lambda _, measured: measured)
+    with pytest.raises(AssertionError, match='jerk'):
+        test_an_arm_that_hangs_below_its_stream_goes_on_from_where_it_is_held(
+            'so101', 'forward_position', 'enable'
+        )
+
+
+def test_an_arm_that_was_moved_further_than_it_can_hang_starts_where_it_is() -> None:
+    arm = arm_of('ur5e', 'forward_position')
+    held_at, far = Held(arm), 3.0 * joint_tolerance(arm.joints)
+    here = np.array([joint.rest for joint in arm.joints])
+    held_at.keep(Anchor(None, here))
+    assert np.array_equal(held_at.start(Anchor(None, here + far)).joints, here + far)
+    assert np.array_equal(held_at.start(Anchor(None, here + far / 6.0)).joints, here)
+
+
+def test_a_reset_of_an_arm_that_a_fault_stops_keeps_the_reason() -> None:
+    bench = Bench(load_arm('so101'))
+    policy(bench)
+    bench.run(0.3)
+    bench.loop.fault('something was wrong')
+    bench.loop.reset()
+    bench.loop.reset()
+    assert bench.loop.status.state is LoopState.RESETTING
+    bench.run(1.5)
+    assert bench.loop.status.state is LoopState.DISABLED
+    assert bench.loop.status.reason == 'reset; something was wrong; enable to move again'

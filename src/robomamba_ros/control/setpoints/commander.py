@@ -21,6 +21,7 @@ from robomamba_ros.control.motion.joint_motion import (
 from robomamba_ros.control.motion.pose_motion import Anchor, Motion, mixed_anchor
 from robomamba_ros.control.motion.timeline import Timeline, check_times, executed_steps, gap
 from robomamba_ros.control.setpoints.following import Following
+from robomamba_ros.control.setpoints.held import Held
 from robomamba_ros.control.setpoints.preview import Scene, Stretch, discarded_at_seam
 from robomamba_ros.control.setpoints.status import ChunkReceipt
 from robomamba_ros.errors import ActionError
@@ -40,7 +41,8 @@ class Commander:
 
     active_limits, problem: those that kept the last command from its point, and why it cannot be
     followed (see Motion); empty where no course was. following: what was commanded, against what is
-    done. anew: whether the newest trajectory is the first one since the arm was at rest.
+    done. anew: whether the newest trajectory is the first one since the arm was at rest. held: the
+    last command, as controllers of streams hold it.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Commander:
         self._blending = blending
         self.use_kinematics(kinematics)
         self._motion: Motion | None = None
+        self.held = Held(arm)
         self._gripper = 0.0
         self._timeline: Timeline | None = None
         # What is wanted, and what is done: the same, but for the delay in which controllers of
@@ -105,7 +108,10 @@ class Commander:
 
         references: joints that their controllers hold, with where those want them [rad or m].
         """
-        self._motion = self._from_rest(state, references)
+        here = self.held.start(measured_anchor(self._arm, state))
+        pairs = zip(self._arm.joints[: len(here.joints)], here.joints.tolist(), strict=True)
+        joints = np.array([references.get(joint.name, position) for joint, position in pairs])
+        self._motion = start_motion(self._arm, self.kinematics, Anchor(here.pose, joints))
         self._gripper = self._gripper if state is None else state.gripper
         self._foresight_current, self._rested = False, True
         self._settled_ns = None
@@ -126,7 +132,9 @@ class Commander:
         ActionError or ObservationError where it cannot be followed, and changes nothing.
         """
         check_times(chunk, now_ns, self._timeline)
-        motion = self._motion or self._from_rest(measured.newest)
+        motion = self._motion or start_motion(
+            self._arm, self.kinematics, measured_anchor(self._arm, measured.newest)
+        )
         # Commands come later than their points by the lag, so points are looked up ahead by it.
         lag_ns = motion.lag_ns(chunk.space)
         if resting is None:
@@ -155,15 +163,6 @@ class Commander:
         if measured_ns is not None and measured_ns <= seen_ns:
             return measured_anchor(self._arm, measured.at(seen_ns))
         raise ActionError('the chunk is too old: no pose is known at its stamp')
-
-    def _from_rest(
-        self, state: RobotState | None, references: Mapping[str, float] | None = None
-    ) -> Motion:
-        here = measured_anchor(self._arm, state)
-        if references:
-            pairs = zip(self._arm.joints, here.joints, strict=True)
-            here = Anchor(here.pose, np.array([references.get(j.name, p) for j, p in pairs]))
-        return start_motion(self._arm, self.kinematics, here)
 
     def step(self, tick_ns: int) -> Setpoint:
         """Return the command of the period that begins at tick_ns, which must be started."""
@@ -231,8 +230,10 @@ class Commander:
             self.run_out()
             self._plan, self._changed, self._rest = Plan(), False, None
 
-    def forget(self) -> None:
-        """Command nothing any more, and forget what was commanded."""
+    def forget(self, *, held: bool = False) -> None:
+        """Command nothing any more; held: controllers hold what they were told last (see Held)."""
+        if self._motion is not None or not held:
+            self.held.keep(self._motion.commanded if held and self._motion is not None else None)
         self._motion = None
         self._discarded = ()
         self.forget_times()

@@ -62,6 +62,9 @@ class Decisions:
             supervision = self._supervision
             if self._supervised:
                 supervision.check_start(measured=True)
+            else:
+                # A simulation may have put it elsewhere: nothing holds it where it was told to be.
+                self._commander.held.keep(None)
             self._commander.start(supervision.measured.newest, supervision.references.joints)
         except RoboMambaError as error:
             if not problems and self._supervision.reference_problem():

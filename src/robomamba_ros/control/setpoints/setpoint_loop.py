@@ -115,9 +115,11 @@ class SetpointLoop:
         if at_once or self._commander.at_rest:
             self._forget_time()
             self.clock.forget()
-            self._to.let_go()
-        else:
-            self._to.stop('reset', LoopState.WAITING)
+            self._to.let_go(held=not at_once)
+        elif self._to.state is not LoopState.RESETTING:
+            # Of an arm that a fault has stopped, the reason stays: the reset does not enable it.
+            why = '' if self._to.enabled else f'; {self._to.status.reason}'
+            self._to.stop(f'reset{why}', LoopState.WAITING)
 
     def let_go(self) -> None:
         """Forget chunk and commands, as of an arm that does not do what it is told: a dry run."""
@@ -134,7 +136,7 @@ class SetpointLoop:
             self._supervision.check_interlocks()
             if self._supervised:
                 self._supervision.check_start()
-                self._to.forget()
+                self._to.forget(held=True)
             self._to.enabled = True
             self._decisions.waits_since_ns = None
             self._to.wait()

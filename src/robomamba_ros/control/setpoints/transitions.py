@@ -47,9 +47,9 @@ class Transitions:
         """Follow a chunk."""
         self.status = LoopStatus(LoopState.TRACKING, '')
 
-    def forget(self) -> None:
-        """Command nothing any more, and stay in the state."""
-        self._commander.forget()
+    def forget(self, *, held: bool = False) -> None:
+        """Command nothing any more, and stay in the state; held: as Commander.forget takes it."""
+        self._commander.forget(held=held)
         self.returning = False
 
     def lose_sight(self) -> None:
@@ -59,9 +59,9 @@ class Transitions:
         if self.state is not LoopState.RESETTING:
             self.forget()
 
-    def let_go(self) -> None:
-        """Command nothing any more; the next command starts from the measured pose."""
-        self.forget()
+    def let_go(self, *, held: bool = False) -> None:
+        """Command nothing any more; the next command starts anew."""
+        self.forget(held=held)
         if self.enabled:
             self.wait()
         else:
@@ -83,7 +83,7 @@ class Transitions:
     def expire(self, reason: str) -> None:
         """Command nothing any more, as nobody has used that the arm is enabled."""
         self.enabled = False
-        self.forget()
+        self.forget(held=True)
         self.status = LoopStatus(LoopState.DISABLED, f'{reason}; {AGAIN}')
 
     def want_chunk(self, reason: str, now_ns: int, resume_s: float = RESUME_S) -> None:
@@ -156,7 +156,7 @@ class Transitions:
         """Take note that the arm has stopped."""
         self.status = LoopStatus(self._at_rest, self.status.reason)
         if self._at_rest is LoopState.DISABLED:
-            self.forget()
+            self.forget(held=True)
 
     def _stop(self, reason: str, at_rest: LoopState) -> None:
         self.counts.add_stop(reason)

@@ -81,11 +81,8 @@ class Guards:
             self._said[f'interlock {each.name}'] = said
         if arm.speed_scaling is not None:
             self._said['speed scaling'] = SpeedScalingInput(
-                node, arm.speed_scaling, self._now_ns, self._scale
+                node, arm.speed_scaling, self._now_ns, self._loop.set_speed_scale, arm.period_ns
             )
-
-    def _scale(self, scale: float) -> None:
-        self._loop.set_speed_scale(scale, self._now_ns())
 
     def look(self) -> None:
         """Look at the graph, and ask who has to be asked; a few times a second."""

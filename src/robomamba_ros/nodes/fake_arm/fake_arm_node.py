@@ -33,6 +33,10 @@ from robomamba_ros.robots.urdf_text import read_text
 from robomamba_ros.simulation.disagreement import Disagreement, read_disagreement
 from robomamba_ros.simulation.fake_arm import FakeArm
 from robomamba_ros.simulation.made_up_urdf import made_up_urdf
+from robomamba_ros.types import NANOSECONDS
+
+# A lateness that is worth a word [s]: what a late trajectory may be off is the controller's lead.
+LATE_S = 0.01
 
 
 class FakeArmNode(SelfStartingNode):
@@ -41,13 +45,16 @@ class FakeArmNode(SelfStartingNode):
     `disagree` says how it is not where it was told to be, and services what happens to it (see
     FakeArmEvents). /diagnostics has, by part and quantity, the largest share of a limit that
     commands took since the start or ~/reset, and the joint whose it is; under `moved` what the
-    joints took. fake, inputs: the robot and its commands, None until it is connected.
+    joints took. fake, inputs: the robot and its commands, None until it is connected. late_s: by
+    how much a period of its was late at most.
     """
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__('fake_arm_node', FAKE_ARM, **node_options)
         self.fake: FakeArm | None = None
         self.inputs: FakeArmInputs | None = None
+        self._ticked_ns: int | None = None
+        self.late_s = 0.0
 
     def connect(self, parameters: Mapping[str, Any]) -> None:
         """Make the robot of the arm contract, and every topic and service of it."""
@@ -66,10 +73,15 @@ class FakeArmNode(SelfStartingNode):
         def tick() -> None:
             # A command of this period may have moved the arm already.
             now_ns = self._now_ns()
+            if self._ticked_ns is not None:
+                behind_s = (now_ns - self._ticked_ns - arm.period_ns) / NANOSECONDS
+                self.late_s = max(self.late_s, behind_s)
+            self._ticked_ns = now_ns
             fake.advance(now_ns)
             fake.speed_scaling = self.get_parameter('speed_scaling').value
             states.publish(fake, now_ns)
             wanted.publish(fake)
+            safety.publish_scaling(fake)
 
         def publish_images() -> None:
             now_ns = self._now_ns()
@@ -79,16 +91,17 @@ class FakeArmNode(SelfStartingNode):
         def on_reset(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
             fake.reset(self._now_ns())
             inputs.reset()
+            self._ticked_ns, self.late_s = None, 0.0
             response.success = True
             return response
 
+        safety = SafetyPublishers(self, arm)
         self.create_timer(1.0 / arm.control_rate_hz, tick)
         self.create_timer(1.0 / parameters['camera_rate'], publish_images)
         self.create_service(Trigger, '~/reset', on_reset)
         FakeArmEvents(self, arm, fake, self._now_ns)
-        safety = SafetyPublishers(self, arm)
         self.create_timer(1.0 / RATE_HZ, lambda: safety.publish(fake))
-        Diagnostics(self, lambda: report(fake, inputs))
+        Diagnostics(self, lambda: report(fake, inputs, self.late_s))
         self.fake, self.inputs = fake, inputs
 
     def _kinematics(self, arm: ArmContract, urdf: str) -> Kinematics | None:
@@ -140,9 +153,13 @@ def urdf_of(arm: ArmContract, path: str) -> str:
     return read_urdf(arm) if named else made_up_urdf(arm)
 
 
-def report(fake: FakeArm, inputs: FakeArmInputs) -> Report:
-    """Return what each part was commanded, in shares of its limits, and what it refused."""
-    values: dict[str, object] = {}
+def report(fake: FakeArm, inputs: FakeArmInputs, late_s: float = 0.0) -> Report:
+    """Return what each part was commanded, in shares of its limits, and what it refused.
+
+    late_s: by how much this node was late at most. A trajectory that is read late begins from
+    elsewhere than it was sent for, and what comes of it says nothing of an arm on a robot's PC.
+    """
+    values: dict[str, object] = {'late_s': late_s}
     exceeded = []
     for part, peaks in fake.peaks.items():
         for quantity, peak in peaks.items():
@@ -161,6 +178,8 @@ def report(fake: FakeArm, inputs: FakeArmInputs) -> Report:
         for quantity, peak in record.peaks.items():
             values[f'{part}_moved_{quantity}_share'] = peak.share
     values['stopped'] = fake.stopped or 'no'
+    if exceeded and late_s > LATE_S:
+        exceeded.append(f'but this machine was busy: commands were read up to {late_s:.3f} s late')
     if exceeded:
         return Report(WARN, '; '.join(exceeded), values)
     return Report(OK, 'every command was within its limits', values)

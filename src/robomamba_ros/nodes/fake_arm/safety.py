@@ -35,9 +35,12 @@ class SafetyPublishers:
             self._scaling = node.create_publisher(Float64, 'speed_scaling', qos.STATE_LOCKSTEP)
 
     def publish(self, fake: FakeArm) -> None:
-        """Say how it is."""
+        """Say whether it may be moved."""
         for interlock in self._interlocks:
             interlock.publish(allowed=not fake.stopped)
+
+    def publish_scaling(self, fake: FakeArm) -> None:
+        """Say how fast it goes, as Universal Robots' broadcaster does, in every control period."""
         if self._scaling is not None:
             self._scaling.publish(Float64(data=100.0 * fake.scaling))
 
