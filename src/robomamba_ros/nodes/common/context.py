@@ -42,4 +42,5 @@ def ros_joined(arguments: Sequence[str] = (), *, handle_signals: bool = False) -
         with refusals_named('what is asked of it'):
             yield
     finally:
-        rclpy.shutdown()
+        # A signal may have ended it already.
+        rclpy.try_shutdown()
