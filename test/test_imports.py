@@ -78,6 +78,7 @@ ONE_PLACE = {
     'tokenizers': 'language',
     'msgpack': 'policies.remote',
     'websockets': 'policies.remote',
+    'lerobot': 'policies.lerobot',
     'onnx': 'policies.anolevla.export',
     'onnxruntime': 'policies.anolevla.export',
     'onnxscript': 'policies.anolevla.export',

@@ -25,9 +25,10 @@ KINDS = {
     'robomamba': 'robomamba_ros.policies.robomamba.checkpoint',
     'scripted': 'robomamba_ros.policies.scripted',
     'remote': 'robomamba_ros.policies.remote.policy',
+    'lerobot': 'robomamba_ros.policies.lerobot.policy',
 }
 # Those whose `infer` gives a chunk.
-CHUNK_KINDS = ('anolevla', 'scripted', 'remote')
+CHUNK_KINDS = ('anolevla', 'scripted', 'remote', 'lerobot')
 
 
 def load_policy(

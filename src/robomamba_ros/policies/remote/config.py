@@ -14,6 +14,13 @@ from robomamba_ros.common.config_file import Range, Section, refuse
 from robomamba_ros.common.documents import read_yaml
 from robomamba_ros.errors import ActionError
 from robomamba_ros.policies.base import PolicySpec
+from robomamba_ros.policies.scaling import (
+    SCALING,
+    Scaling,
+    our_actions,
+    read_actions,
+    read_scaling,
+)
 from robomamba_ros.policies.spec_file import (
     CAMERA_KEYS,
     CHANNELS,
@@ -37,16 +44,7 @@ METADATA = 'robomamba_ros'
 IMAGE_KEY, STATE_KEY = 'observation/image/{}', 'observation/state'
 PREVIOUS_KEY, STAMP_KEY = 'observation/previous_state', 'observation/stamp_ns'
 PROMPT_KEY, ACTIONS_KEY = 'prompt', 'actions'
-_SCALING = ('scale', 'offset')
 _WAIT = Range(0.001, 600.0, 's', 'an arm without a chunk stops long before')
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """What a server's numbers are of ours: theirs = scale * ours + offset."""
-
-    scale: float = 1.0
-    offset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -133,10 +131,7 @@ class RemoteConfig:
                 f"policy '{self.spec.name}': the server sent actions of the shape {actions.shape}, "
                 f'config.yaml says {expected}: correct horizon and actions, or serve another policy'
             )
-        scale = np.array([scaling.scale for scaling in self.scalings])
-        offset = np.array([scaling.offset for scaling in self.scalings])
-        with np.errstate(over='ignore', invalid='ignore'):
-            ours = ((actions - offset) / scale).astype(np.float32)
+        ours = our_actions(actions, self.scalings)
         return ActionChunk(
             stamp_ns, self.spec.dt_ns, ours, self.spec.action_space, self.spec.action_names
         )
@@ -155,7 +150,7 @@ def read_config(path: Path, name: str) -> RemoteConfig:
     cameras = tuple(map(read_camera, sections))
     image_keys = tuple(section.text('key', *_KEY) for section in sections)
     state, state_names = _read_state(root)
-    scalings, action_names = _read_actions(root)
+    scalings, action_names = read_actions(root)
     prompt_key = root.text('prompt_key', *_KEY)
     stamp_key = root.text('stamp_key', *_KEY) if root.has('stamp_key') else ''
     keys = [*image_keys, *(e.key for e in state), *(e.previous_key for e in state)]
@@ -214,33 +209,16 @@ def write_client_config(spec: PolicySpec, url: str, api_key_variable: str, folde
 def _read_state(root: Section) -> tuple[tuple[StateEntry, ...], list[str]]:
     entries: list[StateEntry] = []
     names: list[str] = []
-    optional = (*_SCALING, 'previous_key')
+    optional = (*SCALING, 'previous_key')
     for section in root.sections('state', ('key', 'channels'), optional, empty=True):
         start = len(names)
         names += section.texts('channels', *CHANNELS)
         previous = section.text('previous_key', *_KEY) if section.has('previous_key') else ''
         key = section.text('key', *_KEY)
-        entries.append(StateEntry(key, start, len(names), _read_scaling(section), previous))
+        entries.append(StateEntry(key, start, len(names), read_scaling(section), previous))
     return tuple(entries), names
-
-
-def _read_actions(root: Section) -> tuple[tuple[Scaling, ...], list[str]]:
-    scalings: list[Scaling] = []
-    names: list[str] = []
-    for section in root.sections('actions', ('channels',), _SCALING):
-        channels = section.texts('channels', *CHANNELS)
-        scalings += [_read_scaling(section)] * len(channels)
-        names += channels
-    return tuple(scalings), names
-
-
-def _read_scaling(section: Section) -> Scaling:
-    scale = section.number('scale') if section.has('scale') else 1.0
-    if scale == 0.0 and section.clean:
-        section.error('scale', '0', 'a number other than 0')
-    return Scaling(scale or 1.0, section.number('offset') if section.has('offset') else 0.0)
 
 
 def _sent(state: Float32Array, entry: StateEntry) -> Float32Array:
     ours = state[entry.start : entry.end]
-    return np.asarray(entry.scaling.scale * ours + entry.scaling.offset, dtype=np.float32)
+    return entry.scaling.theirs(ours)

@@ -1,0 +1,1 @@
+"""Policies of LeRobot, run by the package lerobot where it is installed."""
