@@ -43,4 +43,5 @@ def ros_joined(arguments: Sequence[str] = (), *, handle_signals: bool = False) -
             yield
     finally:
         # A signal may have ended it already.
-        rclpy.try_shutdown()
+        if rclpy.ok():
+            rclpy.shutdown()
