@@ -9,6 +9,7 @@ import rclpy
 from rclpy.exceptions import NameValidationException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import try_shutdown
 
 from robomamba_ros.errors import BackendError
 
@@ -43,5 +44,4 @@ def ros_joined(arguments: Sequence[str] = (), *, handle_signals: bool = False) -
             yield
     finally:
         # A signal may have ended it already.
-        if rclpy.ok():
-            rclpy.shutdown()
+        try_shutdown()
