@@ -6,7 +6,7 @@ INSTALLED := .venv/installed
 export MUJOCO_GL ?= egl
 
 .DEFAULT_GOAL := help
-.PHONY: help install format lint typecheck test pytest demo bench evaluate clean egl
+.PHONY: help install format lint typecheck test pytest demo bench evaluate docs clean egl
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -43,8 +43,18 @@ bench: $(INSTALLED) ## time the scan, whole policies, replays and the nodes on t
 evaluate: $(DEMO) egl ## success of the shipped policy in simulation
 	$(BIN)/robomamba evaluate models/anolevla-mt10
 
+docs: .venv-docs/installed ## build the pages of docs/ as a site, with broken links as errors
+	.venv-docs/bin/mkdocs build --strict --config-file .ci/mkdocs.yml
+	@echo out/site/index.html
+
+# In an environment of its own: nothing that runs needs it.
+.venv-docs/installed: Makefile
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check 'mkdocs-material>=9.6,<10'
+	touch $@
+
 clean: ## remove everything the other verbs made
-	rm -rf .venv build install log .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-docs build install log .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # torch is named by version: that build is the one the tests run with. One pip call, so that one
