@@ -18,7 +18,7 @@ from robomamba_ros.types import NANOSECONDS, ActionSpace
 pytest.importorskip('pinocchio', reason='kinematics needs Pinocchio: pip install pin')
 
 # sawyer_sim is a simulator's, and has limits to match.
-ARMS = sorted(path.stem for path in FOLDER.glob('*.yaml') if path.stem != 'sawyer_sim')
+ARMS = sorted(path.stem for path in FOLDER.glob('*.yaml') if not path.stem.endswith('_sim'))
 
 
 @pytest.fixture

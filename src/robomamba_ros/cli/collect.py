@@ -1,4 +1,4 @@
-"""`robomamba collect`: record demonstrations of Meta-World's scripted experts."""
+"""`robomamba collect`: record demonstrations of scripted experts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robomamba_ros.cli.tasks import add_task_option, choose_tasks
+from robomamba_ros.cli.tasks import add_task_options, choose_tasks
 from robomamba_ros.errors import ConfigError
 
 if TYPE_CHECKING:
-    from robomamba_ros.simulation.collect.demonstrations import CollectConfig, Collected
+    from robomamba_ros.simulation.collect.collection import Collected, Collection
+    from robomamba_ros.simulation.collect.demonstrations import CollectConfig
 
 IMAGE_SHARE = 0.2
 
@@ -22,12 +23,15 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         'collect',
         help='record demonstrations of scripted experts in simulation',
-        description='Records demonstrations of Meta-World experts, disturbed in execution. An '
-        'interrupted collection is continued by the same command.',
+        description='Records demonstrations of Meta-World experts, disturbed in execution, or of '
+        'experts of the FR3, always as a LeRobot data set and undisturbed. An interrupted '
+        'collection is continued by the same command.',
     )
     parser.add_argument('folder', type=Path, help='where the data set is written')
-    add_task_option(parser)
-    parser.add_argument('--episodes', type=int, default=600, help='per task (default: 600)')
+    add_task_options(parser)
+    parser.add_argument(
+        '--episodes', type=int, help='per task (default: 600; of the FR3 50)', metavar='N'
+    )
     parser.add_argument(
         '--shard',
         type=int,
@@ -66,15 +70,21 @@ def run(args: argparse.Namespace) -> int:
 
     if args.image_share is not None and args.image_every is not None:
         raise ConfigError('give --image-share or --image-every, not both')
-    if args.lerobot and (args.image_share, args.image_every) != (None, None):
+    if (args.lerobot or args.robot == 'fr3') and (args.image_share, args.image_every) != (
+        None,
+        None,
+    ):
         raise ConfigError(
             '--image-share and --image-every are for stores; a LeRobot data set has every frame'
         )
+    if args.robot == 'fr3':
+        _collect_fr3(args)
+        return 0
     if args.video and not args.lerobot:
         raise ConfigError('--video is for LeRobot data sets; give --lerobot too')
     config = CollectConfig(
         choose_tasks(args.tasks),
-        args.episodes,
+        600 if args.episodes is None else args.episodes,
         args.shard,
         clean_share=1.0 if args.clean else CollectConfig.clean_share,
         image_share=IMAGE_SHARE if args.image_share is None else args.image_share,
@@ -85,6 +95,18 @@ def run(args: argparse.Namespace) -> int:
     else:
         _collect_store(args.folder, config, args.workers)
     return 0
+
+
+def _collect_fr3(args: argparse.Namespace) -> None:
+    from robomamba_ros.evaluation.expert_episodes import FPS, ExpertConfig, expert_collection
+
+    if args.image_share is not None:
+        raise ConfigError('--image-share is for stores; a LeRobot data set has every frame')
+    tasks = choose_tasks(args.tasks, args.robot)
+    episodes = ExpertConfig.episodes if args.episodes is None else args.episodes
+    config = ExpertConfig(tasks, episodes, args.shard)
+    with expert_collection(args.folder, config, video=args.video) as collection:
+        _run(collection, args.folder, args.workers, FPS)
 
 
 def _collect_store(folder: Path, config: CollectConfig, workers: int) -> None:
@@ -107,22 +129,25 @@ def _collect_store(folder: Path, config: CollectConfig, workers: int) -> None:
 
 
 def _collect_lerobot(folder: Path, config: CollectConfig, video: bool, workers: int) -> None:
-    from tqdm import tqdm
-
     from robomamba_ros.simulation.collect.lerobot import FPS, LeRobotCollection
 
-    total = len(config.tasks) * config.episodes_per_task
-    frames = 0
     with LeRobotCollection(folder, config, video=video) as collection:
-        present = total - len(collection.missing)
-        with tqdm(total=total, initial=present, unit='episode') as bar:
-            for count in collection.run(workers):
-                frames += count
-                bar.set_postfix(frames=frames)
-                bar.update()
-        parts = collection.summarize()
+        _run(collection, folder, workers, FPS)
+
+
+def _run(collection: Collection, folder: Path, workers: int, fps: int) -> None:
+    """Collect what is missing of a LeRobot data set, with a progress bar, and sum up."""
+    from tqdm import tqdm
+
+    frames, present = 0, collection.present
+    with tqdm(total=present + len(collection.missing), initial=present, unit='episode') as bar:
+        for count in collection.run(workers):
+            frames += count
+            bar.set_postfix(frames=frames)
+            bar.update()
+    parts = collection.summarize()
     _print_summary(folder, parts, 'frames')
-    print(f'{sum(part.frames for part in parts) / FPS / 60:.1f} minutes at {FPS} frames a second')
+    print(f'{sum(part.frames for part in parts) / fps / 60:.1f} minutes at {fps} frames a second')
 
 
 def _print_summary(folder: Path, parts: Sequence[Collected], unit: str) -> None:

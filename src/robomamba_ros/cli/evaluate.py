@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from robomamba_ros.cli.load_options import add_load_options, load_options
-from robomamba_ros.cli.tasks import add_task_option, check_instructions, choose_tasks
+from robomamba_ros.cli.tasks import add_task_options, check_instructions, choose_tasks
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.policies.location import checkpoint_directory
 
@@ -24,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         'evaluate',
         help='measure the success of a policy in simulation',
-        description='Runs a policy on Meta-World tasks, on seeds that no training data has, '
+        description='Runs a policy on simulated tasks, on seeds that no training data has, '
         'through the same control loops as on a robot.',
     )
     parser.add_argument(
@@ -34,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
         'process on several cores',
     )
     parser.add_argument('policy', help='a checkpoint directory, for example models/anolevla-mt10')
-    add_task_option(parser)
+    add_task_options(parser)
     parser.add_argument('--episodes', type=int, default=20, help='per task (default: 20)')
     parser.add_argument(
         '--first-seed',
@@ -86,16 +86,21 @@ def run(args: argparse.Namespace) -> int:
     from robomamba_ros.evaluation.perturbations import NONE, choose_perturbations
     from robomamba_ros.evaluation.success import perturbation_table, tables
     from robomamba_ros.policies.registry import describe_policy, require_chunks
+    from robomamba_ros.simulation.catalog import arm_of
 
     if args.perturb and args.graph:
         raise ConfigError('--perturb is for evaluation in process, without --graph')
+    if args.graph and args.robot != 'sawyer':
+        raise ConfigError("--graph is for Meta-World's Sawyer so far; leave it out")
     names = choose_perturbations(args.perturb or ())
     policy = str(checkpoint_directory(args.policy))
     require_chunks(policy)
     steps = args.execute_steps
+    tasks = choose_tasks(args.tasks, args.robot)
     config = EvaluationConfig(
         policy=policy,
-        tasks=choose_tasks(args.tasks),
+        tasks=tasks,
+        arm=arm_of(tasks[0]),
         execute_steps=describe_policy(policy).spec.execute_steps if steps is None else steps,
         episodes=args.episodes,
         latency_steps=args.latency_steps,
@@ -167,7 +172,7 @@ def _run_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Outcom
     from robomamba_ros.evaluation.rollout import Episode
     from robomamba_ros.nodes.clients.run_recorder import RunRecorder
     from robomamba_ros.nodes.clients.simulated_graph import simulated_graph
-    from robomamba_ros.simulation.metaworld import CAMERA
+    from robomamba_ros.simulation.metaworld import CAMERA, DT_NS
 
     options = PolicyOptions(
         config.policy,
@@ -189,5 +194,5 @@ def _run_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Outcom
             end = runner.run(task, seed)
             seen = recorders[0].take(end.begin_ns, end.end_ns)
             yield Outcome.of(
-                Episode(task, seed, end.success, end.steps, seen.commanded, seen.measured)
+                Episode(task, seed, end.success, end.steps, seen.commanded, seen.measured, DT_NS)
             )

@@ -1,4 +1,4 @@
-"""The option that says which tasks of Meta-World a verb is about."""
+"""The options that say which robot and which of its tasks a verb is about."""
 
 from __future__ import annotations
 
@@ -21,34 +21,47 @@ MT10_TASKS = (
 )
 
 
-def add_task_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option to a verb's parser."""
+def add_task_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a verb's parser."""
+    parser.add_argument(
+        '--robot',
+        choices=('sawyer', 'fr3'),
+        default='sawyer',
+        help="Meta-World's Sawyer, or an FR3 at a table with masses, motors and friction "
+        '(default: sawyer)',
+    )
     parser.add_argument(
         '--tasks',
         nargs='+',
-        default=list(MT10_TASKS),
         metavar='TASK',
-        help='by name, or easy, medium, hard, very_hard, all (of these), memory (default: the ten '
-        'of anolevla-mt10)',
+        help='by name. sawyer: or easy, medium, hard, very_hard, all (of these), memory (default: '
+        'the ten of anolevla-mt10). fr3: move, pick, open, close, push (default: all five)',
     )
 
 
-def choose_tasks(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the tasks of names and groups, each once; raises SimulationError for an unknown."""
-    from robomamba_ros.errors import SimulationError, unknown_name
-    from robomamba_ros.simulation.tasks import MEMORY, known_tasks
+def choose_tasks(names: Sequence[str] | None, robot: str = 'sawyer') -> tuple[str, ...]:
+    """Return a robot's tasks of names and groups, each once; None: those it does by default.
 
-    known = known_tasks()
+    Raises SimulationError for an unknown one.
+    """
+    from robomamba_ros.errors import SimulationError, unknown_name
+    from robomamba_ros.simulation.catalog import all_tasks, robot_of
+    from robomamba_ros.simulation.tasks import MEMORY
+
+    known = {name: task for name, task in all_tasks().items() if robot_of(name) == robot}
+    if names is None:
+        names = MT10_TASKS if robot == 'sawyer' else list(known)
     chosen: dict[str, None] = {}
     for name in names:
         # The groups and `all` are those of the benchmark; what needs a memory is asked for by name.
-        members = [t.name for t in known.values() if name in (t.name, t.group)]
+        called = (name, f'{robot}/{name}')
+        members = [t.name for t in known.values() if t.name in called or t.group == name]
         if name == 'all':
             members = [t.name for t in known.values() if t.group != MEMORY]
         if not members:
             groups = {task.group for task in known.values()}
             raise SimulationError(
-                unknown_name('Meta-World task or group', name, {*known, *groups, 'all'})
+                unknown_name(f'task or group of {robot}', name, {*known, *groups, 'all'})
             )
         chosen.update(dict.fromkeys(members))
     return tuple(chosen)
@@ -64,12 +77,14 @@ def check_instructions(
     """
     from robomamba_ros.errors import ConfigError
     from robomamba_ros.policies.registry import describe_policy
-    from robomamba_ros.simulation.tasks import known_tasks
+    from robomamba_ros.simulation.catalog import all_tasks
 
     spec = describe_policy(policy).spec.allowing(instructions)
-    known = known_tasks()
+    known = all_tasks()
     words = spec.instructions
+    # Where they change with the scene, an episode begins with the policy looking at them.
     texts = {task: known[task].instruction for task in tasks if task in known}
+    texts = {task: text for task, text in texts.items() if text}
     remarks = {task: remark for task, text in texts.items() if (remark := words.remark(text))}
     refused = [f'{task}: {remarks[task]}' for task in remarks if words.refuses(texts[task])]
     if refused:

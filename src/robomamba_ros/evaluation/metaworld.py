@@ -1,4 +1,4 @@
-"""Episodes of a policy in Meta-World tasks, on seeds never trained on, on several cores.
+"""Episodes of a policy in simulated tasks, on seeds never trained on, on several cores.
 
 Every episode follows from its task and seed alone, whatever ran before it: that makes evaluations
 resumable, and lets an episode be run again to be seen.
@@ -20,9 +20,9 @@ from robomamba_ros.evaluation.perturbations import NONE, PERTURBATIONS
 from robomamba_ros.evaluation.rollout import Episode, run_episode
 from robomamba_ros.policies.base import LoadOptions
 from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.simulation.catalog import all_tasks, make_simulation
 from robomamba_ros.simulation.collect.demonstrations import FIRST_SEED
-from robomamba_ros.simulation.metaworld import MetaWorldSim
-from robomamba_ros.simulation.tasks import known_tasks
+from robomamba_ros.simulation.simulation import Simulation
 from robomamba_ros.types import UInt8Array
 
 # Seeds of evaluation; collection uses seeds from FIRST_SEED on.
@@ -38,7 +38,7 @@ class EvaluationConfig:
 
     # Checkpoint: a directory, or a name in models/.
     policy: str
-    # Tasks of Meta-World by name.
+    # Tasks by name, of one robot: Meta-World's, or fr3/pick.
     tasks: tuple[str, ...]
     # Actions to run per inference, 1 or more.
     execute_steps: int
@@ -100,7 +100,7 @@ def evaluate(config: EvaluationConfig, jobs: Iterable[Job], workers: int) -> Ite
 
 def episodes_to_film(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Return the first failure of every task, and the first success of every group of tasks."""
-    tasks = known_tasks()
+    tasks = all_tasks()
     chosen: dict[tuple[str, bool], Outcome] = {}
     for each in outcomes:
         what = tasks[each.task].group if each.success else each.task
@@ -130,16 +130,17 @@ class _Rollout:
         # Before the simulator: transformers brings triton, which must not come after Mesa's LLVM.
         self._policy = load_chunk_policy(config.policy, config.load)
         self._arm = load_arm(config.arm)
-        self._sim: MetaWorldSim | None = None
+        self._sim: Simulation | None = None
 
     def __call__(self, task: str, seed: int) -> Outcome:
         return Outcome.of(self.run(task, seed))
 
-    def simulate(self, task: str) -> MetaWorldSim:
+    def simulate(self, task: str) -> Simulation:
         """Return the simulation, of a task."""
         if self._sim is None:
-            size = max((camera.height for camera in self._policy.spec.cameras), default=224)
-            self._sim = MetaWorldSim(task, 0, camera_size=size)
+            cameras = self._policy.spec.cameras
+            sizes = {camera.name: (camera.height, camera.width) for camera in cameras}
+            self._sim = make_simulation(task, 0, sizes)
         elif self._sim.task != task:
             self._sim.reset(task, 0)
         return self._sim
@@ -162,11 +163,12 @@ class _Rollout:
                 watch=watch,
             )
         except ObservationError:
-            # A policy that refuses its instruction leaves the arm where it is.
-            if other_words is None:
+            # A policy that refuses its instruction leaves the arm where it is. Words that are the
+            # same in every episode were looked at before.
+            if other_words is None and all_tasks()[task].instruction:
                 raise
             still = np.empty((0, 3))
-            return Episode(task, seed, False, 0, still, still)
+            return Episode(task, seed, False, 0, still, still, sim.dt_ns)
 
     def close(self) -> None:
         """Close the simulation."""
@@ -192,7 +194,7 @@ class _Camera:
 
         def watch() -> None:
             if sim.steps % VIDEO_STEPS == 0:
-                images.append(sim.render())
+                images.append(sim.render(sim.cameras[0]))
 
         again = self._rollout.run(task, outcome.seed, watch)
         if (again.success, again.steps) != (outcome.success, outcome.steps):
@@ -203,10 +205,10 @@ class _Camera:
                 'version of everything: evaluate anew'
             )
         end = 'success' if outcome.success else 'failure'
-        group = known_tasks()[task].group
-        path = self._folder / f'{group}_{task}_{outcome.seed}_{end}{SUFFIX}'
+        group = all_tasks()[task].group
+        path = self._folder / f'{group}_{task.replace("/", "_")}_{outcome.seed}_{end}{SUFFIX}'
         # The end stays for half a second.
-        write_video(path, [*images, *[sim.render()] * int(VIDEO_FPS / 2)], VIDEO_FPS)
+        write_video(path, [*images, *[sim.render(sim.cameras[0])] * int(VIDEO_FPS / 2)], VIDEO_FPS)
         return path
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from robomamba_ros.errors import ConfigError, unknown_name
 from robomamba_ros.simulation.metaworld import MetaWorldSim
 from robomamba_ros.simulation.scene_changes import PLAIN, SceneChange, draw_things
+from robomamba_ros.simulation.simulation import Simulation
 from robomamba_ros.simulation.tasks import PARAPHRASES, load_paraphrases
 from robomamba_ros.training.anolevla.augmentation import Augmentation, Changes
 from robomamba_ros.types import Float64Array, UInt8Array
@@ -52,7 +53,7 @@ class Perturbation:
         """Return what the task is called in an episode; None: as always."""
         return load_paraphrases()[task][seed % PARAPHRASES] if self.other_words else None
 
-    def prepare(self, sim: MetaWorldSim, seed: int) -> View | None:
+    def prepare(self, sim: Simulation, seed: int) -> View | None:
         """Change the scene of the episode to come; return what changes its images, if anything.
 
         sim: not used for anything else, as the scene stays changed.
@@ -69,6 +70,10 @@ class Perturbation:
             things=draw_things(rng, self.things),
         )
         if change != SceneChange():
+            if not isinstance(sim, MetaWorldSim):
+                raise ConfigError(
+                    f"the scene of '{sim.task}' cannot be changed; perturb images or latency"
+                )
             sim.alter(change)
         if self.image is None:
             return None

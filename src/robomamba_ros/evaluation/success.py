@@ -11,7 +11,8 @@ import numpy as np
 from robomamba_ros.evaluation.metaworld import Outcome
 from robomamba_ros.evaluation.perturbations import NONE
 from robomamba_ros.evaluation.statistics import SuccessRate, mean_interval
-from robomamba_ros.simulation.tasks import known_tasks, load_tasks
+from robomamba_ros.simulation.catalog import all_tasks
+from robomamba_ros.simulation.tasks import load_tasks
 
 # Success of AnoleVLA over all fifty tasks, in %, and where it is from.
 PAPER = {'easy': 89.29, 'medium': 45.45, 'hard': 66.67, 'very_hard': 70.00}
@@ -53,7 +54,7 @@ def by_task(outcomes: Sequence[Outcome]) -> list[Part]:
 
 def by_group(outcomes: Sequence[Outcome]) -> list[Part]:
     """Return the figures of every group, in the benchmark's order."""
-    tasks = known_tasks()
+    tasks = all_tasks()
     groups = dict.fromkeys(task.group for task in tasks.values())
     members = {g: [each for each in outcomes if tasks[each.task].group == g] for g in groups}
     return [_part(group, found) for group, found in members.items() if found]
@@ -81,7 +82,7 @@ def tables(outcomes: Sequence[Outcome]) -> str:
     Where all fifty tasks are there the paper's figures stand beside the groups.
     """
     tasks, groups = by_task(outcomes), by_group(outcomes)
-    known = known_tasks()
+    known = all_tasks()
     total = SuccessRate(sum(each.success for each in outcomes), len(outcomes))
     columns = ('success', '95 % interval', 'mean steps', 'mean jerk [m/s^3]')
     first = [

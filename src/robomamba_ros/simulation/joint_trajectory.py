@@ -38,6 +38,17 @@ class JointTrajectory:
     points: tuple[TrajectoryPoint, ...]
 
 
+def joint_trajectory(
+    names: Sequence[str], times_ns: Sequence[int], points: Float64Array
+) -> JointTrajectory:
+    """Return the trajectory of positions, velocities and accelerations (k, 3, n), begun on receipt.
+
+    times_ns: (k,) since then [ns].
+    """
+    each = zip(times_ns, points, strict=True)
+    return JointTrajectory(0, tuple(names), tuple(TrajectoryPoint(at, *rows) for at, rows in each))
+
+
 def check_trajectory(trajectory: JointTrajectory, own: Sequence[str], received_ns: int) -> None:
     """Raise ActionError with the reason where a controller of the joints `own` rejects it."""
     names, points = trajectory.names, trajectory.points

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from robomamba_ros.errors import SimulationError, unknown_name
 from robomamba_ros.robots.parts import Workspace
+from robomamba_ros.simulation.joint_trajectory import JointTrajectory
 from robomamba_ros.simulation.memory_trial import Trial, environment, shows_cue
 from robomamba_ros.simulation.scene_changes import SceneChange, Scenery
 from robomamba_ros.simulation.tasks import MEMORY, known_tasks
@@ -24,6 +26,7 @@ from robomamba_ros.types import (
     Float64Array,
     Pose,
     RobotState,
+    Setpoint,
     UInt8Array,
 )
 
@@ -39,6 +42,9 @@ class MetaWorldSim:
     """One Sawyer in one task. Raises SimulationError on an unknown task or without rendering."""
 
     dt_ns = DT_NS
+    cameras = (CAMERA,)
+    # Its hand is pulled to a pose: nobody needs to know its bones.
+    urdf = None
     joint_names = tuple(f'right_j{i}' for i in range(7))
 
     def __init__(self, task: str, seed: int, *, camera_size: int = 224) -> None:
@@ -126,6 +132,16 @@ class MetaWorldSim:
         delta = (np.asarray(target_position, dtype=np.float64) - self.target_position) / STEP_M
         self.step_action(np.array([*delta, 1.0 - 2.0 * gripper_opening]))
 
+    def follow(self, setpoint: Setpoint | None, ways: Mapping[str, JointTrajectory]) -> None:
+        """Advance 12.5 ms towards a setpoint; None: to where it goes already, with open fingers.
+
+        ways: trajectories by part, of which this arm takes none.
+        """
+        target = self.target_position
+        if setpoint is not None and setpoint.pose is not None:
+            target = setpoint.pose.position
+        self.step(target, 1.0 if setpoint is None else setpoint.gripper)
+
     def step_action(self, action: Float64Array) -> None:
         """Advance 12.5 ms with the benchmark's own action: (4,) in [-1, 1], clipped."""
         if self.steps >= MAX_STEPS:
@@ -150,11 +166,11 @@ class MetaWorldSim:
             action = self._trial.act(self.steps, self._env_observation[:3], action)
         return np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
 
-    def render(self) -> UInt8Array:
+    def render(self, camera: str = CAMERA) -> UInt8Array:
         """Return the image of the camera `corner2`: RGB (size, size, 3) uint8, upright."""
         if self._renderer is None:
             self._renderer = self._make_renderer()
-        self._renderer.update_scene(self._env.data, camera=CAMERA)
+        self._renderer.update_scene(self._env.data, camera=camera)
         self._scenery.draw(self._renderer.scene)
         image = self._renderer.render()
         return np.ascontiguousarray(image[::-1, ::-1])

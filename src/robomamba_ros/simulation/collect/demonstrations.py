@@ -19,6 +19,7 @@ from robomamba_ros.common.processes import run_jobs
 from robomamba_ros.datasets.demonstrations import DatasetMeta, sample_dtype, shard_path, write_shard
 from robomamba_ros.datasets.disturbance import plan_noise, valid_actions
 from robomamba_ros.errors import ConfigError
+from robomamba_ros.simulation.collect.collection import Collected
 from robomamba_ros.simulation.metaworld import CAMERA, DT_NS, MAX_STEPS, STEP_M, MetaWorldSim
 from robomamba_ros.types import ActionSpace, Float64Array, RobotState
 from robomamba_ros.vision.preprocess import CropResize
@@ -74,16 +75,6 @@ class CollectConfig:
         if self.image_every:
             return step % self.image_every == 0
         return step == 0 or rng.random() < self.image_share
-
-
-@dataclass(frozen=True)
-class Collected:
-    """What there is of a task; failed: episodes that are left out because the expert failed."""
-
-    task: str
-    episodes: int = 0
-    frames: int = 0
-    failed: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,80 @@
+"""Experts of the FR3 through the controls of a real arm, and the data set that they make."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip('mujoco', reason='a physical robot needs MuJoCo: pip install mujoco')
+pytest.importorskip('pinocchio', reason='kinematics needs Pinocchio: pip install pin')
+pytest.importorskip('pyarrow', reason='LeRobot data sets need pyarrow')
+
+from robomamba_ros.cli.main import main
+from robomamba_ros.datasets.lerobot.reader import LeRobotDataset
+from robomamba_ros.evaluation.expert_episodes import episode_seeds
+from robomamba_ros.evaluation.rollout import run_episode
+from robomamba_ros.simulation.robots.expert import ACTION_NAMES, STATE_NAMES, Expert
+from robomamba_ros.simulation.robots.table_sim import TableSim
+
+
+class EnoughError(Exception):
+    """The begin of an episode has been seen."""
+
+
+@pytest.fixture(scope='module')
+def sim():
+    made = TableSim('fr3/push', 0)
+    yield made
+    made.close()
+
+
+def test_an_expert_does_its_task_and_exceeds_no_limit_on_the_way(sim):
+    episode = run_episode(sim, Expert(sim), sim.arm, 0, execute_steps=1)
+    assert episode.success
+    assert episode.steps < 800
+    assert sim.fake.peaks['arm']
+    for quantity, peak in sim.fake.peaks['arm'].items():
+        assert not peak.exceeded, (quantity, peak)
+
+    again = []
+
+    def follow():
+        if sim.steps == 60:
+            raise EnoughError
+        again.append(sim.state(0).pose.position)
+
+    with pytest.raises(EnoughError):
+        run_episode(sim, Expert(sim), sim.arm, 0, execute_steps=1, watch=follow)
+    np.testing.assert_array_equal(episode.measured[:60], again)
+
+
+def test_an_emergency_stop_ends_the_episode_at_rest(sim):
+    def press():
+        if sim.steps == 80:
+            sim.fake.stop('emergency_stop')
+
+    episode = run_episode(sim, Expert(sim), sim.arm, 0, execute_steps=1, watch=press)
+    assert not episode.success
+    assert 80 < episode.steps < 200
+    assert np.abs(sim.world.velocities).max() < 1e-6
+
+
+def test_collected_episodes_hold_what_the_expert_saw_and_did(tmp_path):
+    folder = tmp_path / 'set'
+    command = ['collect', str(folder), '--robot', 'fr3', '--tasks', 'push', '--workers', '1']
+    assert main([*command, '--episodes', '1']) == 0
+    data = LeRobotDataset(folder)
+    assert data.tasks == ('Push the pump down',)
+    assert data.info.fps == 10
+    assert data.names('observation.state') == STATE_NAMES
+    assert data.names('action') == ACTION_NAMES
+    assert sorted(data.cameras.values()) == ['front', 'wrist']
+    assert int(data.values('seed')[0]) == episode_seeds('fr3/push', 1)[0]
+    states, actions = data.values('observation.state'), data.values('action')
+    # The ways that were commanded add up to the way that the hand went, but for its delay.
+    way = states[-1, :3] - states[0, :3]
+    np.testing.assert_allclose(actions[:, :3].sum(axis=0), way, atol=0.05)
+    assert np.linalg.norm(actions[:, :3], axis=1).max() < 0.021
+    # And the same command adds nothing.
+    assert main([*command, '--episodes', '1']) == 0
+    assert len(LeRobotDataset(folder)) == len(data)
