@@ -143,6 +143,8 @@ def test_seen_are_a_failure_of_each_task_and_a_success_of_each_group():
 
 def test_tasks_are_named_one_by_one_or_by_group():
     assert len(choose_tasks(['all'])) == 50
+    assert choose_tasks(None, 'fr3') == choose_tasks(['all'], 'fr3')
+    assert choose_tasks(['pick', 'fr3/open'], 'fr3') == ('fr3/pick', 'fr3/open')
     sizes = [len(choose_tasks([group])) for group in ('easy', 'medium', 'hard', 'very_hard')]
     assert sizes == [28, 11, 6, 5]
     assert choose_tasks(['push', 'medium', 'push'])[0] == 'push'

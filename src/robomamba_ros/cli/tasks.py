@@ -20,6 +20,9 @@ MT10_TASKS = (
     'peg-insert-side',
 )
 
+# What a robot's tasks are called.
+_KINDS = {'sawyer': 'Meta-World', 'fr3': 'FR3'}
+
 
 def add_task_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to a verb's parser."""
@@ -61,7 +64,7 @@ def choose_tasks(names: Sequence[str] | None, robot: str = 'sawyer') -> tuple[st
         if not members:
             groups = {task.group for task in known.values()}
             raise SimulationError(
-                unknown_name(f'task or group of {robot}', name, {*known, *groups, 'all'})
+                unknown_name(f'{_KINDS[robot]} task or group', name, {*known, *groups, 'all'})
             )
         chosen.update(dict.fromkeys(members))
     return tuple(chosen)
