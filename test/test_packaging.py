@@ -192,3 +192,21 @@ def test_links_in_documents_lead_somewhere() -> None:
             ):
                 broken.append(f'{name}: {target}')
     assert broken == []
+
+
+def test_containers_install_extras_that_there_are_and_copy_no_environment() -> None:
+    text = (REPOSITORY / '.ci' / 'Containerfile').read_text(encoding='utf-8')
+    stages = re.findall(r'^FROM (\S+) AS (\w+)$', text, re.MULTILINE)
+    assert [(origin == 'base', name) for origin, name in stages] == [
+        (False, 'base'),
+        (True, 'cpu'),
+        (True, 'gpu'),
+    ]
+    extras = set(re.findall(r"^        '(\w+)': ", (REPOSITORY / 'setup.py').read_text(), re.M))
+    named = [each.split(',') for each in re.findall(r'robomamba_ros\[([\w,]+)\]', text)]
+    assert len(named) == 2
+    assert {extra for each in named for extra in each} <= extras
+    for path in re.findall(r'--base-paths src/robomamba_ros/(\S+)', text):
+        assert (REPOSITORY / path / 'package.xml').is_file()
+    ignored = (REPOSITORY / '.dockerignore').read_text(encoding='utf-8').split()
+    assert {'.venv', '.git', 'install'} <= set(ignored)
