@@ -95,7 +95,12 @@ class KeypointVision(nn.Module):
             self.localization.bias.copy_(points.flatten())
 
     def forward(self, images: Tensor, language: Tensor) -> VisionTokens:
-        """Images (b, cameras, 3, s, s) in -1..1, language (b, N_l, d_model) -> n = cameras * k."""
+        """Images (b, cameras, 3, s, s) in -1..1, language (b, N_l, d_model) -> n = cameras * k.
+
+        Or what `flat` made of what was seen, instead of images (b, numbers).
+        """
+        if images.ndim == 2:
+            return self._whole(images)
         batch, cameras = images.shape[:2]
         condition = self.condition(language.mean(dim=1))
         found, keypoints, heat = self.encoder(
@@ -108,6 +113,33 @@ class KeypointVision(nn.Module):
         heat = heat.reshape(batch, -1, *heat.shape[2:])
         where = Localization(keypoints, heat, points, middle)
         return VisionTokens(tokens.flatten(1, 2), where)
+
+    @staticmethod
+    def flat(seen: VisionTokens) -> Tensor:
+        """Return tokens, keypoints and points in one row for each sample (b, numbers).
+
+        Heat maps are left out.
+        """
+        where = seen.localization
+        places = () if where is None else (where.keypoints.flatten(1), where.points.flatten(1))
+        return torch.cat((seen.tokens.flatten(1), *places), dim=1)
+
+    @property
+    def flat_size(self) -> int:
+        """Numbers in a row of `flat`."""
+        return len(self.camera) * (self.keypoint.numel() + 2 * len(self.keypoint)) + 9
+
+    def _whole(self, rows: Tensor) -> VisionTokens:
+        count, d_model = len(self.camera) * len(self.keypoint), self.keypoint.shape[1]
+        ends = (count * d_model, count * (d_model + 2))
+        tokens, keypoints, points = rows.tensor_split(ends, dim=1)
+        where = Localization(
+            keypoints=torch.unflatten(keypoints, 1, (count, 2)),
+            heat=rows.new_zeros(len(rows), count, 0, 0),
+            points=torch.unflatten(points, 1, (3, 3)),
+            middle=self.localization.bias.detach().view(3, 3),
+        )
+        return VisionTokens(torch.unflatten(tokens, 1, (count, d_model)), where)
 
 
 class FilmResidualBlock(nn.Module):

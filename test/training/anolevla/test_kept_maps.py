@@ -108,6 +108,38 @@ def test_maps_are_read_in_sequences_whose_state_a_resumed_run_goes_on_with(weigh
     assert [p.losses for p in forgetful.run()] != losses[3:]
 
 
+def test_what_keypoints_of_a_checkpoint_see_is_kept_whole(data, tmp_path):
+    """All that sees stays, and so does the instruction's embedding; the backbone learns."""
+    begun = Trainer(small_run(data, tmp_path / 'begun'))
+    begun.save()
+    changes = {'initial': str(tmp_path / 'begun/checkpoint'), 'freeze_vision': True}
+    trainer = Trainer(small_run(data, tmp_path / 'kept', map_variants=1, **changes))
+    looking = Trainer(small_run(data, tmp_path / 'looking', **changes))
+    list(trainer.keep_maps())
+    kept, looked = trainer._batch(), looking._batch()
+    assert kept.images.shape == (4, trainer.network.vision.flat_size)
+    with torch.no_grad():
+        for mine, other in zip(
+            trainer.network.tokens(kept.images, kept.state, kept.delta_state, kept.instruction)[:2],
+            looking.network.tokens(
+                looked.images, looked.state, looked.delta_state, looked.instruction
+            )[:2],
+            strict=True,
+        ):
+            if mine is not None:
+                torch.testing.assert_close(mine, other, atol=2e-3, rtol=2e-3)
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    list(trainer.run(until=2))
+    for name, value in trainer.network.state_dict().items():
+        stays = name.startswith(('vision', 'language', 'project'))
+        assert torch.equal(value, before[name]) or not stays, name
+    assert not torch.equal(trainer.network.head.weight, before['head.weight'])
+    with pytest.raises(ConfigError, match='in other words is not kept'):
+        Trainer(
+            small_run(data, tmp_path / 'said', map_variants=1, paraphrases='english', **changes)
+        )
+
+
 def test_what_was_computed_is_not_computed_again_and_other_weights_are(data, weights, tmp_path):
     trainer = Trainer(eyes_run(data, tmp_path, weights))
     steps = trainer.keep_maps()

@@ -82,9 +82,10 @@ class TrainConfig:
     # File of the published weights that `vision: efficientnet_lite0` begins with; empty: that of
     # the installed package.
     vision_weights: str = ''
-    # Whether the published part of the vision stays as it is.
+    # Whether the published part of the vision stays as it is, or all of an `initial` checkpoint's
+    # that sees by keypoints.
     freeze_vision: bool = False
-    # n: what a frozen EfficientNet makes of each frame is computed once and kept on disk, in n
+    # n: what a frozen vision makes of each frame is computed once and kept on disk, in n
     # variants, the first as it is and the others with the changes below; 0: at every step.
     map_variants: int = 0
     # What the kept maps may take.

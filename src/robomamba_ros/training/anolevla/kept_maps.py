@@ -1,4 +1,4 @@
-"""What a frozen image trunk makes of every frame, computed once and kept on disk.
+"""What frozen vision makes of every frame, computed once and kept on disk.
 
 A training step that reads maps needs no pass of the trunk. Augmentation changes images, so each
 frame has a few variants: the first as it is, the others changed, each always in the same way.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from robomamba_ros.common.files import written_whole
 from robomamba_ros.errors import ConfigError
@@ -24,6 +26,7 @@ from robomamba_ros.training.anolevla.config import TrainConfig
 from robomamba_ros.training.anolevla.samples import Indices, Samples
 from robomamba_ros.types import Float32Array
 from robomamba_ros.vision.efficientnet import EfficientNetVision
+from robomamba_ros.vision.encoders import KeypointVision
 
 FOLDER, FILE, ABOUT = 'maps', 'maps.npy', 'maps.json'
 # Frames of one pass: always the same ones together, as a product may round otherwise in another.
@@ -31,20 +34,100 @@ BLOCK = 8
 _STREAM = 4
 
 
-def keep(config: TrainConfig, samples: Samples, network: AnoleVLA, folder: Path) -> KeptMaps | None:
+class Sight(Protocol):
+    """A part of a network that stays as it is, and what it makes of images."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what it makes of one sample."""
+
+    @property
+    def weights(self) -> Iterable[Tensor]:
+        """What that follows from."""
+
+    def see(self, images: Tensor, places: Indices) -> Tensor:
+        """Return it (b, *shape), of images (b, cameras, 3, s, s) in -1..1 of samples."""
+
+
+@dataclass(frozen=True)
+class TrunkSight:
+    """The maps of EfficientNet's trunk, of each camera."""
+
+    vision: EfficientNetVision
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what it makes of one sample."""
+        return len(self.vision.camera), self.vision.encoder.config.map_size
+
+    @property
+    def weights(self) -> Iterable[Tensor]:
+        """What that follows from."""
+        return self.vision.pretrained.state_dict().values()
+
+    def see(self, images: Tensor, places: Indices) -> Tensor:
+        """Return it (b, *shape), of images (b, cameras, 3, s, s) in -1..1 of samples."""
+        return self.vision.maps(images)
+
+
+@dataclass(frozen=True)
+class KeypointSight:
+    """All that keypoints see, told the instruction of each sample (n, length)."""
+
+    network: AnoleVLA
+    vision: KeypointVision
+    instructions: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what it makes of one sample."""
+        return (self.vision.flat_size,)
+
+    @property
+    def weights(self) -> Iterable[Tensor]:
+        """What that follows from."""
+        parts = (self.network.language, self.network.project, self.vision)
+        return (value for part in parts for value in part.state_dict().values())
+
+    def see(self, images: Tensor, places: Indices) -> Tensor:
+        """Return it (b, *shape), of images (b, cameras, 3, s, s) in -1..1 of samples."""
+        words = self.instructions[torch.from_numpy(places)].to(images.device)
+        language = self.network.project(self.network.language(words))
+        return self.vision.flat(self.vision(images, language))
+
+
+def keep(
+    config: TrainConfig,
+    samples: Samples,
+    network: AnoleVLA,
+    folder: Path,
+    instructions: NDArray[np.int64],
+) -> KeptMaps | None:
     """Return the maps that a run keeps in its folder, None where it keeps none.
 
-    Raises ConfigError where they would be too large, or the policy sees otherwise.
+    instructions (m, length): the tokens of those of the data. Raises ConfigError where the maps
+    would be too large, or the policy sees otherwise.
     """
     if not config.map_variants:
         return None
     vision = network.vision
-    if not isinstance(vision, EfficientNetVision):
-        raise ConfigError('map_variants is for a policy that sees by efficientnet_lite0')
+    sight: Sight
+    if isinstance(vision, EfficientNetVision):
+        sight = TrunkSight(vision)
+    elif isinstance(vision, KeypointVision):
+        if config.paraphrases:
+            raise ConfigError(
+                'keypoints are looked for as the instruction says: what they see in other words is '
+                'not kept; set map_variants: 0, or leave out paraphrases'
+            )
+        words = torch.from_numpy(instructions[samples.instruction])
+        sight = KeypointSight(network, vision, words)
+    else:
+        raise ConfigError('map_variants is for a policy that sees by keypoints')
     return KeptMaps(
         folder / FOLDER,
         samples,
-        vision,
+        sight,
         config.augmentation,
         config.map_variants,
         config.seed,
@@ -54,14 +137,14 @@ def keep(config: TrainConfig, samples: Samples, network: AnoleVLA, folder: Path)
 
 @dataclass(frozen=True)
 class KeptMaps:
-    """Maps (n, variants, cameras, map_size) float16 of n samples, in a folder.
+    """Maps (n, variants, ..) float16 of n samples, in a folder.
 
     Raises ConfigError where they would take more than `gigabytes`.
     """
 
     folder: Path
     samples: Samples
-    vision: EfficientNetVision
+    sight: Sight
     augmentation: Augmentation
     variants: int
     seed: int
@@ -78,8 +161,7 @@ class KeptMaps:
 
     @property
     def _shape(self) -> tuple[int, ...]:
-        cameras, size = len(self.samples.meta.cameras), self.vision.encoder.config.map_size
-        return (len(self.samples), self.variants, cameras, size)
+        return (len(self.samples), self.variants, *self.sight.shape)
 
     def fill(self) -> Iterator[tuple[int, int]]:
         """Compute what is missing; yields (frames done, frames). An interrupted call is continued.
@@ -113,7 +195,7 @@ class KeptMaps:
             return 0
 
     def read(self, places: Indices, variants: Indices) -> Float32Array:
-        """Return the maps (n, cameras, map_size) of samples in their variants."""
+        """Return the maps (n, ..) of samples in their variants."""
         maps = np.load(self.folder / FILE, mmap_mode='r')
         rows = [maps[place, variant] for place, variant in zip(places, variants, strict=True)]
         return np.stack(rows).astype(np.float32)
@@ -131,12 +213,12 @@ class KeptMaps:
     @torch.no_grad()
     def _maps(self, places: Indices) -> Float32Array:
         images = self.samples.records(places)['images']
-        device = next(self.vision.parameters()).device
+        device = next(iter(self.sight.weights)).device
         found = []
         for variant in range(self.variants):
             changes = self.changes(places, np.full_like(places, variant))
             changed = torch.from_numpy(np.ascontiguousarray(changes.images(images))).to(device)
-            found.append(self.vision.maps(images_to_tensor(changed)).cpu().numpy())
+            found.append(self.sight.see(images_to_tensor(changed), places).cpu().numpy())
         return np.stack(found, axis=1)
 
     def _key(self) -> str:
@@ -148,7 +230,7 @@ class KeptMaps:
             self.samples.instruction,
             self.samples.episode,
             self.samples.step,
-            *(value.cpu().numpy() for value in self.vision.pretrained.state_dict().values()),
+            *(value.cpu().numpy() for value in self.sight.weights),
         )
         for part in parts:
             digest.update(np.ascontiguousarray(part).tobytes())

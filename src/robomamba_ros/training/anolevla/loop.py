@@ -108,7 +108,7 @@ class Trainer:
             resumed=self._files.resumed,
         )
         if config.freeze_vision:
-            start.freeze(self.network)
+            start.freeze(self.network, trained=bool(config.initial))
         targets = find_targets(config, samples)
         if targets is not None and not config.initial:
             start.expect(self.network, targets.points)
@@ -129,7 +129,8 @@ class Trainer:
             self._objective = DistributedDataParallel(
                 self._objective, find_unused_parameters=not config.localization_weight
             )
-        self._kept = keep(config, samples, self.network, self._files.folder)
+        tokens = wordings.tokens(self.tokenizer)[:, 0]
+        self._kept = keep(config, samples, self.network, self._files.folder, tokens)
         reader = self._reader(samples, wordings, targets, self._kept)
         self._sampler = BatchSampler(reader, config, self._ticks(samples))
         self._validation = None

@@ -70,7 +70,7 @@ class Objective(nn.Module):
             )
             counts.append(valid.new_tensor(len(valid), dtype=torch.int64))
             if config.heat_weight:
-                losses['heat'] = heat_loss(where.heat.float(), batch.pixels)
+                losses['heat'] = heat_loss(where.heat.float(), pixels)
                 counts.append(counts[-1])
         here = torch.stack(counts).float()
         everywhere = group.sum(here)
@@ -128,5 +128,6 @@ def _tokens(network: AnoleVLA, batch: Batch) -> Tokens:
 
     if localization is not None:
         keypoints, points = whole(localization.keypoints), whole(localization.points)
-        localization = localization._replace(keypoints=keypoints, points=points)
+        heat = whole(localization.heat)
+        localization = localization._replace(keypoints=keypoints, heat=heat, points=points)
     return Tokens(None if prefix is None else whole(prefix), whole(rest), localization)

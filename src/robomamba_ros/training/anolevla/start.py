@@ -91,15 +91,24 @@ def make_network(
     return network, fresh
 
 
-def freeze(network: AnoleVLA) -> None:
-    """Let the published part of the vision stay as it is; raises ConfigError without one."""
+def freeze(network: AnoleVLA, *, trained: bool) -> None:
+    """Let what sees stay as it is: the published part of the vision, or keypoints once `trained`.
+
+    Keypoints are looked for as the instruction says, so that its embedding stays, too. Raises
+    ConfigError where the vision begins at random.
+    """
     vision = network.vision
-    if not isinstance(vision, EfficientNetVision | SiglipVision):
+    if isinstance(vision, EfficientNetVision | SiglipVision):
+        vision.pretrained.requires_grad_(False)
+    elif trained:
+        for part in (vision, network.language, network.project):
+            part.requires_grad_(False)
+    else:
         raise ConfigError(
             f"policy '{network.config.spec.name}' sees by a part that begins at random; "
-            'freeze_vision is for efficientnet_lite0 and siglip2'
+            'freeze_vision is for efficientnet_lite0, siglip2, and keypoints of a checkpoint '
+            '(initial)'
         )
-    vision.pretrained.requires_grad_(False)
 
 
 def expect(network: AnoleVLA, points: Float32Array) -> None:
