@@ -1,6 +1,7 @@
 """Which type a network computes in, decided from what a machine is said to be."""
 
 import logging
+import re
 
 import pytest
 import torch
@@ -33,6 +34,9 @@ SLOW = ComputeDevice('a processor with AVX2', False)
         # ARM, with the instructions and without.
         ('fp asimd bf16 i8mm', 'SVE256', True),
         ('fp asimd', 'SVE256', False),
+        # NEON alone, which PyTorch calls its default.
+        ('fp asimd bf16 i8mm', 'DEFAULT', True),
+        ('fp asimd', 'DEFAULT', False),
         ('', 'NO AVX', False),
     ],
 )
@@ -81,6 +85,8 @@ def test_auto_is_what_is_fast_and_a_slow_choice_is_taken_with_one_line(
         assert choose_dtype(asked, device, preferred) == chosen
     assert [record.levelno for record in caplog.records] == ([level] if level else [])
     assert all(device.name in x and '\n' not in x for x in caplog.messages)
+    measured = [re.search(r'measured now, takes (\d+\.\d) times', x) for x in caplog.messages]
+    assert [found is not None for found in measured] == [level == logging.WARNING] * len(measured)
 
 
 @pytest.fixture(params=[FAST, SLOW], ids=['fast', 'slow'])

@@ -7,7 +7,7 @@ from torch import nn
 
 from robomamba_ros.mamba.backbone import MambaBackbone, MambaConfig
 from robomamba_ros.mamba.language_model import LanguageModelConfig, MambaLanguageModel
-from robomamba_ros.mamba.packing import PackedLinear, pack
+from robomamba_ros.mamba.packing import MANY, ONE, PackedLinear, laid_out_rows, pack
 
 CONFIG = MambaConfig(d_model=48, n_layer=2, d_state=5)
 packable = pytest.mark.skipif(
@@ -101,3 +101,18 @@ def test_the_residual_stream_of_16_bit_weights_is_float32():
     hidden, _ = backbone(torch.randn(1, 3, 8, dtype=torch.bfloat16))
     assert seen[0].dtype == torch.float32
     assert hidden.dtype == torch.bfloat16
+
+
+@packable
+@pytest.mark.parametrize(
+    ('instructions', 'rows'), [('AVX2', ONE), ('AVX512', MANY), ('DEFAULT', MANY)]
+)
+@torch.no_grad()
+def test_the_instructions_decide_what_the_layout_is_made_for(monkeypatch, instructions, rows):
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: instructions)
+    assert laid_out_rows() == rows
+    layer = nn.Linear(70, 33)
+    packed = PackedLinear(layer.weight, layer.bias)
+    for count in (1, 3, 40):
+        x = torch.randn(count, 70)
+        torch.testing.assert_close(packed(x), layer(x))

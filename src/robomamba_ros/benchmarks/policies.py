@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import copy
+import importlib.util
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +23,15 @@ from torch import Tensor, nn
 
 from robomamba_ros.benchmarks.measuring import machine, print_table, report, take_turns
 from robomamba_ros.benchmarks.scan import oracle_of, products
+from robomamba_ros.benchmarks.speeds import (
+    FLOAT32,
+    dtypes,
+    print_speeds,
+    product,
+    product_shapes,
+)
 from robomamba_ros.common.memory import keep_freed_memory
 from robomamba_ros.common.resources import find_file
-from robomamba_ros.errors import BackendError
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.policies.anolevla.config import AnoleVLAConfig, read_config
 from robomamba_ros.policies.anolevla.network import AnoleVLA
@@ -35,6 +43,7 @@ from robomamba_ros.vision.siglip import SiglipConfig, SiglipVision
 
 LARGE, SMALL = 'anolevla-467m', 'anolevla-mt10'
 OURS = 'robomamba_ros, observation to chunk'
+FLOW_STEPS = 10  # SmolVLA's, to denoise a chunk
 
 
 def random_network(config: AnoleVLAConfig, dtype: torch.dtype) -> AnoleVLA:
@@ -49,8 +58,8 @@ def composition(network: AnoleVLA) -> Callable[..., Tensor]:
     """Return the same model put together from transformers' modules, with the same weights."""
     body = oracle_of(network.backbone)
     vision = network.vision
-    if body is None or not isinstance(vision, SiglipVision):
-        raise BackendError('the comparison needs transformers: pip install transformers')
+    assert body is not None
+    assert isinstance(vision, SiglipVision)
     # The tower is transformers' own module; ours is packed later.
     tower, project = copy.deepcopy(vision.tower), copy.deepcopy(vision.project)
     dtype = project.weight.dtype
@@ -86,6 +95,18 @@ def tower_products(vision: SiglipVision) -> Callable[[], object]:
     return run
 
 
+def tower_shapes(config: SiglipConfig, outputs: int) -> dict[tuple[int, int, int], int]:
+    """Return how often each (rows, inputs, outputs) occurs among those products."""
+    rows, hidden, inner = config.tokens, config.hidden_size, config.intermediate_size
+    layers = config.num_hidden_layers
+    return {
+        (rows, hidden, hidden): 4 * layers,
+        (rows, hidden, inner): layers,
+        (rows, inner, hidden): layers,
+        (rows, hidden, outputs): 1,
+    }
+
+
 @torch.inference_mode()
 def large(dtype: torch.dtype, repeats: int) -> None:
     """Compare the paper's policy with its matrix products and with transformers' modules."""
@@ -110,7 +131,10 @@ def large(dtype: torch.dtype, repeats: int) -> None:
     print(f'\n{describe_policy(LARGE).text()}')
     # As load_policy does for what it loads.
     keep_freed_memory()
+    shapes = product_shapes(config.backbone, sum(config.tokens.values()))
+    shapes |= tower_shapes(network.vision.config, config.backbone.d_model)
     runs: dict[str, Callable[[], object]] = {
+        FLOAT32: product(torch.float32, shapes),
         'its matrix products alone': lambda: (backbone(), tower()),
         OURS: partial(policy.infer, fake_observation(config.spec)),
     }
@@ -118,17 +142,20 @@ def large(dtype: torch.dtype, repeats: int) -> None:
     command = [sys.executable, '-m', __spec__.name, '--transformers', '--repeats', str(repeats)]
     command += ['--threads', str(torch.get_num_threads()), '--dtype', str(dtype).split('.')[1]]
     child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    times["transformers' modules, on their own"] = np.array(json.loads(child.stdout))
+    others_ms = json.loads(child.stdout)
+    times |= {f'on its own: {name}': np.array(values) for name, values in others_ms.items()}
     title = f'{LARGE}, {dtype}, largest difference to transformers, relative, {error:.1e}'
     print_table(title, times)
 
 
 @torch.inference_mode()
 def alone(dtype: torch.dtype, repeats: int) -> None:
-    """Print the times [ms] of a chunk by transformers' modules, in a process that runs them alone.
+    """Print the times [ms] of transformers' modules, in a process that runs them alone.
 
-    Most of that time goes where the allocator gives memory back to the kernel, and whether it does
-    depends on what else a process has allocated before.
+    A chunk by the modules of the same model, and a trunk of the size of SmolVLA's over as many
+    tokens, and the steps of its flow. Most of the time of a chunk goes where the allocator gives
+    memory back to the kernel, and whether it does depends on what else a process has allocated
+    before.
     """
     import transformers
 
@@ -157,7 +184,37 @@ def alone(dtype: torch.dtype, repeats: int) -> None:
         hidden = body(inputs_embeds=torch.cat((others, seen), dim=1), use_cache=False)
         head(hidden.last_hidden_state[:, -1].float())
 
-    print(json.dumps(take_turns({'chunk': chunk}, repeats)['chunk'].tolist()))
+    trunk, expert = smolvla_like(dtype)
+    tokens = torch.randn(1, sum(config.tokens.values()), trunk.config.hidden_size, dtype=dtype)
+    actions = torch.randn(1, config.spec.horizon, expert.config.hidden_size, dtype=dtype)
+
+    def attend() -> None:
+        trunk(inputs_embeds=tokens, use_cache=False)
+
+    def flow() -> None:
+        for _ in range(FLOW_STEPS):
+            expert(inputs_embeds=actions, use_cache=False)
+
+    runs = {"transformers' modules": chunk, "SmolVLA's trunk": attend, "SmolVLA's flow": flow}
+    print(json.dumps({name: t.tolist() for name, t in take_turns(runs, repeats).items()}))
+
+
+def smolvla_like(dtype: torch.dtype) -> tuple[Any, Any]:
+    """Return transformers' Llama in the sizes of SmolVLA's trunk and of its action expert.
+
+    16 layers of SmolLM2 at 960, and 16 at 720 (arXiv 2506.01844, section 3). The expert's attention
+    to the trunk is left out, so it costs less here than there.
+    """
+    import transformers
+
+    heads = {'num_hidden_layers': 16, 'num_attention_heads': 15, 'num_key_value_heads': 5}
+    sizes = (
+        {'hidden_size': 960, 'intermediate_size': 2560},
+        {'hidden_size': 720, 'intermediate_size': 2048},
+    )
+    configs = (transformers.LlamaConfig(vocab_size=8, head_dim=64, **heads, **s) for s in sizes)
+    trunk, expert = (transformers.LlamaModel(config).to(dtype).eval() for config in configs)
+    return trunk, expert
 
 
 def small(repeats: int) -> None:
@@ -174,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--repeats', type=int, default=10, help='turns of each')
-    parser.add_argument('--dtype', choices=DTYPES, default='bfloat16', help='of the large policy')
+    parser.add_argument('--dtype', choices=DTYPES, default='auto', help='of the large policy')
     parser.add_argument('--transformers', action='store_true', help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
@@ -182,7 +239,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         alone(getattr(torch, options.dtype), options.repeats)
         return 0
     print(machine(options.threads))
-    large(getattr(torch, options.dtype), options.repeats)
+    print_speeds()
+    dtype = dtypes()[0] if options.dtype == 'auto' else getattr(torch, options.dtype)
+    if importlib.util.find_spec('transformers') is None:
+        print(f'\n{LARGE} needs transformers, which is not installed: pip install transformers')
+    else:
+        large(dtype, options.repeats)
     small(options.repeats)
     return 0
 

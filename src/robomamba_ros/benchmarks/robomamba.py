@@ -20,11 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from robomamba_ros.benchmarks.measuring import PeakMemory, machine
+from robomamba_ros.benchmarks.speeds import dtypes, print_speeds
 from robomamba_ros.language.text import TextTokenizer
 from robomamba_ros.mamba.backbone import MambaConfig
 from robomamba_ros.mamba.language_model import LanguageModelConfig
 from robomamba_ros.mamba.packing import pack
-from robomamba_ros.policies.base import CameraSpec
+from robomamba_ros.policies.base import DTYPES, CameraSpec
 from robomamba_ros.policies.robomamba.config import RoboMambaConfig, VisionConfig, paper_head
 from robomamba_ros.policies.robomamba.network import RoboMamba
 from robomamba_ros.policies.robomamba.policy import RoboMambaPolicy
@@ -87,8 +88,10 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def random_network(clip: ClipConfig, d_model: int, n_layer: int, vocabulary: int) -> RoboMamba:
-    """Return a network with the paper's head, its weights random, made in bfloat16 right away."""
+def random_network(
+    clip: ClipConfig, d_model: int, n_layer: int, vocabulary: int, dtype: torch.dtype
+) -> RoboMamba:
+    """Return a network with the paper's head, its weights random, made in `dtype` right away."""
     backbone = MambaConfig(d_model=d_model, n_layer=n_layer)
     config = RoboMambaConfig(
         name='random',
@@ -96,8 +99,8 @@ def random_network(clip: ClipConfig, d_model: int, n_layer: int, vocabulary: int
         vision=VisionConfig(CAMERA, clip),
         head=paper_head(d_model),
     )
-    with default_dtype(torch.bfloat16):
-        network = RoboMamba(config).to(torch.bfloat16)
+    with default_dtype(dtype):
+        network = RoboMamba(config).to(dtype)
     if network.head is not None:
         network.head.float()
     return network.eval().requires_grad_(False)
@@ -134,19 +137,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--size', choices=SIZES, default='small', help="full is the paper's")
     parser.add_argument('--threads', type=int, default=1, help='threads of torch and the kernels')
+    parser.add_argument('--dtype', choices=DTYPES, default='auto', help='of the weights')
     parser.add_argument('--rounds', type=int, default=3, help='runs per row; the median counts')
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     tokenizer = TextTokenizer.train([f'<|user|> {QUESTION} {TASK}\n<|assistant|>'], 320)
+    dtype = dtypes()[0] if options.dtype == 'auto' else getattr(torch, options.dtype)
+    print(machine(options.threads))
+    print_speeds()
     with PeakMemory() as peak:
-        network = random_network(*SIZES[options.size], tokenizer.vocabulary)
+        network = random_network(*SIZES[options.size], tokenizer.vocabulary, dtype)
         count, large = (size(part) for part in (network, network.language))
         policy = RoboMambaPolicy(network, tokenizer, cache='prefix')
         pack(network)
         rows = measure(policy, large[1], options.rounds)
-    print(machine(options.threads))
     print(
-        f'RoboMamba {options.size}, bfloat16: {count[0] / 1e9:.2f} billion parameters, '
+        f'\nRoboMamba {options.size}, {dtype}: {count[0] / 1e9:.2f} billion parameters, '
         f'{count[1] / 1e9:.2f} GB, the language model {large[1] / 1e9:.2f} GB'
     )
     print(f'{"":44}{"ms":>9}{"x reading":>12}')

@@ -23,6 +23,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from robomamba_ros.benchmarks.measuring import PeakMemory, machine, report, take_turns
+from robomamba_ros.benchmarks.speeds import (
+    FLOAT32,
+    dtypes,
+    print_speeds,
+    product,
+    product_shapes,
+)
 from robomamba_ros.common.memory import keep_freed_memory
 from robomamba_ros.mamba.backbone import MambaBackbone, MambaConfig
 from robomamba_ros.mamba.block import Mixer
@@ -41,7 +48,6 @@ LENGTHS = (64, 230, 1024, 8192)
 # A backbone for training on a CPU, at the paper's batch.
 SMALL, BATCH = MambaConfig(d_model=256, n_layer=4), 16
 VOCABULARY = 50_280
-DTYPES = (torch.bfloat16, torch.float32)
 
 
 def large_backbone(dtype: torch.dtype) -> MambaBackbone:
@@ -87,7 +93,7 @@ def oracle_of(backbone: MambaBackbone) -> nn.Module | None:
 @torch.inference_mode()
 def transformers(repeats: int) -> None:
     """Compare a pass over a prompt with transformers' MambaModel on the same weights."""
-    for dtype in DTYPES:
+    for dtype in dtypes():
         backbone = large_backbone(dtype)
         oracle = oracle_of(backbone)
         if oracle is None:
@@ -98,6 +104,7 @@ def transformers(repeats: int) -> None:
         expected = oracle(inputs_embeds=embeddings, use_cache=False).last_hidden_state
         error = (backbone(embeddings)[0] - expected).abs().max() / expected.abs().max()
         runs: dict[str, Callable[[], object]] = {
+            FLOAT32: product(torch.float32, product_shapes(LARGE, TOKENS)),
             'robomamba_ros': partial(backbone, embeddings),
             "transformers' MambaModel": partial(oracle, inputs_embeds=embeddings, use_cache=False),
         }
@@ -108,11 +115,12 @@ def transformers(repeats: int) -> None:
 @torch.inference_mode()
 def body(repeats: int) -> None:
     """Compare a pass over a prompt with its matrix products."""
-    for dtype in DTYPES:
+    for dtype in dtypes():
         backbone = large_backbone(dtype)
         pack(backbone)
         embeddings = torch.randn(1, TOKENS, LARGE.d_model, dtype=dtype)
         runs: dict[str, Callable[[], object]] = {
+            FLOAT32: product(torch.float32, product_shapes(LARGE, TOKENS)),
             'its matrix products alone': products(backbone, TOKENS),
             'robomamba_ros': partial(backbone, embeddings),
         }
@@ -122,11 +130,12 @@ def body(repeats: int) -> None:
 @torch.inference_mode()
 def lengths(repeats: int) -> None:
     """Show that a token costs the same in a short and in a long sequence."""
-    backbone = large_backbone(torch.bfloat16)
+    dtype = dtypes()[0]
+    backbone = large_backbone(dtype)
     pack(backbone)
-    print(f'\nbody of mamba-370m, bfloat16\n{"tokens":36}{"ms":>10}{"ms/token":>10}')
+    print(f'\nbody of mamba-370m, {dtype}\n{"tokens":36}{"ms":>10}{"ms/token":>10}')
     for length in LENGTHS:
-        embeddings = torch.randn(1, length, LARGE.d_model, dtype=torch.bfloat16)
+        embeddings = torch.randn(1, length, LARGE.d_model, dtype=dtype)
         turns = max(1, repeats * TOKENS // max(length, TOKENS))
         times = take_turns({'pass': partial(backbone, embeddings)}, turns)
         middle = float(np.median(times['pass']))
@@ -136,7 +145,7 @@ def lengths(repeats: int) -> None:
 @torch.inference_mode()
 def streaming(repeats: int) -> None:
     """Compare one streamed token with reading as many bytes as the weights have."""
-    for dtype in DTYPES:
+    for dtype in dtypes():
         _streaming(dtype, repeats)
 
 
@@ -172,14 +181,16 @@ def layer(repeats: int) -> None:
         return lambda: causal_conv1d(u, weight, bias, backend=backend)
 
     shape = f'one layer of mamba-370m, {TOKENS} tokens, float32'
-    report(f'scan, {shape}', {name: scan(name) for name in backends}, 4 * repeats)
-    report(f'convolution, {shape}', {name: convolution(name) for name in backends}, 4 * repeats)
+    layer_products = product(torch.float32, product_shapes(MambaConfig(LARGE.d_model, 1), TOKENS))
+    for name, run in (('scan', scan), ('convolution', convolution)):
+        runs: dict[str, Callable[[], object]] = {"the layer's products in float32": layer_products}
+        report(f'{name}, {shape}', runs | {b: run(b) for b in backends}, 4 * repeats)
 
 
 def training(repeats: int) -> None:
     """Compare the backends on a training step of a small backbone, without its optimiser."""
-    for autocast in (False, True):
-        _training(autocast, repeats)
+    for dtype in dtypes():
+        _training(dtype == torch.bfloat16, repeats)
 
 
 def _training(autocast: bool, repeats: int) -> None:
@@ -196,10 +207,14 @@ def _training(autocast: bool, repeats: int) -> None:
 
         return run
 
+    # Forward, and backward to the inputs and to the weights: as many products each.
+    shapes = {k: 3 * n for k, n in product_shapes(SMALL, BATCH * TOKENS).items()}
+    runs: dict[str, Callable[[], object]] = {FLOAT32: product(torch.float32, shapes)}
     backends = [name for name in ('cpu', 'reference') if name in available_backends()]
     precision = 'bfloat16 autocast' if autocast else 'float32'
     title = f'training step, {SMALL.n_layer} x {SMALL.d_model}, {BATCH} x {TOKENS} tokens'
-    report(f'{title}, {precision}', {name: step(name) for name in backends}, max(2, repeats // 4))
+    runs |= {name: step(name) for name in backends}
+    report(f'{title}, {precision}', runs, max(2, repeats // 4))
 
 
 def memory(repeats: int) -> None:
@@ -271,6 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measure_memory(options.measure_memory)
         return 0
     print(machine(options.threads))
+    print_speeds()
     for name, table in TABLES.items():
         if options.only in (None, name):
             table(options.repeats)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,12 @@ if TYPE_CHECKING:
 BFLOAT16_FLAGS = frozenset({'avx512_bf16', 'amx_bf16', 'bf16'})
 # The instruction sets of PyTorch below those: it can be told to use no more (ATEN_CPU_CAPABILITY).
 NARROW = ('DEFAULT', 'NO AVX', 'AVX2')
+# On ARM 'DEFAULT' is NEON, and oneDNN takes what the processor has whatever PyTorch uses itself.
+NEON = 'asimd'
 # NVIDIA's compute capability from which on a GPU multiplies bfloat16 numbers (Ampere).
 GPU_BFLOAT16 = (8, 0)
+# The product that tells how slow a type is, (ROWS, SIDE) times (SIDE, SIDE), and how often.
+ROWS, SIDE, TURNS = 64, 1024, 3
 
 _log = logging.getLogger(__name__)
 
@@ -31,10 +36,14 @@ class Processor:
 
 @dataclass(frozen=True)
 class ComputeDevice:
-    """Where a network computes. fast_bfloat16: products in bfloat16 are not slower than float32."""
+    """Where a network computes. fast_bfloat16: products in bfloat16 are not slower than float32.
+
+    torch_name: what PyTorch calls it.
+    """
 
     name: str
     fast_bfloat16: bool
+    torch_name: str = 'cpu'
 
 
 def read_processor(path: Path = Path('/proc/cpuinfo')) -> Processor:
@@ -48,7 +57,8 @@ def read_processor(path: Path = Path('/proc/cpuinfo')) -> Processor:
 
 def cpu_device(processor: Processor, instruction_set: str) -> ComputeDevice:
     """Return the CPU as a device; instruction_set: the one that PyTorch uses."""
-    fast = bool(processor.flags & BFLOAT16_FLAGS) and instruction_set not in NARROW
+    wide = instruction_set not in NARROW or NEON in processor.flags
+    fast = bool(processor.flags & BFLOAT16_FLAGS) and wide
     return ComputeDevice(processor.name, fast)
 
 
@@ -58,23 +68,45 @@ def compute_device(device: torch.device) -> ComputeDevice:
 
     if device.type == 'cuda':
         fast = torch.cuda.get_device_capability(device) >= GPU_BFLOAT16
-        return ComputeDevice(torch.cuda.get_device_name(device), fast)
+        return ComputeDevice(torch.cuda.get_device_name(device), fast, str(device))
     set_in_use: Any = torch.backends.cpu.get_cpu_capability()
     return cpu_device(read_processor(), set_in_use)
+
+
+def bfloat16_factor(device: ComputeDevice) -> float:
+    """Return how many times as long a product takes in bfloat16 as in float32, measured now."""
+    import torch
+
+    return _product_s(torch.bfloat16, device) / _product_s(torch.float32, device)
+
+
+def _product_s(dtype: torch.dtype, device: ComputeDevice) -> float:
+    import torch
+
+    x = torch.ones(ROWS, SIDE, dtype=dtype, device=device.torch_name)
+    weight = torch.ones(SIDE, SIDE, dtype=dtype, device=device.torch_name)
+    times = []
+    # The first one prepares what the others use.
+    for _ in range(TURNS + 1):
+        start = time.perf_counter()
+        torch.nn.functional.linear(x, weight)[0, 0].item()  # a GPU is waited for
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
 
 
 def choose_dtype(asked: str, device: ComputeDevice, preferred: str) -> str:
     """Return the type to compute in, 'float32' or 'bfloat16', and log it with the reason.
 
     asked: 'auto' for `preferred` where the device is fast in it and float32 where it is not. A
-    type that was named is taken; a slow one is warned about.
+    type that was named is taken; a slow one is warned about, with the measured factor.
     """
     if asked != 'auto':
         if asked == 'bfloat16' and not device.fast_bfloat16:
             _log.warning(
-                'dtype bfloat16 is slow here: %s has no instructions for it; auto or float32 '
-                'takes a fraction of the time',
+                'dtype bfloat16 is slow here: %s has no instructions for it; a product, measured '
+                'now, takes %.1f times as long as in float32. Give auto or float32',
                 device.name,
+                bfloat16_factor(device),
             )
         return asked
     if preferred == 'bfloat16' and not device.fast_bfloat16:
