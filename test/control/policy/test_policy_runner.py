@@ -12,7 +12,7 @@ from support.patience import PATIENCE_S
 
 from robomamba_ros.control.policy.observation_buffer import ObservationBuffer
 from robomamba_ros.control.policy.policy_runner import PolicyCallbacks, PolicyRunner, RunnerState
-from robomamba_ros.control.policy.questions import Questions
+from robomamba_ros.control.policy.questions import FOLLOW_UP_S, Questions
 from robomamba_ros.control.policy.target_loop import TargetLoop
 from robomamba_ros.errors import ConfigError, ObservationError
 from robomamba_ros.language.instructions import Instructions
@@ -158,6 +158,70 @@ def test_a_question_about_an_old_image_is_refused_and_dropped():
     with pytest.raises(ObservationError, match=r'front is late: 1\.000 s old'):
         questions.answer(2 * SECOND)
     assert not questions.due(2 * SECOND)
+
+
+def show(buffer, stamp_ns, value):
+    buffer.add_image('front', stamp_ns, np.full((2, 2, 3), value, np.uint8))
+
+
+def test_questions_are_about_one_image_until_somebody_looks_again():
+    buffer = full_buffer()
+    questions = Questions(Reasoner(), buffer)
+
+    def ask(text, now_ns=SECOND + 2):
+        questions.ask(text)
+        return questions.answer(now_ns)
+
+    assert ask('open?') == 'open? 7'
+    show(buffer, SECOND + 1, 8)
+    assert ask('and now?') == 'and now? 7'
+    assert ask('Look again: and now?') == 'and now? 8'
+    show(buffer, SECOND + 2, 9)
+    assert ask('what is there?') == 'what is there? 8'
+    assert ask('look again.') == 'what is there? 9'
+    show(buffer, SECOND + 3, 10)
+    questions.look()
+    assert ask('done?') == 'done? 10'
+    # No word of it is taken from a text that merely begins alike.
+    assert ask('look against the wall') == 'look against the wall 10'
+    questions.withdraw()
+    with pytest.raises(ObservationError, match='none was asked before'):
+        ask('look again')
+
+
+def test_an_image_is_asked_about_for_a_while_and_only_while_the_camera_gives_more():
+    buffer = full_buffer()
+    questions = Questions(Reasoner(), buffer)
+    for now_ns, value, seen in (
+        (SECOND, 7, 7),
+        (SECOND + int(FOLLOW_UP_S * SECOND), 8, 7),
+        (SECOND + int(FOLLOW_UP_S * SECOND) + 1, 8, 8),
+        # Time that was set back: nobody knows how old the image is.
+        (2 * SECOND, 9, 9),
+    ):
+        buffer.clear()
+        show(buffer, now_ns, value)
+        questions.ask('open?')
+        assert questions.answer(now_ns) == f'open? {seen}'
+    questions.ask('still?')
+    with pytest.raises(ObservationError, match='front is late'):
+        questions.answer(3 * SECOND)
+
+
+def test_an_instruction_and_a_reset_change_what_is_asked_about():
+    with Running(Reasoner()) as running:
+        running.now_ns = SECOND + 4
+        for value, change, seen in (
+            (1, lambda: None, 1),
+            (2, lambda: None, 1),
+            (3, lambda: running.runner.ask(changed=True), 3),
+            (4, running.runner.reset, 4),
+        ):
+            change()
+            show(running.buffer, SECOND + value, value)
+            running.runner.question('open?')
+            running.wait()
+            assert running.answers[-1] == f'open? {seen}'
 
 
 def test_a_policy_without_a_camera_is_asked_without_an_image():

@@ -151,6 +151,7 @@ class PolicyRunner:
             if changed and self._enabled:
                 self._callbacks.on_withdraw()
             self._sent = self._failed = False
+        self._look()
         self.notify()
 
     def question(self, text: str) -> None:
@@ -229,7 +230,13 @@ class PolicyRunner:
             if output is not None and self._enabled and not overtaken:
                 self._problem = ''
                 self._sent = True
+                self._look()
                 self._callbacks.on_output(output)
+
+    def _look(self) -> None:
+        """Let the next question be about a new image: the arm is about to change the scene."""
+        if self._questions is not None:
+            self._questions.look()
 
     def _on_answer(self, answer: str) -> None:
         self._question_problem = ''

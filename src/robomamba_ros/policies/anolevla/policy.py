@@ -46,6 +46,8 @@ class AnoleVLAPolicy:
         self._prefix = PrefixCache(network.backbone, enabled=keep)
         self._stream = Stream(network.backbone) if cache == 'stream' else None
         self._said: str | None = None
+        # An instruction as it was given, as it was spelled in training, and its token ids.
+        self._words: tuple[str, str, Tensor] | None = None
 
     @property
     def spec(self) -> PolicySpec:
@@ -68,13 +70,13 @@ class AnoleVLAPolicy:
         images = torch.stack(
             [self._tensor(crop(observation.images[camera.name])) for camera, crop in crops]
         )
-        instruction = spec.instructions.spelled(observation.instruction)
+        instruction, ids = self._prepared(observation.instruction)
         delta = observation.state - observation.previous_state
         prefix, rest, _ = self._network.tokens(
             images_to_tensor(images)[None],
             self._tensor(scales.state.normalize(observation.state))[None],
             self._tensor(scales.delta_state.normalize(delta))[None],
-            self._tensor(self._tokenizer.encode(instruction))[None],
+            ids,
         )
         hidden = self._hidden(prefix, rest, instruction)
         actions = self._network.actions(hidden)[0].float().cpu().numpy()
@@ -85,6 +87,14 @@ class AnoleVLAPolicy:
             space=spec.action_space,
             names=spec.action_names,
         )
+
+    def _prepared(self, given: str) -> tuple[str, Tensor]:
+        """Return an instruction in its trained spelling and its ids (1, l), kept while it stays."""
+        if self._words is None or self._words[0] != given:
+            spelled = self.spec.instructions.spelled(given)
+            ids = self._tensor(self._tokenizer.encode(spelled))[None]
+            self._words = given, spelled, ids
+        return self._words[1:]
 
     def _hidden(self, prefix: Tensor | None, rest: Tensor, instruction: str) -> Tensor:
         """Return the hidden states of the last tokens (1, m, d_model)."""
