@@ -111,7 +111,8 @@ def outputs_of_layers(layers, run):
     kept = []
 
     def keep(module, args, output):
-        kept.append(output[0] if isinstance(output, tuple) else output)
+        # Of ours, the stream before the layer and what it adds; of transformers, the sum.
+        kept.append(output[0] + output[1] if isinstance(output, tuple) else output)
 
     hooks = [layer.register_forward_hook(keep) for layer in layers]
     result = run()

@@ -10,67 +10,42 @@ import torch
 
 from robomamba_ros.mamba.backbone import MambaBackbone, MambaConfig
 from robomamba_ros.mamba.conv import causal_conv1d
+from robomamba_ros.mamba.norm import RMSNorm
 from robomamba_ros.mamba.scan import selective_scan
 from robomamba_ros.mamba.state import MambaState
 
 pytest.importorskip('triton', reason='triton is not installed')
 
-# Triton compiles for a GPU that is not there, with what a launch tells it: None and every 1 are
-# constants, and pointers and most sizes are multiples of 16.
+from robomamba_ros.mamba.scan import triton as triton_scan
+from robomamba_ros.mamba.triton import conv as triton_conv
+
+# Triton compiles for a GPU that is not there. bfloat16 beside float32 mixes the types, and float64
+# is where a float32 literal stands out; what compiles with both compiles in float32.
 COMPILE = """
 import json
-import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
 from robomamba_ros.mamba.triton import conv, scan
+from robomamba_ros.mamba.triton.resources import INFERENCE, TRAINING, compile_for, measure
 
-SCAN = {'use_softplus': True, 'STRETCH': scan.STRETCH, 'STATES': 16, 'CHANNELS': scan.BLOCK}
-CONV = {'STEPS': 4, 'CHANNELS': conv.BLOCK}
-# These are read and written in the type of the model, all others in that of the computation.
-MODEL = ('u', 'delta', 'B', 'C', 'z', 'y', 'x', 'weight', 'bias')
-
-
-def compile_for(kernel, constants, architecture, dtype, **options):
-    names = [parameter.name for parameter in kernel.params]
-    constants = {name: constants[name] for name in names if name in constants}
-    signature, attributes = {}, {}
-    for i, name in enumerate(names):
-        in_model = name.removeprefix('grad_') in MODEL
-        pointer = '*' + (dtype if in_model or dtype == 'fp64' else 'fp32')
-        signature[name] = pointer if i < names.index('length') else 'i32'
-        if name in constants:
-            signature[name] = 'constexpr'
-        elif name != 'length':
-            attributes[(i,)] = [['tt.divisibility', 16]]
-    source = ASTSource(kernel, signature, constants, attributes)
-    target = GPUTarget('cuda', architecture, 32)
-    return triton.compile(source, target=target, options={'enable_fp_fusion': False, **options})
-
-
-ONE = dict.fromkeys(('length', 'd', 'n'), 1)
-BARE = dict.fromkeys(('D', 'z', 'bias'))
-shared = []
-# bfloat16 beside float32 mixes the types, and float64 is where a float32 literal stands out; what
-# compiles with both compiles in float32. More taps than two are only more turns of a loop.
-for architecture, dtype, taps, given in ((80, 'bf16', 4, {}), (90, 'fp64', 2, {**ONE, **BARE})):
-    inference = {**SCAN, **given}
-    training = {name: value for name, value in inference.items() if name != 'checkpoints'}
-    forward = compile_for(scan.forward, inference, architecture, dtype, num_warps=1)
-    shared.append(forward.metadata.shared)
-    assert compile_for(scan.backward, training, architecture, dtype, num_warps=1).asm['cubin']
-    for kernel in (conv.forward, conv.backward):
-        constants = {**CONV, 'TAPS': taps, 'STATE': taps, **given}
-        assert compile_for(kernel, constants, architecture, dtype).asm['cubin']
-STREAMED = {**SCAN, 'checkpoints': None, 'length': 1}
-shared.append(compile_for(scan.forward, STREAMED, 90, 'fp32', num_warps=1).metadata.shared)
-print(json.dumps(shared))
+skipped = ('scan, stretches: outputs', 'convolution', 'scan, with checkpoints')
+kernels = [kernel for kernel in (*INFERENCE, *TRAINING) if kernel.name not in skipped]
+taken = {name: vars(resources) for name, resources in measure(kernels, 87, counted=False)}
+bare = dict.fromkeys(('D', 'z', 'bias', 'initial', 'checkpoints', 'valid'))
+for kernel in kernels:
+    if kernel.function in (scan.forward, scan.backward, conv.forward, conv.backward):
+        given = {'d': 1, 'n': 1, 'TAPS': 2, 'STATE': 2, 'STEPS': 4}
+        if kernel in INFERENCE:
+            given |= bare
+        else:
+            given |= {name: None for name in ('D', 'z', 'bias')}
+        assert compile_for(kernel, 90, 'fp64', given).asm['cubin']
+print(json.dumps(taken))
 """
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 CONFIG = MambaConfig(d_model=16, n_layer=2, d_state=8)
 
 
-def test_every_kernel_compiles_for_gpus_and_the_scan_keeps_its_state_in_registers(tmp_path):
+def test_every_kernel_compiles_for_gpus_and_keeps_its_state_in_registers(tmp_path):
     environment = {
         **os.environ,
         'TRITON_CACHE_DIR': str(tmp_path),
@@ -85,8 +60,13 @@ def test_every_kernel_compiles_for_gpus_and_the_scan_keeps_its_state_in_register
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    # A state that were spread over threads would go through shared memory at every step.
-    assert json.loads(done.stdout) == [0, 0, 0]
+    for name, taken in json.loads(done.stdout).items():
+        assert taken['spilled_bytes'] == 0, (name, taken)
+        trained = 'gradients' in name
+        # With 128 registers a thread, 16 warps share a multiprocessor.
+        assert taken['registers'] <= (255 if trained else 136), (name, taken)
+        # A state that were spread over threads would go through shared memory at every step.
+        assert taken['shared_bytes'] == 0 or name.startswith(('sum', 'conv')) or trained, name
 
 
 def make_backbone(backend):
@@ -132,6 +112,89 @@ def test_scan_and_convolution_give_the_same_bits_at_any_cut():
             second, final = run(cut, steps, state)
             assert torch.equal(torch.cat((first, second), 1), whole), (run.__name__, cut)
             assert torch.equal(final, last), (run.__name__, cut)
+
+
+def inputs_of(steps, d, n):
+    u, delta, z = torch.randn(3, 1, steps, d, device=DEVICE)
+    B, C = torch.randn(2, 1, steps, n, device=DEVICE)
+    D, bias = torch.randn(2, d, device=DEVICE)
+    A = -4 * torch.rand(d, n, device=DEVICE)
+    return (u, delta, A, B, C, D, z, bias), torch.randn(1, n, d, device=DEVICE).transpose(1, 2)
+
+
+def cut(inputs, stop):
+    return [x[:, :stop] if x.ndim == 3 else x for x in inputs]
+
+
+@torch.no_grad()
+def test_stretches_give_what_the_recurrence_gives_in_float64_and_padding_changes_no_bit():
+    # Two stretches, the second of one token; more channels than one program folds or walks.
+    inputs, start = inputs_of(19, 65, 3)
+    text = cut(inputs, 17)
+    y, last = selective_scan(*text, True, start, backend='triton')
+    exact = selective_scan(*[x.double() for x in text], True, start.double(), backend='reference')
+    for found, expected in zip((y, last), exact, strict=True):
+        assert (found - expected).norm() / expected.norm() < 1e-6
+    valid = torch.tensor([17], dtype=torch.int32, device=DEVICE)
+    padded, after = triton_scan.selective_scan(*inputs, True, start, valid)
+    assert torch.equal(padded[:, :17], y)
+    assert torch.equal(after, last)
+
+
+@torch.no_grad()
+def test_a_state_is_written_over_in_its_own_memory():
+    (u, delta, A, B, C, D, z, bias), start = inputs_of(6, 33, 3)
+    weight, window = torch.randn(33, 4, device=DEVICE), torch.randn(1, 3, 33, device=DEVICE)
+
+    def scan(state, **options):
+        parts = (u, delta, A, B, C, D, z, bias)
+        return selective_scan(*parts, True, state, backend='triton', **options)
+
+    def convolve(state, **options):
+        return causal_conv1d(u, weight, bias, state, backend='triton', **options)
+
+    for run, state in ((scan, start), (convolve, window)):
+        y, last = run(state)
+        address = state.data_ptr()
+        again, same = run(state, in_place=True)
+        assert same is state
+        assert state.data_ptr() == address
+        assert torch.equal(again, y)
+        assert torch.equal(state, last)
+    # A state without a value is zero.
+    zeros = scan(torch.zeros_like(start))
+    assert all(map(torch.equal, zeros, scan(None)))
+    zeros = convolve(torch.zeros_like(window))
+    assert all(map(torch.equal, zeros, convolve(None)))
+
+
+@torch.no_grad()
+def test_a_padded_convolution_keeps_the_inputs_before_the_padding():
+    x, weight = torch.randn(1, 19, 5, device=DEVICE), torch.randn(5, 4, device=DEVICE)
+    for text in (1, 18):
+        window = torch.randn(1, 3, 5, device=DEVICE)
+        y, last = triton_conv.causal_conv1d(x[:, :text], weight, None, window)
+        valid = torch.tensor([text], dtype=torch.int32, device=DEVICE)
+        padded, after = triton_conv.causal_conv1d(x, weight, None, window, valid)
+        assert torch.equal(padded[:, :text], y)
+        assert torch.equal(after, last)
+
+
+@pytest.mark.parametrize('weight', [torch.float32, torch.float64, torch.bfloat16])
+@torch.no_grad()
+def test_sum_and_norm_are_one_pass_with_the_values_of_two(weight):
+    norm = RMSNorm(19, 1e-2, 'triton').to(DEVICE, weight)
+    norm.weight.normal_()
+    stream = torch.promote_types(weight, torch.float32)
+    x = torch.randn(2, 3, 19, dtype=stream, device=DEVICE)
+    update = torch.randn(2, 3, 19, device=DEVICE).to(weight)
+    total, normed = norm.add(x, update)
+    assert torch.equal(total, x + update)
+    assert normed.dtype == weight
+    expected = torch.nn.functional.rms_norm(total.double(), (19,), norm.weight.double(), 1e-2)
+    tolerance = {torch.float32: 1e-6, torch.float64: 1e-12, torch.bfloat16: 8e-3}[weight]
+    torch.testing.assert_close(normed.double(), expected, rtol=tolerance, atol=tolerance)
+    assert norm.add(x, None)[0] is x
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='a CUDA graph needs CUDA')

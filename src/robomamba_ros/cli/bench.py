@@ -10,6 +10,7 @@ BENCHMARKS = {
     'scan': 'the Mamba scan, convolution and networks beside other implementations',
     'policies': 'a chunk of actions of AnoleVLA, large and small',
     'robomamba': 'questions, answers and poses of RoboMamba',
+    'launches': 'how many kernels a chunk, a pose and a token launch on a GPU, without one',
     'replay': 'replays of recordings',
     'nodes': 'from an observation to a command through the nodes, and how even commands come',
     'periods': 'how long a control period takes to compute for an arm, with a chunk or a stop',

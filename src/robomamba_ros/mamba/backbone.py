@@ -26,22 +26,35 @@ class MambaBackbone(nn.Module):
         self.norm_f = RMSNorm(config.d_model, config.norm_epsilon, backend)
 
     def forward(
-        self, inputs_embeds: Tensor, state: MambaState | None = None
+        self,
+        inputs_embeds: Tensor,
+        state: MambaState | None = None,
+        *,
+        valid: Tensor | None = None,
+        in_place: bool = False,
     ) -> tuple[Tensor, MambaState]:
         """Continue from `state` (empty where None) with inputs_embeds (b, l >= 1, d_model).
 
         Returns the hidden states after the final norm (b, l, d_model), in the type of the weights,
-        and the new state; the given state is not written to. A whole sequence, chunks of it, and
-        single steps give the same answer. Raises ValueError where embeddings or state do not fit.
+        and the new state; the given state is not written to, but where `in_place`: then it becomes
+        the new one in its own memory, without gradients. valid (b,), int32: how many tokens of each
+        sequence are no padding; the new state is that after them. A whole sequence, chunks of it,
+        and single steps give the same answer. Raises ValueError where embeddings or state do not
+        fit.
         """
         self._check(inputs_embeds, state)
         # The stream sums what all layers say: in 16 bits it would lose what the last ones add.
-        hidden = inputs_embeds.to(torch.promote_types(self.norm_f.weight.dtype, torch.float32))
+        update, hidden = (
+            None,
+            inputs_embeds.to(torch.promote_types(self.norm_f.weight.dtype, torch.float32)),
+        )
         new_layers = []
         for index, layer in enumerate(self.layers):
-            hidden, new_layer = layer(hidden, None if state is None else state.layers[index])
-            new_layers.append(new_layer)
-        return self.norm_f(hidden), MambaState(tuple(new_layers))
+            before = None if state is None else state.layers[index]
+            hidden, update, after = layer(hidden, update, before, valid=valid, in_place=in_place)
+            new_layers.append(after)
+        normed = self.norm_f.add(hidden, update)[1]
+        return normed, MambaState(tuple(new_layers))
 
     def _check(self, inputs_embeds: Tensor, state: MambaState | None) -> None:
         shape = tuple(inputs_embeds.shape)

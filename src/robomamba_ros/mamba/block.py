@@ -110,8 +110,15 @@ class Mixer(nn.Module, Packable):
         # One residual branch per layer adds its variance to the stream (GPT-2's scaling).
         self.out_proj.weight.div_(math.sqrt(config.n_layer))
 
-    def forward(self, hidden: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
-        """Mix hidden (b, l, d_model) over time from `state` (zeros where None)."""
+    def forward(
+        self,
+        hidden: Tensor,
+        state: LayerState | None,
+        *,
+        valid: Tensor | None = None,
+        in_place: bool = False,
+    ) -> tuple[Tensor, LayerState]:
+        """Mix hidden (b, l, d_model) over time from `state`, zeros where None, or write over it."""
         constants = self._packed or self._constants()
         x, z = self.in_proj(hidden).chunk(2, dim=-1)
         x, conv_state = causal_conv1d(
@@ -119,6 +126,8 @@ class Mixer(nn.Module, Packable):
             constants.taps,
             constants.conv_bias,
             None if state is None else state.conv,
+            valid=valid,
+            in_place=in_place,
             backend=self.backend,
         )
         low_rank, B, C = self.x_proj(x).split(self.split, dim=-1)
@@ -133,6 +142,8 @@ class Mixer(nn.Module, Packable):
             constants.delta_bias,
             delta_softplus=True,
             initial_state=None if state is None else state.ssm,
+            valid=valid,
+            in_place=in_place,
             backend=self.backend,
         )
         return self.out_proj(y), LayerState(conv_state, ssm_state)
@@ -170,14 +181,29 @@ class Mixer(nn.Module, Packable):
 
 
 class Block(nn.Module):
-    """hidden + mixer(RMSNorm(hidden)); the residual stream is float32 beside 16-bit weights."""
+    """mixer(RMSNorm(hidden)); the residual stream is float32 beside 16-bit weights.
+
+    What a mixer says is added by the layer behind it, in one pass with its norm.
+    """
 
     def __init__(self, config: MambaConfig, backend: str) -> None:
         super().__init__()
         self.norm = RMSNorm(config.d_model, config.norm_epsilon, backend)
         self.mixer = Mixer(config, backend)
 
-    def forward(self, hidden: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
-        """Return hidden (b, l, d_model) after this layer, and the layer's new state."""
-        mixed, new_state = self.mixer(self.norm(hidden), state)
-        return hidden + mixed, new_state
+    def forward(
+        self,
+        hidden: Tensor,
+        update: Tensor | None,
+        state: LayerState | None,
+        *,
+        valid: Tensor | None = None,
+        in_place: bool = False,
+    ) -> tuple[Tensor, Tensor, LayerState]:
+        """Return the stream (b, l, d_model) in front of the mixer, its update and the new state.
+
+        update (b, l, d_model): what the layer before has to add to `hidden`.
+        """
+        hidden, normed = self.norm.add(hidden, update)
+        mixed, new_state = self.mixer(normed, state, valid=valid, in_place=in_place)
+        return hidden, mixed, new_state

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import torch
 from torch import Tensor
 
@@ -21,29 +23,39 @@ class PrefixCache:
         self._backbone = backbone
         self._enabled = enabled
         self._prefix: Tensor | None = None
+        self._key: Hashable = None
         self._state: MambaState | None = None
 
-    def __call__(self, prefix: Tensor, rest: Tensor) -> tuple[Tensor, MambaState]:
+    def __call__(
+        self, prefix: Tensor, rest: Tensor, key: Hashable = None
+    ) -> tuple[Tensor, MambaState]:
         """Return the hidden states of `rest` (b, m, d_model) and the state after it.
 
         prefix (b, l, d_model): the embeddings in front of `rest`; the kept state is used where
-        they are equal to those it was computed from. The weights must not change meanwhile.
+        they are equal to those it was computed from. key: stands for all numbers of the prefix,
+        so that a GPU need not be waited for to compare them. The weights must not change meanwhile.
         """
-        hidden, state = self._backbone(rest, self.state(prefix))
+        hidden, state = self._backbone(rest, self.state(prefix, key))
         return hidden, state
 
-    def state(self, prefix: Tensor) -> MambaState:
+    def state(self, prefix: Tensor, key: Hashable = None) -> MambaState:
         """Return the state after `prefix` (b, l, d_model); it is shared, never written to."""
-        if self._state is not None and self._prefix is not None and _same(prefix, self._prefix):
+        if self._state is not None and self._is_kept(prefix, key):
             return self._state
         state: MambaState = self._backbone(prefix)[1]
         if self._enabled:
-            self._prefix, self._state = prefix.detach().clone(), state.snapshot()
+            self._prefix = prefix.detach().clone() if key is None else None
+            self._key, self._state = key, state.detach()
         return state
+
+    def _is_kept(self, prefix: Tensor, key: Hashable) -> bool:
+        if key is not None or self._prefix is None:
+            return key is not None and key == self._key
+        return _same(prefix, self._prefix)
 
     def clear(self) -> None:
         """Forget the prefix, as is needed after the weights changed."""
-        self._prefix = self._state = None
+        self._prefix = self._key = self._state = None
 
 
 class Stream:

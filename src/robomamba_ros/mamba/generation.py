@@ -39,12 +39,36 @@ class TopP:
 
     def __call__(self, logits: Tensor) -> int:
         """Return a token drawn at random."""
-        # On the CPU, so that a seed means the same on every device.
-        scaled = logits.float().cpu() / self._temperature
-        probabilities, tokens = scaled.softmax(dim=-1).sort(descending=True, stable=True)
-        before = probabilities.cumsum(dim=-1) - probabilities
-        kept = probabilities.where(before < self._top_p, 0.0)
-        return int(tokens[torch.multinomial(kept, 1, generator=self._generator)])
+        settings = {name: x.to(logits.device) for name, x in self.draw().items()}
+        return int(drawn(logits, **settings))
+
+    def draw(self) -> dict[str, Tensor]:
+        """Return what `drawn` takes beside logits, for one token.
+
+        The number is drawn on the CPU, so that a seed means the same on every device.
+        """
+        return {
+            'number': torch.rand((), generator=self._generator),
+            'top_p': torch.tensor(self._top_p),
+            'temperature': torch.tensor(self._temperature),
+        }
+
+
+def drawn(logits: Tensor, number: Tensor, top_p: Tensor, temperature: Tensor) -> Tensor:
+    """Return a token () of its logits (v,), without waiting for the device.
+
+    Of the fewest tokens that hold at least `top_p` of the probability, the most probable one first,
+    it is that in which the share `number`, 0 to 1, of their sum is reached.
+    """
+    scaled = logits.float() / temperature
+    probabilities, tokens = scaled.softmax(dim=-1).sort(descending=True, stable=True)
+    reached = probabilities.cumsum(dim=-1)
+    kept = probabilities.where(reached - probabilities < top_p, 0.0).cumsum(dim=-1)
+    # Rounding must not lead beyond the last that is kept, which is where the sum stops to grow.
+    last = (kept < kept[-1:]).sum()
+    place = torch.searchsorted(kept, number * kept[-1:], right=True).minimum(last)
+    # Indexed by a number of the device, which indexing by brackets would wait for.
+    return tokens.index_select(0, place)[0]
 
 
 @torch.inference_mode()

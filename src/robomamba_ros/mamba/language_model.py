@@ -67,7 +67,7 @@ class MambaLanguageModel(nn.Module, Packable):
         return logits[..., : self.config.vocab_size]
 
     def pack(self) -> None:
-        """Lay out the weights for inference on the CPU; a tied head becomes a copy of its own."""
+        """Lay out the weights for inference; on the CPU a tied head becomes a copy of its own."""
         if self.lm_head is None:
             self._tied_head = packed(self.embedding.weight)
         pack(self)

@@ -1,7 +1,7 @@
-"""Linear layers for inference on the CPU, with their weights laid out once as oneDNN wants them.
+"""Weights laid out once for inference, and what depends on them alone computed once.
 
-torch keeps a weight row by row, and every product reorders it anew or runs on a slower library:
-that is most of the time of a single token.
+On the CPU linear layers get the layout that oneDNN wants: torch keeps a weight row by row, and
+every product reorders it anew or runs on a slower library, which is most of the time of one token.
 """
 
 from __future__ import annotations

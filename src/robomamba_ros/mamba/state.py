@@ -46,8 +46,8 @@ class LayerState:
 class MambaState:
     """What a whole backbone remembers: one LayerState per layer, first layer first.
 
-    A forward pass returns a new state and never writes to the one it was given; only `restore`
-    and `reset` write in place, so that buffers captured in a graph keep their addresses.
+    A forward pass returns a new state and never writes to the one it was given, unless it is told
+    to; `restore` and `reset` write in place, so that buffers in a CUDA graph keep their addresses.
     """
 
     layers: tuple[LayerState, ...]
@@ -115,6 +115,12 @@ class MambaState:
             )
         )
 
+    def detach(self) -> MambaState:
+        """Return this state without its gradient history; the memory is shared."""
+        return MambaState(
+            tuple(LayerState(layer.conv.detach(), layer.ssm.detach()) for layer in self.layers)
+        )
+
     @torch.no_grad()
     def restore(self, snapshot: MambaState) -> None:
         """Copy `snapshot` into this state's own memory; raises ValueError where sizes differ."""
@@ -124,16 +130,13 @@ class MambaState:
                 f'fit a state of {len(self.layers)} layers and batch {self.batch}: '
                 f'{snapshot._shapes()[0]} against {self._shapes()[0]}'
             )
-        for own, other in zip(self.layers, snapshot.layers, strict=True):
-            own.conv.copy_(other.conv)
-            own.ssm.copy_(other.ssm)
+        # On a GPU a few launches for all layers.
+        torch._foreach_copy_(self.tensors(), snapshot.tensors())
 
     @torch.no_grad()
     def reset(self) -> None:
         """Forget everything: fill this state's own memory with zeros."""
-        for layer in self.layers:
-            layer.conv.zero_()
-            layer.ssm.zero_()
+        torch._foreach_zero_(self.tensors())
 
     def _shapes(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
         return [(tuple(layer.conv.shape), tuple(layer.ssm.shape)) for layer in self.layers]

@@ -52,7 +52,7 @@ _COMPILED = {
 @functools.cache
 def available_backends(device: torch.device | str = 'cpu') -> tuple[str, ...]:
     """Return the backends that are installed and run on `device`: reference first, fastest last."""
-    kind = torch.device(device).type
+    kind = _kind(torch.device(device))
     compiled = (name for name, needs in _COMPILED.items() if needs.device == kind)
     return (REFERENCE, *(name for name in compiled if not _missing(name)))
 
@@ -76,7 +76,7 @@ def resolve_backend(backend: str, device: torch.device, dtype: torch.dtype = tor
         command = _COMPILED[backend].command
         raise BackendError(f"the scan backend '{backend}' needs {', '.join(missing)}: {command}")
     needed = _COMPILED[backend].device
-    if device.type != needed and not (backend == TRITON and _interpreted()):
+    if _kind(device) != needed and not (backend == TRITON and _interpreted()):
         raise BackendError(
             f"the scan backend '{backend}' needs {needed.upper()} tensors, got {device}; use "
             f"'{AUTO}'"
@@ -86,6 +86,11 @@ def resolve_backend(backend: str, device: torch.device, dtype: torch.dtype = tor
             f"the scan backend '{backend}' computes in float32 alone, got float64; use '{AUTO}'"
         )
     return backend
+
+
+def _kind(device: torch.device) -> str:
+    # Tensors without data stand for those of a GPU: what would be launched for them is counted.
+    return 'cuda' if device.type == 'meta' else device.type
 
 
 def _computes_float64(backend: str) -> bool:
@@ -106,9 +111,16 @@ def without_autocast(device: str) -> AbstractContextManager[object]:
 
     Entering torch's own context takes as long as a small kernel.
     """
-    if torch.is_autocast_enabled(device):
-        return torch.autocast(device, enabled=False)
-    return nullcontext()
+    if autocast_dtype(device) is None:
+        return nullcontext()
+    return torch.autocast(device, enabled=False)
+
+
+def autocast_dtype(device: str) -> torch.dtype | None:
+    """Return the type that products have under autocast, None where that is off."""
+    if device == 'meta' or not torch.is_autocast_enabled(device):
+        return None
+    return torch.get_autocast_dtype(device)
 
 
 def selective_scan(
@@ -123,6 +135,8 @@ def selective_scan(
     delta_softplus: bool = False,
     initial_state: Tensor | None = None,
     *,
+    valid: Tensor | None = None,
+    in_place: bool = False,
     backend: str = AUTO,
 ) -> tuple[Tensor, Tensor]:
     """Run the selective scan of Mamba-1 from any state and return the output and the last state.
@@ -131,18 +145,40 @@ def selective_scan(
     where `initial_state` is None. Any floating types, also mixed ones and strided views: a backend
     gets all tensors as they come, the initial state in the type of the computation. That is float32
     (float64 where u is float64), also under autocast; y (b, l, d) has the type of u, the last state
-    that of the computation. Differentiable in every tensor. Raises ValueError for shapes that do
-    not fit, BackendError for the backend. Source: Gu and Dao 2023, algorithm 2.
+    that of the computation. Differentiable in every tensor. For inference there are valid (b,),
+    int32, how many tokens of each sequence are no padding: the last state is that after them, and
+    the outputs of padding mean nothing; and in_place, to write the last state over
+    `initial_state`. Raises ValueError for shapes that do not fit, BackendError for the backend.
+    Source: Gu and Dao 2023, algorithm 2.
     """
     _check_shapes(u, delta, A, B, C, D, z, delta_bias, initial_state)
     name = resolve_backend(backend, u.device, u.dtype)
     dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
-    if initial_state is not None:
-        initial_state = initial_state.to(dtype)
-    elif name != MAMBA_SSM:  # whose kernels start at zero by themselves, and from there alone
-        initial_state = u.new_zeros((u.shape[0], *A.shape), dtype=dtype)
+    start = initial_state
+    if start is not None:
+        start = start.to(dtype)
+    elif name not in (MAMBA_SSM, TRITON):  # whose kernels start at zero by themselves
+        start = u.new_zeros((u.shape[0], *A.shape), dtype=dtype)
     with without_autocast(u.device.type):
-        return _load(name)(u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state)
+        arguments = (u, delta, A, B, C, D, z, delta_bias, delta_softplus, start)
+        if name == TRITON:
+            from robomamba_ros.mamba.scan import triton
+
+            y, state = triton.selective_scan(*arguments, valid, in_place=in_place)
+        else:
+            if valid is not None:  # where no time passes, the state stays
+                padding = torch.arange(u.shape[1], device=u.device) >= valid[:, None]
+                still = -torch.inf if delta_softplus else 0.0
+                delta = delta.masked_fill(padding[:, :, None], still)
+            y, state = _load(name)(u, delta, *arguments[2:])
+    return y, overwritten(initial_state, state) if in_place else state
+
+
+def overwritten(initial: Tensor | None, final: Tensor) -> Tensor:
+    """Return `initial` with the numbers of `final` in its own memory, where they may be already."""
+    if initial is None:
+        raise ValueError('there is no state to be written over; give the initial one')
+    return initial if final is initial else initial.copy_(final)
 
 
 def _load(backend: str) -> Callable[..., tuple[Tensor, Tensor]]:
@@ -150,10 +186,6 @@ def _load(backend: str) -> Callable[..., tuple[Tensor, Tensor]]:
         from robomamba_ros.mamba.scan import cpu
 
         return cpu.selective_scan
-    if backend == TRITON:
-        from robomamba_ros.mamba.scan import triton
-
-        return triton.selective_scan
     if backend == MAMBA_SSM:
         from robomamba_ros.mamba.scan import mamba_ssm
 

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 import triton
 import triton.language as tl
 
 from robomamba_ros.mamba.triton.functions import sigmoid, silu_slope, softplus
+from robomamba_ros.mamba.triton.launch import blocks, launch, padded, strides
 
 # The backward pass recomputes the states of this many steps at a time from a checkpoint.
 STRETCH = 16
 # Channels per program: those of one warp, a channel per thread.
 BLOCK = 32
+# A kernel is not compiled anew for another value of these: a text of a new length must not wait.
+VARYING = ('length', 'u_b', 'delta_b', 'B_b', 'C_b', 'z_b')
 
 
 @triton.jit
@@ -28,7 +30,7 @@ def _step_size(delta: tl.tensor, bias: tl.tensor, use_softplus: tl.constexpr) ->
     return softplus(raw) if use_softplus else raw
 
 
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def forward(
     u: tl.tensor,
     delta: tl.tensor,
@@ -39,6 +41,7 @@ def forward(
     z: tl.tensor,
     bias: tl.tensor,
     initial: tl.tensor,
+    valid: tl.tensor,
     y: tl.tensor,
     final: tl.tensor,
     checkpoints: tl.tensor,
@@ -60,8 +63,12 @@ def forward(
     STATES: tl.constexpr,
     CHANNELS: tl.constexpr,
 ) -> None:
-    """Scan one block of channels of one batch entry; checkpoints of None are not written."""
-    dtype: tl.constexpr = initial.dtype.element_ty
+    """Scan one block of channels of one batch entry; checkpoints of None are not written.
+
+    An initial state of None is zero; `final` may be its memory. valid (b,): tokens that are no
+    padding, all where None; to others no output is written.
+    """
+    dtype: tl.constexpr = final.dtype.element_ty
     batch = tl.program_id(1).to(tl.int64)
     # Told that nothing is aligned, Triton loads one channel per thread, and all states of a channel
     # stay in the registers of that thread.
@@ -71,7 +78,10 @@ def forward(
     inside = in_n[:, None] & in_d[None, :]
     tile = k[:, None] * d + j[None, :]  # of an (n, d) array
     rates = tl.load(A + tile, inside, 0.0).to(dtype)
-    h = tl.load(initial + batch * n * d + tile, inside, 0.0)
+    h = tl.zeros((STATES, CHANNELS), dtype)
+    if initial is not None:
+        h = tl.load(initial + batch * n * d + tile, inside, 0.0)
+    end = length if valid is None else tl.load(valid + batch)
     shift = tl.zeros((CHANNELS,), dtype) if bias is None else tl.load(bias + j, in_d, 0.0).to(dtype)
     skip = tl.zeros((CHANNELS,), dtype) if D is None else tl.load(D + j, in_d, 0.0).to(dtype)
     u += batch * u_b + j
@@ -80,7 +90,7 @@ def forward(
     C += batch * C_b + k
     u_next, delta_next = tl.load(u, in_d, 0.0), tl.load(delta, in_d, 0.0)
     B_next, C_next = tl.load(B, in_n, 0.0), tl.load(C, in_n, 0.0)
-    for t in range(length):
+    for t in range(end):
         u_t, delta_t = u_next.to(dtype), delta_next.to(dtype)
         B_t, C_t = B_next.to(dtype), C_next.to(dtype)
         # One step ahead: what this step computes hides how long its successor's inputs take.
@@ -103,7 +113,7 @@ def forward(
     tl.store(final + batch * n * d + tile, h, inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def backward(
     u: tl.tensor,
     delta: tl.tensor,
@@ -221,7 +231,7 @@ def backward(
     tl.store(grad_bias + batch * d + j, shift_sum, in_d)
 
 
-def launch(kernel: Any, inputs: tuple[Any, ...], others: tuple[Any, ...], *tail: Any) -> None:
+def run(kernel: Any, inputs: tuple[Any, ...], others: tuple[Any, ...], *tail: Any) -> None:
     """Call kernel(*inputs, *others, sizes, strides, *tail).
 
     Inputs are u, delta, A, B, C, D, z and bias; A and the last dimensions are contiguous.
@@ -229,14 +239,14 @@ def launch(kernel: Any, inputs: tuple[Any, ...], others: tuple[Any, ...], *tail:
     u, delta, A, B, C, _, z, _ = inputs
     b, length, d = u.shape
     n = A.shape[0]
-    strides = [s for x in (u, delta, B, C, z) for s in ((0, 0) if x is None else x.stride()[:2])]
-    grid = (triton.cdiv(d, BLOCK), b)
-    with torch.cuda.device_of(u):
-        kernel[grid](
-            *(*inputs, *others, length, d, n, *strides, *tail),
-            STRETCH=STRETCH,
-            STATES=triton.next_power_of_2(n),
-            CHANNELS=BLOCK,
-            num_warps=1,
-            enable_fp_fusion=False,
-        )
+    launch(
+        kernel,
+        (blocks(d, BLOCK), b),
+        u,
+        *(*inputs, *others, length, d, n, *strides(u, delta, B, C, z), *tail),
+        STRETCH=STRETCH,
+        STATES=padded(n),
+        CHANNELS=BLOCK,
+        num_warps=1,
+        enable_fp_fusion=False,
+    )

@@ -63,8 +63,7 @@ def load(folder: Path, options: LoadOptions) -> AnoleVLAPolicy:
     network, tokenizer, normalization = read_parts(folder, options)
     network.compute_in(compute_dtype(options.dtype, device, network.parameters()))
     network.to(device)
-    if device.type == 'cpu':
-        network.pack()
+    network.pack()
     return AnoleVLAPolicy(network, tokenizer, normalization, cache=options.cache)
 
 

@@ -75,9 +75,14 @@ class AnoleVLA(nn.Module):
             parameter.data = parameter.data.to(target, copy=True)
 
     def pack(self) -> None:
-        """Lay out the weights for inference on the CPU, once for all."""
+        """Lay out the weights for inference, once for all."""
         pack(self.vision)
         pack(self.backbone)
+
+    def prefix(self, instruction: Tensor) -> Tensor:
+        """Return the embeddings (b, N_l, d_model) of an instruction that comes first."""
+        words: Tensor = self.project(self.language(instruction))
+        return words.to(self.head.weight.dtype)
 
     def tokens(
         self, images: Tensor, state: Tensor, delta_state: Tensor, instruction: Tensor
@@ -135,4 +140,9 @@ def _vision(
 
 def images_to_tensor(images: Tensor) -> Tensor:
     """Return (..., h, w, 3) uint8 images as (..., 3, h, w) float32 in -1..1."""
-    return images.movedim(-1, -3).float() / 127.5 - 1.0
+    return rescaled(images.movedim(-1, -3).float())
+
+
+def rescaled(pixels: Tensor) -> Tensor:
+    """Return float32 pixels of 0..255 in -1..1."""
+    return pixels / 127.5 - 1.0

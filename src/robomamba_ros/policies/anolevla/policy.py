@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from robomamba_ros.common.captured import where_possible
 from robomamba_ros.errors import ConfigError
 from robomamba_ros.language.tokenizer import InstructionTokenizer
 from robomamba_ros.mamba.cache import PrefixCache, Stream
+from robomamba_ros.policies.anolevla.captured import CapturedPass
 from robomamba_ros.policies.anolevla.network import AnoleVLA, images_to_tensor
 from robomamba_ros.policies.base import PolicySpec
 from robomamba_ros.policies.normalization import Normalization
-from robomamba_ros.types import ActionChunk, Observation
+from robomamba_ros.types import ActionChunk, Float32Array, Observation, UInt8Array
 
 
 class AnoleVLAPolicy:
     """The network with its tokenizer and scales.
 
-    network: on its device and in its type; it is frozen. cache: see LoadOptions. Raises ConfigError
-    where the order of the tokens leaves nothing to cache.
+    network: on its device and in its type; it is frozen. cache: see LoadOptions. captured: whether
+    a pass is captured as a whole, which is the default on CUDA alone. Raises ConfigError where the
+    order of the tokens leaves nothing to cache.
     """
 
     def __init__(
@@ -30,6 +34,7 @@ class AnoleVLAPolicy:
         normalization: Normalization,
         *,
         cache: str,
+        captured: bool | None = None,
     ) -> None:
         config = network.config
         if cache == 'prefix' and not config.constant_prefix:
@@ -45,6 +50,16 @@ class AnoleVLAPolicy:
         keep = cache in ('auto', 'prefix') and config.constant_prefix
         self._prefix = PrefixCache(network.backbone, enabled=keep)
         self._stream = Stream(network.backbone) if cache == 'stream' else None
+        streamed = cache == 'stream'
+
+        def capture() -> CapturedPass:
+            return CapturedPass(self._network, streamed=streamed, keep=keep or streamed)
+
+        self._captured: CapturedPass | None = None
+        if captured is None:
+            self._captured = where_possible(capture, network.head.weight.device)
+        elif captured:
+            self._captured = capture()
         self._said: str | None = None
         # An instruction as it was given, as it was spelled in training, and its token ids.
         self._words: tuple[str, str, Tensor] | None = None
@@ -60,26 +75,25 @@ class AnoleVLAPolicy:
         self._said = None
         if self._stream is not None:
             self._stream.reset()
+        if self._captured is not None:
+            self._captured.reset()
 
     @torch.inference_mode()
     def infer(self, observation: Observation) -> ActionChunk:
         """Return the chunk for one observation; raises ObservationError on a bad one."""
         spec, scales = self.spec, self._normalization
         spec.check(observation)
-        crops = zip(spec.cameras, self._network.config.crops, strict=True)
-        images = torch.stack(
-            [self._tensor(crop(observation.images[camera.name])) for camera, crop in crops]
-        )
-        instruction, ids = self._prepared(observation.instruction)
+        images = [observation.images[camera.name] for camera in spec.cameras]
+        instruction, words = self._prepared(observation.instruction)
         delta = observation.state - observation.previous_state
-        prefix, rest, _ = self._network.tokens(
-            images_to_tensor(images)[None],
-            self._tensor(scales.state.normalize(observation.state))[None],
-            self._tensor(scales.delta_state.normalize(delta))[None],
-            ids,
+        run = self._captured or self._step_by_step
+        actions = run(
+            images,
+            scales.state.normalize(observation.state),
+            scales.delta_state.normalize(delta),
+            words,
+            instruction,
         )
-        hidden = self._hidden(prefix, rest, instruction)
-        actions = self._network.actions(hidden)[0].float().cpu().numpy()
         return ActionChunk(
             stamp_ns=observation.stamp_ns,
             dt_ns=spec.dt_ns,
@@ -89,12 +103,33 @@ class AnoleVLAPolicy:
         )
 
     def _prepared(self, given: str) -> tuple[str, Tensor]:
-        """Return an instruction in its trained spelling and its ids (1, l), kept while it stays."""
+        """Return an instruction in its trained spelling and its ids (l,), kept while it stays."""
         if self._words is None or self._words[0] != given:
             spelled = self.spec.instructions.spelled(given)
-            ids = self._tensor(self._tokenizer.encode(spelled))[None]
-            self._words = given, spelled, ids
+            self._words = given, spelled, torch.as_tensor(self._tokenizer.encode(spelled))
         return self._words[1:]
+
+    def _step_by_step(
+        self,
+        images: Sequence[UInt8Array],
+        state: Float32Array,
+        delta_state: Float32Array,
+        words: Tensor,
+        instruction: str,
+    ) -> Float32Array:
+        """Return what CapturedPass does."""
+        crops = zip(images, self._network.config.crops, strict=True)
+        prefix, rest, _ = self._network.tokens(
+            images_to_tensor(torch.stack([self._tensor(crop(image)) for image, crop in crops]))[
+                None
+            ],
+            self._tensor(state)[None],
+            self._tensor(delta_state)[None],
+            self._tensor(words)[None],
+        )
+        hidden = self._hidden(prefix, rest, instruction)
+        actions: Float32Array = self._network.actions(hidden)[0].float().cpu().numpy()
+        return actions
 
     def _hidden(self, prefix: Tensor | None, rest: Tensor, instruction: str) -> Tensor:
         """Return the hidden states of the last tokens (1, m, d_model)."""
@@ -105,7 +140,7 @@ class AnoleVLAPolicy:
                 return self._stream(rest)
             return self._stream(torch.cat([prefix, rest], dim=1))
         if prefix is not None:
-            return self._prefix(prefix, rest)[0]
+            return self._prefix(prefix, rest, instruction)[0]
         hidden: Tensor = self._network.backbone(rest)[0]
         return hidden
 

@@ -66,8 +66,7 @@ def load(folder: Path, options: LoadOptions) -> RoboMambaPolicy:
     dtype = compute_dtype(options.dtype, device, weights.values())
     fit_weights(network, in_type(weights, dtype), str(path), CONFIG)
     network.to(device)
-    if device.type == 'cpu':
-        pack(network)
+    pack(network)
     return RoboMambaPolicy(network, tokenizer, cache=options.cache)
 
 

@@ -9,16 +9,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robomamba_ros.common.captured import where_possible
 from robomamba_ros.errors import ActionError, ConfigError
 from robomamba_ros.language.text import TextTokenizer
-from robomamba_ros.mamba.generation import Choice, generate, greedy
+from robomamba_ros.mamba.generation import Choice, TopP, generate, greedy
 from robomamba_ros.mamba.state import MambaState
 from robomamba_ros.policies.base import PolicySpec
-from robomamba_ros.policies.robomamba.network import RoboMamba, rotation_from_directions
+from robomamba_ros.policies.robomamba.captured import CapturedPasses
+from robomamba_ros.policies.robomamba.network import (
+    PoseOutput,
+    RoboMamba,
+    rotation_from_directions,
+)
 from robomamba_ros.policies.robomamba.prompts import Prompts
 from robomamba_ros.spatial.camera import pose_target, surface_at
 from robomamba_ros.types import Float64Array, Observation, PoseTarget, UInt8Array
-from robomamba_ros.vision.clip import Square, clip_image
+from robomamba_ros.vision.clip import Square, clip_image, clip_pixels
 
 CACHES = ('auto', 'none', 'prefix')
 ANSWER_TOKENS = 128
@@ -48,11 +54,19 @@ class RoboMambaPolicy:
 
     network: on its device and in its type; it is frozen. cache: 'prefix', which 'auto' means here,
     keeps the state after the last image and the opening of the text, so that another text about
-    equal bytes costs its own tokens only; the results are those of 'none' to the bit. Raises
+    equal bytes costs its own tokens only; the results are those of 'none' to the bit. captured:
+    whether passes are captured as a whole; by default on CUDA, where that is possible. Raises
     ConfigError for another cache.
     """
 
-    def __init__(self, network: RoboMamba, tokenizer: TextTokenizer, *, cache: str) -> None:
+    def __init__(
+        self,
+        network: RoboMamba,
+        tokenizer: TextTokenizer,
+        *,
+        cache: str,
+        captured: bool | None = None,
+    ) -> None:
         if cache not in CACHES:
             raise ConfigError(
                 f"policy '{network.config.name}' cannot run with the cache '{cache}': every image "
@@ -64,6 +78,17 @@ class RoboMambaPolicy:
         self._keep = cache != 'none'
         self._kept: _Start | None = None
 
+        def capture() -> CapturedPasses:
+            return CapturedPasses(self.network, self._prompts.opening)
+
+        self._captured: CapturedPasses | None = None
+        if captured is None:
+            self._captured = where_possible(capture, self._device)
+        elif captured:
+            self._captured = capture()
+        # The image in the state of the captured passes, in a tuple; None where there is none.
+        self._seen: tuple[UInt8Array | None] | None = None
+
     @property
     def spec(self) -> PolicySpec:
         """What it needs and gives."""
@@ -71,7 +96,7 @@ class RoboMambaPolicy:
 
     def reset(self) -> None:
         """Forget the last image."""
-        self._kept = None
+        self._kept = self._seen = None
 
     def infer(self, observation: Observation) -> PoseTarget:
         """Return where to act for the instruction; the frame is the camera's, called by its name.
@@ -99,13 +124,9 @@ class RoboMambaPolicy:
         Raises ConfigError where the policy has no pose head, ActionError where the head gives no
         rotation.
         """
-        self._require(self.network.head, 'pose head')
         # Any other text goes as it was said: a language model reads case and punctuation too.
         said = self.network.config.instructions.known(instruction) or instruction
-        text = self._embed(self._prompts.task(said))
-        start = self._start(image)
-        hidden, _ = self.network.language.backbone(text, start.state)
-        pose = self.network.pose(start.first, hidden[:, -1])
+        pose = self._pose(image, self._prompts.task(said))
         rotation = rotation_from_directions(pose.directions[0].double()).cpu().numpy()
         if not np.isfinite(rotation).all() or abs(np.linalg.det(rotation) - 1.0) > 1e-6:
             raise ActionError(
@@ -137,6 +158,16 @@ class RoboMambaPolicy:
         choose: Choice = greedy,
     ) -> Iterator[str]:
         """Yield the answer in pieces of text, each as soon as it is known."""
+        passes = self._captured
+        if passes is not None and (choose is greedy or isinstance(choose, TopP)):
+            self._look(passes, image)
+            passes.read(self._prompts.question(question))
+            ids = passes.generate(
+                max_tokens=max_tokens,
+                stop={self._tokenizer.end},
+                top_p=choose if isinstance(choose, TopP) else None,
+            )
+            return _stripped(self._tokenizer.pieces(ids))
         ids = generate(
             self.network.language,
             self._embed(self._prompts.question(question)),
@@ -146,6 +177,28 @@ class RoboMambaPolicy:
             choose=choose,
         )
         return _stripped(self._tokenizer.pieces(ids))
+
+    def _pose(self, image: UInt8Array, text: list[int]) -> PoseOutput:
+        self._require(self.network.head, 'pose head')
+        if self._captured is not None:
+            self._look(self._captured, image)
+            self._captured.read(text)
+            return self._captured.pose()
+        start = self._start(image)
+        hidden, _ = self.network.language.backbone(self._embed(text), start.state)
+        return self.network.pose(start.first, hidden[:, -1])
+
+    def _look(self, passes: CapturedPasses, image: UInt8Array | None) -> None:
+        """Have the state after an image and the opening ready."""
+        if self._keep and self._seen is not None and _same(image, self._seen[0]):
+            return
+        self._seen = None
+        if image is None:
+            passes.see(None)
+        else:
+            side = self._require(self.network.vision, 'vision').image_size
+            passes.see(clip_pixels(image, side))
+        self._seen = (None if image is None else image.copy(),)
 
     @torch.inference_mode()
     def _start(self, image: UInt8Array | None) -> _Start:
@@ -158,7 +211,7 @@ class RoboMambaPolicy:
         # Always a pass of its own, kept or not: the same cut gives the same bits.
         hidden, state = self.network.language.backbone(tokens)
         copy = None if image is None else image.copy()
-        start = _Start(copy, hidden[:, -opening.shape[1]], state.snapshot())
+        start = _Start(copy, hidden[:, -opening.shape[1]], state)
         if self._keep:
             self._kept = start
         return start
