@@ -101,7 +101,8 @@ class Section:
     def section(self, key: str, required: Sequence[str], optional: Sequence[str] = ()) -> Section:
         """Return the mapping under `key`."""
         value = self._values.get(key, _NOTHING)
-        return Section(value, self._path(key), self._errors, required, optional)
+        # Of the same class, so that one that notes what is asked sees all of it.
+        return type(self)(value, self._path(key), self._errors, required, optional)
 
     def sections(
         self,
@@ -120,7 +121,7 @@ class Section:
             self.error(key, f'{len(entries)} entries', f'at most {_ENTRIES}')
             return []
         return [
-            Section(entry, f'{self._path(key)}[{index}]', self._errors, required, optional)
+            type(self)(entry, f'{self._path(key)}[{index}]', self._errors, required, optional)
             for index, entry in enumerate(entries)
         ]
 

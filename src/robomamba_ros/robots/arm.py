@@ -136,18 +136,21 @@ def load_arm(name_or_path: str) -> ArmContract:
     """
     path = find_file('arms', name_or_path)
     document, errors = read_yaml(path)
-    arm = _read_arm(document, path.parent, errors)
+    arm = read_arm(document, path.parent, errors)
     refuse(f'the arm contract {path}', errors)
     return arm
 
 
-def _read_arm(document: object, folder: Path, errors: list[str]) -> ArmContract:
+def read_arm(
+    document: object, folder: Path, errors: list[str], begin: type[Section] = Section
+) -> ArmContract:
+    """Return a contract, and note its errors; `begin` is the class of section it is read by."""
     keys = 'name frames control_rate_hz joints cameras inputs cartesian workspace outputs'
     optional = (
         *('urdf', 'gripper', 'interlocks', 'speed_scaling', 'max_camera_skew_s', 'following'),
         'space',
     )
-    root = Section(document, '', errors, keys.split(), optional)
+    root = begin(document, '', errors, keys.split(), optional)
     frames = root.section('frames', ('base', 'end_effector'))
     inputs = read_inputs(root)
     interlocks = root.sections('interlocks', *INTERLOCK_KEYS) if root.has('interlocks') else []
