@@ -35,8 +35,8 @@ class Recorder(MetaWorldSim):
         self.states.append(super().state(stamp_ns))
         return self.states[-1]
 
-    def render(self) -> UInt8Array:
-        self.images.append((self.steps * self.dt_ns, super().render()))
+    def render(self, camera: str = CAMERA) -> UInt8Array:
+        self.images.append((self.steps * self.dt_ns, super().render(camera)))
         return self.images[-1][1]
 
 
