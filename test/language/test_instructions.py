@@ -141,7 +141,13 @@ def test_a_link_that_leads_nowhere_is_not_the_same_as_no_file(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ('name', 'count'), [('anolevla-mt10', 10), ('anolevla-mt50', 49), ('robomamba-small', 20)]
+    ('name', 'count'),
+    [
+        ('anolevla-mt10', 10),
+        ('anolevla-mt10-clean', 10),
+        ('anolevla-mt50', 49),
+        ('robomamba-small', 20),
+    ],
 )
 def test_the_shipped_policies_say_what_they_were_trained_on(name: str, count: int) -> None:
     found = Instructions.load(share_directory() / 'models' / name, own_words=True)
