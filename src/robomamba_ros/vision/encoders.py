@@ -19,12 +19,13 @@ class Localization(NamedTuple):
     """Where things are, as the vision part sees it; for the localisation loss.
 
     keypoints (b, cameras * k, 2) in -1..1 over the image; heat (b, cameras * k, h, w): logits of
-    the maps whose means they are; points (b, 3, 3): object, goal and end effector in the base frame
-    [m]; middle (3, 3): what is expected of images that show nothing, without a gradient.
+    the maps whose means they are, None where only what was seen is kept (`KeypointVision.flat`);
+    points (b, 3, 3): object, goal and end effector in the base frame [m]; middle (3, 3): what is
+    expected of images that show nothing, without a gradient.
     """
 
     keypoints: Tensor
-    heat: Tensor
+    heat: Tensor | None
     points: Tensor
     middle: Tensor
 
@@ -135,7 +136,7 @@ class KeypointVision(nn.Module):
         tokens, keypoints, points = rows.tensor_split(ends, dim=1)
         where = Localization(
             keypoints=torch.unflatten(keypoints, 1, (count, 2)),
-            heat=rows.new_zeros(len(rows), count, 0, 0),
+            heat=None,
             points=torch.unflatten(points, 1, (3, 3)),
             middle=self.localization.bias.detach().view(3, 3),
         )

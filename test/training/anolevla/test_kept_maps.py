@@ -112,7 +112,12 @@ def test_what_keypoints_of_a_checkpoint_see_is_kept_whole(data, tmp_path):
     """All that sees stays, and so does the instruction's embedding; the backbone learns."""
     begun = Trainer(small_run(data, tmp_path / 'begun'))
     begun.save()
-    changes = {'initial': str(tmp_path / 'begun/checkpoint'), 'freeze_vision': True}
+    changes = {
+        'initial': str(tmp_path / 'begun/checkpoint'),
+        'freeze_vision': True,
+        'localization_weight': 0.2,
+        'heat_weight': 0.02,
+    }
     trainer = Trainer(small_run(data, tmp_path / 'kept', map_variants=1, **changes))
     looking = Trainer(small_run(data, tmp_path / 'looking', **changes))
     list(trainer.keep_maps())

@@ -162,10 +162,8 @@ class BatchSampler:
     def _draw(self, rng: np.random.Generator) -> Indices:
         """Return a sample for each sequence of a step."""
         drawn = []
-        count, sequences = (
-            len(self._of_instruction),
-            self._config.batch_size // self._config.streaming,
-        )
+        count = len(self._of_instruction)
+        sequences = self._config.batch_size // self._config.streaming
         for number in rng.choice(count, sequences, p=self._probabilities):
             places = self._of_instruction[number]
             drawn.append(places[rng.integers(0, len(places))])

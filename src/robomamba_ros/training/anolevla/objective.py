@@ -69,7 +69,7 @@ class Objective(nn.Module):
                 where.keypoints.float(), pixels, where.points.float(), points
             )
             counts.append(valid.new_tensor(len(valid), dtype=torch.int64))
-            if config.heat_weight:
+            if config.heat_weight and where.heat is not None:
                 losses['heat'] = heat_loss(where.heat.float(), pixels)
                 counts.append(counts[-1])
         here = torch.stack(counts).float()
@@ -128,6 +128,6 @@ def _tokens(network: AnoleVLA, batch: Batch) -> Tokens:
 
     if localization is not None:
         keypoints, points = whole(localization.keypoints), whole(localization.points)
-        heat = whole(localization.heat)
+        heat = None if localization.heat is None else whole(localization.heat)
         localization = localization._replace(keypoints=keypoints, heat=heat, points=points)
     return Tokens(None if prefix is None else whole(prefix), whole(rest), localization)
