@@ -174,6 +174,16 @@ def test_without_a_viewer_the_command_says_what_to_do(
     assert 'give --rerun, --foxglove or both' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('viewer', ['rerun', 'foxglove'])
+def test_a_bag_behind_an_option_is_not_written_over(
+    bag: Path, viewer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = bag.read_bytes()
+    assert main(['watch', '--arm', 'sawyer_sim', f'--{viewer}', str(bag)]) == 2
+    assert f'{bag} exists already' in capsys.readouterr().err
+    assert bag.read_bytes() == content
+
+
 def test_rerun_is_given_what_is_shown(bag: Path, tmp_path: Path) -> None:
     pytest.importorskip('rerun', reason="rerun-sdk is not installed: pip install -e '.[watch]'")
     file = tmp_path / 'run.rrd'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
             type=Path,
             const=VIEWER,
             metavar='FILE',
-            help=f'show in {name.title()}, or write an {kind} file for it',
+            help=f'show in {name.title()}, or write a new {kind} file for it',
         )
     parser.add_argument('--namespace', default='', help='of the arm')
     parser.add_argument(
@@ -53,6 +54,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.rerun is None and args.foxglove is None:
         raise ConfigError('give --rerun, --foxglove or both: where to show it')
+    for file in (args.rerun, args.foxglove):
+        # It may be a recording: a bag that was meant as what to show stands behind the option.
+        if file not in (None, VIEWER) and os.path.lexists(file):
+            raise ConfigError(f'{file} exists already, and is not written over: give a new file')
     arm = load_arm(args.arm)
     with ExitStack() as stack:
         views = [stack.enter_context(view) for view in _views(args, arm)]

@@ -21,7 +21,7 @@ _NUMBER = {'type': 'object', 'properties': {'value': {'type': 'number'}}}
 class FoxgloveView:
     """Draws in Foxglove; a context manager.
 
-    file: the .mcap to write, None to serve ws://127.0.0.1:8765. frame: the arm's base frame.
+    file: the .mcap to write, a new one; None to serve ws://127.0.0.1:8765. frame: the arm's base frame.
     """
 
     def __init__(self, file: Path | None, frame: str) -> None:
@@ -33,7 +33,7 @@ class FoxgloveView:
         if file is None:
             self._server = foxglove.start_server(context=self._context)
         else:
-            self._file = foxglove.open_mcap(file, context=self._context, allow_overwrite=True)
+            self._file = foxglove.open_mcap(file, context=self._context)
 
     def show(self, shown: Shown) -> None:
         """Draw one value at its own time."""

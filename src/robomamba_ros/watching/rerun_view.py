@@ -13,7 +13,7 @@ _LEVELS = ('INFO', 'WARN', 'ERROR')
 
 
 class RerunView:
-    """Draws in Rerun; a context manager. file: the .rrd to write, None to open a viewer."""
+    """Draws in Rerun; a context manager. file: the .rrd to write, a new one; None: a viewer."""
 
     def __init__(self, file: Path | None) -> None:
         self._to = rr.RecordingStream('robomamba')
