@@ -20,12 +20,12 @@ from robomamba_ros.errors import ConfigError, DataError, ObservationError
 from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.nodes.common.chunk_messages import ChunkJoiner
 from robomamba_ros.policies.location import checkpoint_directory
-from robomamba_ros.replay.filmstrip import project
 from robomamba_ros.replay.latency import fixed_latency
 from robomamba_ros.replay.metrics import metrics
 from robomamba_ros.replay.predictions import Predictions
 from robomamba_ros.replay.run import Replay
 from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.spatial.camera import project
 from robomamba_ros.spatial.transforms import compose, inverse
 from robomamba_ros.types import NANOSECONDS, ActionChunk, Pose
 

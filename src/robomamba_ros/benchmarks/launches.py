@@ -34,8 +34,6 @@ else:
     COUNTED = Counter()
 
 POLICIES = ('anolevla-467m', 'anolevla-mt50')
-# Compute capabilities: Jetson Orin, Ada, Hopper, Blackwell.
-ARCHITECTURES = (87, 89, 90, 100)
 PRODUCTS = ('mm', 'addmm', 'bmm', 'baddbmm', 'addmv', 'mv')
 # Operators that make a tensor or another view of one, and run nothing.
 FREE = ('empty', 'new_empty', 'empty_like', 'empty_strided', 'detach', 'alias', '_unsafe_view')
@@ -132,12 +130,12 @@ def print_passes(title: str, passes: Sequence[Pass]) -> None:
         print(f'  {each.name:26}{each.total:8}{products:10}{ours:8}{others:8}')
 
 
-def print_kernels(architectures: Sequence[int]) -> None:
-    """Print what each kernel takes on GPUs of these compute capabilities."""
-    from robomamba_ros.mamba.triton.resources import INFERENCE, TRAINING, measure
+def print_kernels() -> None:
+    """Print what each kernel takes on GPUs of several compute capabilities."""
+    from robomamba_ros.mamba.triton.resources import ARCHITECTURES, INFERENCE, TRAINING, measure
 
     print(f'\n{"kernel":28}{"sm":>6}{"registers":>11}{"spilled B":>11}{"instructions":>14}')
-    for architecture in architectures:
+    for architecture in ARCHITECTURES:
         for name, taken in measure((*INFERENCE, *TRAINING), architecture):
             print(
                 f'  {name:26}{architecture:6}{taken.registers:11}{taken.spilled_bytes:11}'
@@ -163,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_passes('RoboMamba, full', robomamba_passes(*SIZES['full']))
     print('  a pose on a new image: image, begin, text, pose; on the same image without the first')
     if options.kernels:
-        print_kernels(ARCHITECTURES)
+        print_kernels()
     return 0
 
 

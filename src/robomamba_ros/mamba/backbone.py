@@ -44,10 +44,8 @@ class MambaBackbone(nn.Module):
         """
         self._check(inputs_embeds, state)
         # The stream sums what all layers say: in 16 bits it would lose what the last ones add.
-        update, hidden = (
-            None,
-            inputs_embeds.to(torch.promote_types(self.norm_f.weight.dtype, torch.float32)),
-        )
+        hidden = inputs_embeds.to(torch.promote_types(self.norm_f.weight.dtype, torch.float32))
+        update: Tensor | None = None
         new_layers = []
         for index, layer in enumerate(self.layers):
             before = None if state is None else state.layers[index]

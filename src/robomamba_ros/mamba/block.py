@@ -15,7 +15,7 @@ from robomamba_ros.mamba.conv import causal_conv1d
 from robomamba_ros.mamba.norm import RMSNorm
 from robomamba_ros.mamba.packing import Packable, pack
 from robomamba_ros.mamba.scan import selective_scan
-from robomamba_ros.mamba.state import LayerState
+from robomamba_ros.mamba.state import LayerState, computed_in
 
 # Range of the initial step size: delta = softplus(bias) is log-uniform in it (Mamba, section 3.6).
 DELTA_MIN, DELTA_MAX, DELTA_FLOOR = 1e-3, 1e-1, 1e-4
@@ -158,7 +158,7 @@ class Mixer(nn.Module, Packable):
         return delta
 
     def _constants(self) -> _Constants:
-        dtype = torch.float64 if self.A_log.dtype == torch.float64 else torch.float32
+        dtype = computed_in(self.A_log.dtype)
         bias = self.conv1d.bias
         return _Constants(
             taps=self.conv1d.weight.squeeze(1).to(dtype),

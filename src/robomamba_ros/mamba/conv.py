@@ -17,6 +17,7 @@ from robomamba_ros.mamba.scan.dispatch import (
     resolve_backend,
     without_autocast,
 )
+from robomamba_ros.mamba.state import computed_in
 
 
 def causal_conv1d(
@@ -41,7 +42,7 @@ def causal_conv1d(
     """
     b, _, d = x.shape
     carried = (b, weight.shape[1] - 1, d)
-    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    dtype = computed_in(x.dtype)
     if weight.shape[0] != d:
         raise ValueError(f'the convolution has {weight.shape[0]} channels, x has {d}')
     if initial_state is not None and tuple(initial_state.shape) != carried:

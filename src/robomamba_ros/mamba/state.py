@@ -10,6 +10,14 @@ import torch
 from torch import Tensor
 
 
+def computed_in(dtype: torch.dtype) -> torch.dtype:
+    """Return the type in which scan, convolution and their states are computed for inputs of one.
+
+    A decay near one loses its memory in 16 bits.
+    """
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
 class StateSizes(Protocol):
     """The numbers of a configuration that fix the size of its state."""
 
@@ -95,31 +103,17 @@ class MambaState:
 
     def snapshot(self) -> MambaState:
         """Return a copy that shares no memory and no gradient history with this state."""
-        return MambaState(
-            tuple(
-                LayerState(layer.conv.detach().clone(), layer.ssm.detach().clone())
-                for layer in self.layers
-            )
-        )
+        return MambaState.of([tensor.detach().clone() for tensor in self.tensors()])
 
     def where(self, chosen: Tensor, other: MambaState) -> MambaState:
         """Return this state for the sequences that are chosen (b,), and the other for the rest."""
         mask = chosen[:, None, None]
-        return MambaState(
-            tuple(
-                LayerState(
-                    torch.where(mask, layer.conv, others.conv),
-                    torch.where(mask, layer.ssm, others.ssm),
-                )
-                for layer, others in zip(self.layers, other.layers, strict=True)
-            )
-        )
+        pairs = zip(self.tensors(), other.tensors(), strict=True)
+        return MambaState.of([torch.where(mask, mine, others) for mine, others in pairs])
 
     def detach(self) -> MambaState:
         """Return this state without its gradient history; the memory is shared."""
-        return MambaState(
-            tuple(LayerState(layer.conv.detach(), layer.ssm.detach()) for layer in self.layers)
-        )
+        return MambaState.of([tensor.detach() for tensor in self.tensors()])
 
     @torch.no_grad()
     def restore(self, snapshot: MambaState) -> None:

@@ -169,7 +169,4 @@ def opening_of(positions: Mapping[str, float], arm: ArmContract) -> float:
     0 where the arm has no gripper; no policy that knows one runs on such an arm.
     """
     gripper = arm.gripper
-    if gripper is None:
-        return 0.0
-    span = gripper.open_position - gripper.closed_position
-    return min(1.0, max(0.0, (positions[gripper.joint] - gripper.closed_position) / span))
+    return 0.0 if gripper is None else gripper.opening(positions[gripper.joint])

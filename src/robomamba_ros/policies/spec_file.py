@@ -5,10 +5,12 @@ Reads and writes a PolicySpec. Imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from robomamba_ros.common.config_file import Section
+from robomamba_ros.common.config_file import Section, refuse
+from robomamba_ros.common.documents import read_yaml
 from robomamba_ros.policies.base import CameraSpec, PolicySpec
 from robomamba_ros.types import EE_DELTA_NAMES, EE_POSE_NAMES, GRIPPER_NAME, ActionSpace
 
@@ -50,6 +52,40 @@ SHORTEST_DT_NS, LONGEST_DT_NS = 1_000_000, 10_000_000_000
 
 # What a list of channels may hold, in words and as a pattern.
 CHANNELS = ('names of channels', r'[A-Za-z_][\w.-]*')
+
+
+def open_policy(
+    path: Path, kind: str, required: Sequence[str], optional: Sequence[str] = ()
+) -> tuple[Mapping[str, Any], Section, list[str]]:
+    """Return the document of a policy of somebody else, its section, and where errors are noted.
+
+    Raises ConfigError at once where the file holds no mapping.
+    """
+    document, errors = read_yaml(path)
+    root = Section(document, '', errors, required, optional)
+    refuse(f'the policy {path}', errors if not isinstance(document, Mapping) else ())
+    root.choice('policy', (kind,))
+    return document, root, errors
+
+
+def read_keyed_cameras(
+    root: Section, allowed: str, pattern: str
+) -> tuple[tuple[CameraSpec, ...], tuple[str, ...]]:
+    """Return the cameras of a policy of somebody else, and what it calls the images of each.
+
+    allowed, pattern: of those names, as of Section.text.
+    """
+    sections = root.sections('cameras', (*CAMERA_KEYS, 'key'), empty=True)
+    cameras = tuple(map(read_camera, sections))
+    return cameras, tuple(section.text('key', allowed, pattern) for section in sections)
+
+
+def read_spec_in(
+    document: Mapping[str, Any], errors: list[str], name: str, cameras: tuple[CameraSpec, ...]
+) -> PolicySpec:
+    """Return the spec of a policy called `name`, of those keys of a document that a spec has."""
+    values = {key: document.get(key) for key in SPEC_KEYS}
+    return read_spec(Section(values, '', errors, SPEC_KEYS), name, cameras)
 
 
 def read_spec(root: Section, name: str, cameras: tuple[CameraSpec, ...]) -> PolicySpec:

@@ -10,12 +10,10 @@ import numpy as np
 
 from robomamba_ros.replay.views import CameraViews
 from robomamba_ros.robots.arm import ArmContract
-from robomamba_ros.spatial.transforms import rotation_matrix
+from robomamba_ros.spatial.camera import project
 from robomamba_ros.types import Float64Array, Observation, Pose, UInt8Array
 
 COUNT = 8
-# A point this near to the camera, or behind it, is not drawn [m].
-NEAREST_M = 0.01
 PATH_COLOUR, HERE_COLOUR = (255, 176, 0), (255, 255, 255)
 
 
@@ -90,17 +88,6 @@ class Filmstrip:
     def _note(self, name: str, missing: str) -> None:
         note = f'{name}: the predicted path is not drawn, {missing}'
         self.notes += [note] if note not in self.notes else []
-
-
-def project(points: Float64Array, base_T_camera: Pose, intrinsics: Float64Array) -> Float64Array:
-    """Return the pixels (n, 2), column and row, of points (n, 3) [m] in the base frame.
-
-    NaN for those that are not in front of the camera.
-    """
-    rotation = rotation_matrix(base_T_camera.quaternion)
-    local = (points - base_T_camera.position) @ rotation
-    seen = np.where(local[:, 2:] > NEAREST_M, local, np.nan)
-    return np.asarray((seen @ intrinsics.T)[:, :2] / seen[:, 2:])
 
 
 def draw_path(image: UInt8Array, pixels: Float64Array) -> UInt8Array:

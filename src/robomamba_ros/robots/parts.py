@@ -45,6 +45,15 @@ class Gripper:
     open_position: float
     closed_position: float
 
+    def position(self, opening: float) -> float:
+        """Return the joint's position [rad or m] at an opening, 0 closed .. 1 open."""
+        return self.closed_position + opening * (self.open_position - self.closed_position)
+
+    def opening(self, position: float) -> float:
+        """Return the opening, 0 closed .. 1 open, at a position of the joint [rad or m]."""
+        span = self.open_position - self.closed_position
+        return min(1.0, max(0.0, (position - self.closed_position) / span))
+
 
 # How images of another size than a policy's are shown to it: the largest centred part of its aspect
 # ratio; all of it, out of proportion; all of it, centred on black. Each is then resized.

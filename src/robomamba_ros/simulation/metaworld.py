@@ -18,6 +18,7 @@ from robomamba_ros.errors import SimulationError, unknown_name
 from robomamba_ros.robots.parts import Workspace
 from robomamba_ros.simulation.joint_trajectory import JointTrajectory
 from robomamba_ros.simulation.memory_trial import Trial, environment, shows_cue
+from robomamba_ros.simulation.robots.cameras import off_screen
 from robomamba_ros.simulation.scene_changes import SceneChange, Scenery
 from robomamba_ros.simulation.tasks import MEMORY, known_tasks
 from robomamba_ros.types import (
@@ -176,17 +177,8 @@ class MetaWorldSim:
         return np.ascontiguousarray(image[::-1, ::-1])
 
     def _make_renderer(self) -> Any:
-        try:
-            renderer = self._mujoco.Renderer(self._env.model, self._camera_size, self._camera_size)
-        except Exception as error:  # MuJoCo raises bare errors of the GL binding in use
-            raise SimulationError(
-                f'MuJoCo cannot render off screen ({error}); on Debian and Ubuntu: '
-                'apt-get install libegl1 libgl1-mesa-dri'
-            ) from error
-        flags = self._mujoco.mjtRndFlag
-        renderer.scene.flags[flags.mjRND_SHADOW] = 0
-        renderer.scene.flags[flags.mjRND_REFLECTION] = 0
-        return renderer
+        size = self._camera_size
+        return off_screen(self._mujoco, self._env.model, size, size)
 
     @property
     def rest_steps(self) -> int:

@@ -5,15 +5,14 @@ Its joints lie as in a URDF; links without an inertia there are given one.
 
 from __future__ import annotations
 
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 from transforms3d.euler import euler2quat
 
-from robomamba_ros.errors import BackendError
 from robomamba_ros.robots.parts import Joint
 from robomamba_ros.simulation.disagreement.drive import Drive, Mask
+from robomamba_ros.simulation.robots.world import import_mujoco
 from robomamba_ros.types import Float64Array
 
 # Physics and servos: 1,000 updates a second.
@@ -48,13 +47,7 @@ class PhysicalArm:
         lag_s: float = SERVO_LAG_S,
         load_n: float = 0.0,
     ) -> None:
-        try:
-            import mujoco  # not at the top: only an arm with masses needs it
-        except ImportError as error:
-            raise BackendError(
-                f'an arm with masses needs MuJoCo ({error}): pip install mujoco'
-            ) from error
-        self._mujoco: Any = mujoco
+        mujoco = self._mujoco = import_mujoco()
         self._drive, self._wheels, self._count = drive, by_velocity[: len(joints)], len(joints)
         self._model = mujoco.MjModel.from_xml_string(mjcf(joints, urdf))
         self._data = mujoco.MjData(self._model)

@@ -1,4 +1,4 @@
-"""From a contact pixel with depth to an end-effector target.
+"""What a camera sees: points to pixels, and a contact pixel with depth to an end-effector target.
 
 Points are in the camera's optical frame as in ROS: x to the right, y down, z into the scene,
 metres. A pixel is (column, row) of the rectified image, centres at integers.
@@ -12,7 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robomamba_ros.errors import ConfigError, ObservationError
-from robomamba_ros.spatial.transforms import compose, quaternion_from_rotation_matrix
+from robomamba_ros.spatial.transforms import (
+    compose,
+    quaternion_from_rotation_matrix,
+    rotation_matrix,
+)
 from robomamba_ros.types import Float32Array, Float64Array, Pose, PoseTarget
 
 # Depth is judged in a square of 2 * REACH + 1 pixels around the contact. Depth cameras leave holes
@@ -22,6 +26,8 @@ LEAST_VALID = 0.25
 # Up points out of a surface where its cosine with the normal is above this. Normals of handles and
 # edges are rough: of 400 labels of simulated scenes 13 % have a cosine above 0, none above 0.5.
 OUT_OF_SURFACE = 0.5
+# A point this near to a camera, or behind it, is not seen [m].
+NEAREST_M = 0.01
 # Depths this close to the contact's, relative to it, belong to the same surface.
 SAME_SURFACE = 0.05
 
@@ -65,6 +71,17 @@ def back_project(
     x = (columns - intrinsics[0, 2]) / intrinsics[0, 0]
     y = (rows - intrinsics[1, 2]) / intrinsics[1, 1]
     return np.stack((x * depth, y * depth, np.broadcast_to(depth, x.shape)), axis=-1)
+
+
+def project(points: Float64Array, base_T_camera: Pose, intrinsics: Float64Array) -> Float64Array:
+    """Return the pixels (n, 2), column and row, of points (n, 3) [m] in the base frame.
+
+    NaN for those that are not in front of the camera.
+    """
+    rotation = rotation_matrix(base_T_camera.quaternion)
+    local = (points - base_T_camera.position) @ rotation
+    seen = np.where(local[:, 2:] > NEAREST_M, local, np.nan)
+    return np.asarray((seen @ intrinsics.T)[:, :2] / seen[:, 2:])
 
 
 def surface_at(pixel: Float64Array, depth: Float32Array, intrinsics: Float64Array) -> SurfacePoint:

@@ -51,10 +51,15 @@ class CropResize:
         """Width of the camera image [px]."""
         return self.source if isinstance(self.source, int) else self.source[1]
 
+    def cut(self, image: UInt8Array) -> UInt8Array:
+        """Return a view of the (side, side, 3) square in a (height, width, 3) image."""
+        return image[self.top : self.top + self.side, self.left : self.left + self.side]
+
     def __call__(self, image: UInt8Array) -> UInt8Array:
         """Return the (target, target, 3) image of a (height, width, 3) one."""
-        cut = image[self.top : self.top + self.side, self.left : self.left + self.side]
-        small = cv2.resize(cut, (self.target, self.target), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(
+            self.cut(image), (self.target, self.target), interpolation=cv2.INTER_AREA
+        )
         return np.asarray(small, dtype=np.uint8)
 
     def normalized(self, pixels: Float64Array) -> Float64Array:

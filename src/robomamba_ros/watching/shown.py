@@ -20,7 +20,8 @@ from robomamba_ros.messages.joints import nanoseconds
 from robomamba_ros.messages.state import pose_from_message
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Camera
-from robomamba_ros.spatial.transforms import compose, inverse, rotation_matrix
+from robomamba_ros.spatial.camera import project
+from robomamba_ros.spatial.transforms import compose
 from robomamba_ros.types import Float64Array, Pose, UInt8Array
 
 # What of /diagnostics is a number to be drawn: its name's beginning or end, and where it goes.
@@ -148,13 +149,9 @@ class Watched:
             where = compose(self._pose, camera.ee_T_camera)
         if intrinsics is None or where is None or self._path is None:
             return None
-        seen = inverse(where)
-        points = self._path @ rotation_matrix(seen.quaternion).T + seen.position
-        points = points[points[:, 2] > 0.0]
-        if len(points) < 2:
-            return None
-        pixels = (points / points[:, 2:]) @ intrinsics.T
-        return np.ascontiguousarray(pixels[:, :2])
+        pixels = project(self._path, where, intrinsics)
+        pixels = pixels[np.isfinite(pixels).all(axis=1)]
+        return pixels if len(pixels) > 1 else None
 
     def _measured(self, message: Any, now_ns: int) -> Iterator[Shown]:
         stamp_ns = _stamp(message, now_ns)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from robomamba_ros.errors import BackendError, unknown_name
 from robomamba_ros.mamba.scan import reference
+from robomamba_ros.mamba.state import computed_in
 
 AUTO = 'auto'
 REFERENCE = 'reference'
@@ -153,7 +154,7 @@ def selective_scan(
     """
     _check_shapes(u, delta, A, B, C, D, z, delta_bias, initial_state)
     name = resolve_backend(backend, u.device, u.dtype)
-    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    dtype = computed_in(u.dtype)
     start = initial_state
     if start is not None:
         start = start.to(dtype)

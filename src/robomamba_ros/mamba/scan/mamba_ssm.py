@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from robomamba_ros.errors import BackendError
+from robomamba_ros.mamba.state import computed_in
 
 # (u, delta, A, B, C) -> y with u, delta, y (b, d, l); A (d, n); B, C (b, n, l), from a zero state.
 ZeroScan = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -81,7 +82,7 @@ def scan_from_any_state(
     is read by n more steps: a delta of zero keeps the state, and a unit vector for C reads one of
     its numbers. So it needs no output, and no gradient, of its own.
     """
-    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    dtype = computed_in(u.dtype)
     length, n = u.shape[1], A.shape[1]
     drive, delta, rates = u.to(dtype), delta.to(dtype), A.to(dtype)
     if delta_bias is not None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from robomamba_ros.mamba.state import computed_in
 from robomamba_ros.mamba.triton import segments
 from robomamba_ros.mamba.triton.functions import rows
 from robomamba_ros.mamba.triton.scan import BLOCK, STRETCH, backward, forward, run
@@ -28,8 +29,7 @@ def _forward(
     b, length, d = u.shape
     y = u.new_empty(u.shape)
     if final is None:
-        dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
-        final = u.new_empty((b, A.shape[0], d), dtype=dtype)
+        final = u.new_empty((b, A.shape[0], d), dtype=computed_in(u.dtype))
     if length > STRETCH and final.dtype == torch.float32:
         segments.run(inputs, initial, valid, y, final, use_softplus, STRETCH)
     else:
@@ -110,8 +110,8 @@ def selective_scan(
     tensors = (initial, *inputs)
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors):
         if initial is None:
-            dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
-            initial = u.new_zeros((u.shape[0], A.shape[1], A.shape[0]), dtype=dtype)
+            shape = (u.shape[0], A.shape[1], A.shape[0])
+            initial = u.new_zeros(shape, dtype=computed_in(u.dtype))
         y, final = _SelectiveScan.apply(delta_softplus, initial, *inputs)
         return y, final.transpose(1, 2)
     y, final = _forward(delta_softplus, initial, inputs, valid, initial if in_place else None)

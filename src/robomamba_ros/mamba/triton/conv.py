@@ -14,6 +14,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from robomamba_ros.mamba.state import computed_in
 from robomamba_ros.mamba.triton.functions import rows, sigmoid, silu_slope
 from robomamba_ros.mamba.triton.launch import blocks, launch, padded
 
@@ -190,8 +191,7 @@ def _convolution(
     x, weight, _, initial = inputs
     b, length, d = x.shape
     if final is None and initial is None:
-        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-        final = x.new_empty((b, weight.shape[0] - 1, d), dtype=dtype)
+        final = x.new_empty((b, weight.shape[0] - 1, d), dtype=computed_in(x.dtype))
     elif final is None:
         final = torch.empty_like(initial)
     y = x.new_empty(x.shape)
@@ -242,8 +242,8 @@ def causal_conv1d(
     inputs = (rows(x), weight.t().contiguous(), shift, initial)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
         if initial is None:
-            dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-            initial = x.new_zeros((x.shape[0], weight.shape[1] - 1, x.shape[2]), dtype=dtype)
+            shape = (x.shape[0], weight.shape[1] - 1, x.shape[2])
+            initial = x.new_zeros(shape, dtype=computed_in(x.dtype))
         y, final = _CausalConv.apply(*inputs[:3], initial)
         return y, final
     y, final = _convolution(inputs, valid, initial if in_place else None)

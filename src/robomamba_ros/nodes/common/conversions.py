@@ -90,7 +90,7 @@ def gripper_position(opening: float, arm: ArmContract) -> float:
     """Return the position [rad or m] of the gripper's joint at an opening, 0 closed .. 1 open."""
     gripper = arm.gripper
     assert gripper is not None, f"the contract of arm '{arm.name}' has no gripper"
-    return gripper.closed_position + opening * (gripper.open_position - gripper.closed_position)
+    return gripper.position(opening)
 
 
 def rgb_to_image(image: UInt8Array, stamp_ns: int, frame: str) -> Image:

@@ -77,7 +77,7 @@ class CapturedPass:
             self._read(words=words)
         self._said = instruction
         frames = {
-            f'frame{i}': image[crop.top :, crop.left :][: crop.side, : crop.side]
+            f'frame{i}': crop.cut(image)
             for i, (image, crop) in enumerate(zip(images, self._network.config.crops, strict=True))
         }
         actions = self._act(words=words, state=state, delta_state=delta_state, **frames)

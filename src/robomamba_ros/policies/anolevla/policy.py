@@ -119,10 +119,9 @@ class AnoleVLAPolicy:
     ) -> Float32Array:
         """Return what CapturedPass does."""
         crops = zip(images, self._network.config.crops, strict=True)
+        seen = torch.stack([self._tensor(crop(image)) for image, crop in crops])
         prefix, rest, _ = self._network.tokens(
-            images_to_tensor(torch.stack([self._tensor(crop(image)) for image, crop in crops]))[
-                None
-            ],
+            images_to_tensor(seen)[None],
             self._tensor(state)[None],
             self._tensor(delta_state)[None],
             self._tensor(words)[None],

@@ -5,15 +5,18 @@ LeRobot's own config.json has the shapes of what goes in and comes out, not what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from robomamba_ros.common.config_file import Section, refuse
-from robomamba_ros.common.documents import read_yaml
+from robomamba_ros.common.config_file import refuse
 from robomamba_ros.policies.base import PolicySpec
 from robomamba_ros.policies.scaling import Scaling, read_actions
-from robomamba_ros.policies.spec_file import CAMERA_KEYS, SPEC_KEYS, read_camera, read_spec
+from robomamba_ros.policies.spec_file import (
+    SPEC_KEYS,
+    open_policy,
+    read_keyed_cameras,
+    read_spec_in,
+)
 
 KIND = 'lerobot'
 _FEATURE = ('a feature of LeRobot, as observation.images.wrist', r'[\w./-]+')
@@ -45,22 +48,16 @@ def read_config(path: Path, name: str) -> LeRobotConfig:
 
     Raises ConfigError with every error of the file at once.
     """
-    document, errors = read_yaml(path)
-    root = Section(document, '', errors, _REQUIRED, _OPTIONAL)
-    refuse(f'the policy {path}', errors if not isinstance(document, Mapping) else ())
-    root.choice('policy', (KIND,))
-    sections = root.sections('cameras', (*CAMERA_KEYS, 'key'), empty=True)
-    cameras = tuple(map(read_camera, sections))
-    images = tuple(section.text('key', *_FEATURE) for section in sections)
+    document, root, errors = open_policy(path, KIND, _REQUIRED, _OPTIONAL)
+    cameras, images = read_keyed_cameras(root, *_FEATURE)
     state, state_names = read_actions(root, 'state')
     actions, action_names = read_actions(root)
-    values = {key: document.get(key) for key in SPEC_KEYS}
-    values |= {'state_names': state_names, 'action_names': action_names}
+    channels = {'state_names': state_names, 'action_names': action_names}
     directory = root.text('directory', 'the folder of config.json and model.safetensors')
     if root.has('earlier_images'):
         root.choice('earlier_images', ('repeat',))
     config = LeRobotConfig(
-        read_spec(Section(values, '', errors, SPEC_KEYS), name, cameras),
+        read_spec_in({**document, **channels}, errors, name, cameras),
         path.parent / directory,
         images,
         state,

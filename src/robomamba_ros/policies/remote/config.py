@@ -11,7 +11,6 @@ import numpy as np
 import yaml
 
 from robomamba_ros.common.config_file import Range, Section, refuse
-from robomamba_ros.common.documents import read_yaml
 from robomamba_ros.errors import ActionError
 from robomamba_ros.policies.base import PolicySpec
 from robomamba_ros.policies.scaling import (
@@ -22,11 +21,11 @@ from robomamba_ros.policies.scaling import (
     read_scaling,
 )
 from robomamba_ros.policies.spec_file import (
-    CAMERA_KEYS,
     CHANNELS,
     SPEC_KEYS,
-    read_camera,
-    read_spec,
+    open_policy,
+    read_keyed_cameras,
+    read_spec_in,
     write_spec,
 )
 from robomamba_ros.types import ActionChunk, Float32Array, Observation
@@ -142,25 +141,19 @@ def read_config(path: Path, name: str) -> RemoteConfig:
 
     Raises ConfigError with every error of the file at once.
     """
-    document, errors = read_yaml(path)
-    root = Section(document, '', errors, _REQUIRED, _OPTIONAL)
-    refuse(f'the policy {path}', errors if not isinstance(document, Mapping) else ())
-    root.choice('policy', (KIND,))
-    sections = root.sections('cameras', (*CAMERA_KEYS, 'key'), empty=True)
-    cameras = tuple(map(read_camera, sections))
-    image_keys = tuple(section.text('key', *_KEY) for section in sections)
+    document, root, errors = open_policy(path, KIND, _REQUIRED, _OPTIONAL)
+    cameras, image_keys = read_keyed_cameras(root, *_KEY)
     state, state_names = _read_state(root)
     scalings, action_names = read_actions(root)
+    channels = {'state_names': state_names, 'action_names': action_names}
     prompt_key = root.text('prompt_key', *_KEY)
     stamp_key = root.text('stamp_key', *_KEY) if root.has('stamp_key') else ''
     keys = [*image_keys, *(e.key for e in state), *(e.previous_key for e in state)]
     keys = [key for key in (*keys, prompt_key, stamp_key) if key]
     for key in sorted({key for key in keys if keys.count(key) > 1}):
         root.problem('', f"the key '{key}' would be sent twice: give each its own")
-    values = {key: document.get(key) for key in SPEC_KEYS}
-    values |= {'state_names': state_names, 'action_names': action_names}
     config = RemoteConfig(
-        read_spec(Section(values, '', errors, SPEC_KEYS), name, cameras),
+        read_spec_in({**document, **channels}, errors, name, cameras),
         url=root.text('server', 'an address as ws://computer:8000', r'wss?://\S+'),
         api_key_variable=(
             root.text('api_key_variable', 'the name of an environment variable', r'[A-Za-z_]\w*')

@@ -46,6 +46,24 @@ def add_camera(mujoco: Any, spec: Any, view: View) -> None:
     body.add_camera(name=view.name, fovy=view.field_of_view_deg, **place)
 
 
+def off_screen(mujoco: Any, model: Any, height: int, width: int, *, fine: bool = False) -> Any:
+    """Return MuJoCo's renderer of a model; fine: with shadows and reflections.
+
+    Raises SimulationError without rendering.
+    """
+    try:
+        renderer = mujoco.Renderer(model, height, width)
+    except Exception as error:  # MuJoCo raises bare errors of the GL binding in use
+        raise SimulationError(
+            f'MuJoCo cannot render off screen ({error}); on Debian and Ubuntu: '
+            'apt-get install libegl1 libgl1-mesa-dri'
+        ) from error
+    flags = mujoco.mjtRndFlag
+    for flag in (flags.mjRND_SHADOW, flags.mjRND_REFLECTION):
+        renderer.scene.flags[flag] = fine
+    return renderer
+
+
 class Renderer:
     """Renders the cameras of one compiled model; all calls come from one thread.
 
@@ -58,16 +76,7 @@ class Renderer:
     ) -> None:
         os.environ.setdefault('MUJOCO_GL', 'egl')
         model.vis.quality.offsamples = 4 if fine else 0
-        try:
-            self._renderer = mujoco.Renderer(model, height, width)
-        except Exception as error:  # MuJoCo raises bare errors of the GL binding in use
-            raise SimulationError(
-                f'MuJoCo cannot render off screen ({error}); on Debian and Ubuntu: '
-                'apt-get install libegl1 libgl1-mesa-dri'
-            ) from error
-        flags = mujoco.mjtRndFlag
-        for flag in (flags.mjRND_SHADOW, flags.mjRND_REFLECTION):
-            self._renderer.scene.flags[flag] = fine
+        self._renderer = off_screen(mujoco, model, height, width, fine=fine)
 
     def image(self, data: Any, camera: str) -> UInt8Array:
         """Return what a camera sees: RGB (h, w, 3) uint8, upright."""

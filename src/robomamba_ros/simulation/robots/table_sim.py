@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -72,6 +71,9 @@ class TableSim:
         self._mujoco = import_mujoco()
         self.arm = load_arm(ARM)
         self._kinematics = Kinematics(self.arm, fr3_urdf())
+        gripper = self.arm.gripper
+        assert gripper is not None
+        self._gripper = gripper
         self._disagreement = disagreement or Disagreement(controller_rate_hz=_RATE_HZ)
         self._camera_size, self._fine = camera_size, fine
         self._renderer: Renderer | None = None
@@ -108,9 +110,7 @@ class TableSim:
         start = pointing_down(scene.start, scene.start_turn)
         rest = np.array([joint.rest or 0.0 for joint in self.arm.joints])
         joints = self._kinematics.solve(start, rest).joints
-        gripper = self.arm.gripper
-        assert gripper is not None
-        begin = dict(zip(JOINTS, [*joints.tolist(), gripper.open_position], strict=True))
+        begin = dict(zip(JOINTS, [*joints.tolist(), self._gripper.open_position], strict=True))
         return make_scene(
             self._mujoco, scene, partial(World, motors=MOTORS, joints=JOINTS, start=begin)
         )
@@ -157,7 +157,8 @@ class TableSim:
             with suppress(ActionError):
                 fake.accept(part, way, fake.now_ns)
         if setpoint is not None:
-            fake.streams['gripper'].command(np.array([self._finger(setpoint.gripper)]))
+            finger = self._gripper.position(setpoint.gripper)
+            fake.streams['gripper'].command(np.array([finger]))
         fake.advance(fake.now_ns + self.dt_ns)
         self.steps += 1
         task = TASKS[self.task]
@@ -172,7 +173,7 @@ class TableSim:
         return RobotState(
             stamp_ns=stamp_ns,
             pose=Pose(np.array(tip.xpos), np.array([x, y, z, w])),
-            gripper=self._opening(finger),
+            gripper=self._gripper.opening(finger),
             joints=dict(zip(ARM_JOINTS, joints, strict=True)),
         )
 
@@ -196,13 +197,3 @@ class TableSim:
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
-
-    def _finger(self, opening: float) -> float:
-        gripper = self.arm.gripper
-        assert gripper is not None
-        return gripper.closed_position + opening * (gripper.open_position - gripper.closed_position)
-
-    def _opening(self, finger: float) -> float:
-        gripper: Any = self.arm.gripper
-        stroke = gripper.open_position - gripper.closed_position
-        return float(np.clip((finger - gripper.closed_position) / stroke, 0.0, 1.0))
