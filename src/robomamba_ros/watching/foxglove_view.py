@@ -21,7 +21,8 @@ _NUMBER = {'type': 'object', 'properties': {'value': {'type': 'number'}}}
 class FoxgloveView:
     """Draws in Foxglove; a context manager.
 
-    file: the .mcap to write, a new one; None to serve ws://127.0.0.1:8765. frame: the arm's base frame.
+    file: the .mcap to write, a new one; None to serve ws://127.0.0.1:8765. frame: the arm's base
+    frame.
     """
 
     def __init__(self, file: Path | None, frame: str) -> None:
