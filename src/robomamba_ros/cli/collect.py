@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robomamba_ros.cli.tasks import add_task_options, choose_tasks
+from robomamba_ros.cli.tasks import add_task_options, check_instructions, choose_tasks
 from robomamba_ros.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,13 +24,17 @@ def add_parser(subparsers: Any) -> None:
         'collect',
         help='record demonstrations of scripted experts in simulation',
         description='Records demonstrations of Meta-World experts, disturbed in execution, or of '
-        'experts of the FR3, always as a LeRobot data set and undisturbed. An interrupted '
-        'collection is continued by the same command.',
+        'experts of the FR3, always as a LeRobot data set and undisturbed. With --correct a policy '
+        'does the tasks, and what an expert does where it strays is added to a store. An '
+        'interrupted collection is continued by the same command.',
     )
     parser.add_argument('folder', type=Path, help='where the data set is written')
     add_task_options(parser)
     parser.add_argument(
-        '--episodes', type=int, help='per task (default: 600; of the FR3 50)', metavar='N'
+        '--episodes',
+        type=int,
+        help='per task (default: 600; of the FR3 50; with --correct 10)',
+        metavar='N',
     )
     parser.add_argument(
         '--shard',
@@ -43,7 +47,8 @@ def add_parser(subparsers: Any) -> None:
         '--image-share',
         type=float,
         metavar='SHARE',
-        help=f'of the frames that are kept, drawn at random (default: {IMAGE_SHARE})',
+        help=f'of the frames that are kept, drawn at random (default: {IMAGE_SHARE}; with '
+        '--correct 1)',
     )
     parser.add_argument(
         '--image-every',
@@ -51,6 +56,12 @@ def add_parser(subparsers: Any) -> None:
         metavar='N',
         help='keep every n-th frame instead: for a policy that carries its state, of as many '
         'execute_steps',
+    )
+    parser.add_argument(
+        '--correct',
+        metavar='CHECKPOINT',
+        help='let this policy do the tasks, and an expert the rest where it strays; only that is '
+        'added to the store that it was trained on',
     )
     parser.add_argument(
         '--lerobot',
@@ -77,6 +88,9 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(
             '--image-share and --image-every are for stores; a LeRobot data set has every frame'
         )
+    if args.correct is not None:
+        _correct(args)
+        return 0
     if args.robot == 'fr3':
         _collect_fr3(args)
         return 0
@@ -95,6 +109,38 @@ def run(args: argparse.Namespace) -> int:
     else:
         _collect_store(args.folder, config, args.workers)
     return 0
+
+
+def _correct(args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from robomamba_ros.evaluation.corrections import CorrectionConfig, correct, missing_tasks
+    from robomamba_ros.policies.location import checkpoint_directory
+
+    if args.robot != 'sawyer' or args.lerobot or args.clean:
+        raise ConfigError(
+            "--correct adds to a store of Meta-World's tasks: without --robot, "
+            '--lerobot and --clean'
+        )
+    config = CorrectionConfig(
+        str(checkpoint_directory(args.correct)),
+        choose_tasks(args.tasks),
+        CorrectionConfig.episodes if args.episodes is None else args.episodes,
+        CorrectionConfig.image_share if args.image_share is None else args.image_share,
+        args.image_every or 0,
+    )
+    check_instructions(config.checkpoint, config.tasks, 'auto')
+    missing = missing_tasks(args.folder, config)
+    if known := len(config.tasks) - len(missing):
+        print(f'corrected with this checkpoint before: {known} of {len(config.tasks)} tasks')
+    parts = list(tqdm(correct(args.folder, config, args.workers), total=len(missing), unit='task'))
+    print(f'{"task":28}{"corrected":>10}{"samples":>10}{"expert failed":>15}')
+    for part in parts:
+        print(f'{part.task:28}{part.episodes:10}{part.samples:10}{part.failed:15}')
+    print(
+        f'{sum(part.episodes for part in parts)} of {config.episodes * len(missing)} episodes '
+        f'corrected, {sum(part.samples for part in parts)} samples added to {args.folder}'
+    )
 
 
 def _collect_fr3(args: argparse.Namespace) -> None:

@@ -75,7 +75,7 @@ def settings(config: EvaluationConfig, through_graph: bool) -> dict[str, Any]:
     for name in ('threads', 'instructions'):  # which change no episode
         del load[name]
     return {
-        'checkpoint': _digest(Path(config.policy)),
+        'checkpoint': checkpoint_digest(Path(config.policy)),
         'execute_steps': config.execute_steps,
         'latency_steps': config.latency_steps,
         'arm': config.arm,
@@ -86,7 +86,7 @@ def settings(config: EvaluationConfig, through_graph: bool) -> dict[str, Any]:
     }
 
 
-def _digest(checkpoint: Path) -> str:
+def checkpoint_digest(checkpoint: Path) -> str:
     """Return the SHA-256 of what is in a checkpoint, but for its card."""
     digest = hashlib.sha256()
     for path in sorted(checkpoint.iterdir()):

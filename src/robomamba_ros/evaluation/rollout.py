@@ -66,13 +66,15 @@ def run_episode(
     instruction: str | None = None,
     view: Callable[[UInt8Array], UInt8Array] | None = None,
     watch: Callable[[], None] | None = None,
+    ends: Callable[[], bool] | None = None,
 ) -> Episode:
     """Run the simulation's task from a seed until success, its last step, or a stop of the arm.
 
     execute_steps: actions run before the next inference; latency_steps: control periods between an
     observation and its chunk; instruction: instead of the task's own; view: what the policy sees
     of an image, for tests of whether it looks. watch: called in every control period, for who
-    wants to see the simulation as it goes.
+    wants to see the simulation as it goes. ends: asked in every control period whether the episode
+    ends there for another reason.
     """
     sim.reset(None, seed)
     policy.reset()
@@ -89,7 +91,7 @@ def run_episode(
 
     refused = False
     # After a stop somebody would have to look at the robot; here its episode ends, at rest.
-    while not (sim.done or (refused and controls.at_rest)):
+    while not (sim.done or (refused and controls.at_rest) or (ends is not None and ends())):
         if watch is not None:
             watch()
         now_ns = sim.steps * sim.dt_ns

@@ -188,6 +188,11 @@ def demonstrate(sim: MetaWorldSim, seed: int, noise: dict[int, Float64Array]) ->
     end, `sim.success` says whether the expert did the task.
     """
     sim.reset(None, seed)
+    yield from go_on(sim, noise)
+
+
+def go_on(sim: MetaWorldSim, noise: dict[int, Float64Array]) -> Iterator[Step]:
+    """Let the expert do the rest of an episode that the simulation is in; see demonstrate."""
     last_step = MAX_STEPS
     while sim.steps < last_step:
         clean = sim.expert_action()
@@ -207,11 +212,23 @@ def record_episode(
 ) -> NDArray[Any]:
     """Run one disturbed expert episode; returns its samples, none where the expert failed."""
     rng = np.random.default_rng(seed)
+    steps = demonstrate(sim, seed, plan_noise(rng, config.clean_share))
+    return record_steps(sim, steps, lambda number: config.keeps(number, rng), meta, instruction)
+
+
+def record_steps(
+    sim: MetaWorldSim,
+    demonstrated: Iterator[Step],
+    keeps: Callable[[int], bool],
+    meta: DatasetMeta,
+    instruction: int,
+) -> NDArray[Any]:
+    """Return the samples of an expert's steps, none where it failed; keeps: by their numbers."""
     samples: list[NDArray[Any]] = []
     steps: list[Step] = []
-    for step in demonstrate(sim, seed, plan_noise(rng, config.clean_share)):
+    for step in demonstrated:
         steps.append(step)
-        if not config.keeps(step.number, rng):
+        if not keeps(step.number):
             continue
         sample = np.zeros((), sample_dtype(meta))
         sample['images'] = CROP(sim.render())[None]
@@ -222,7 +239,7 @@ def record_episode(
         sample['pixels'] = CROP.normalized(sim.project(points))
         if not sim.goal_is_shown:
             sample['points'][1] = sample['pixels'][1] = np.nan
-        sample['instruction'], sample['episode'] = instruction, seed
+        sample['instruction'], sample['episode'] = instruction, sim.seed
         sample['step'] = step.number
         samples.append(sample)
     if not sim.success:
@@ -235,7 +252,7 @@ def _label(samples: NDArray[Any], steps: list[Step], horizon: int) -> NDArray[An
     actions = np.array([step.action for step in steps])
     disturbed = np.array([step.disturbed for step in steps])
     for sample in samples:
-        first = int(sample['step'])
+        first = int(sample['step']) - steps[0].number
         window = slice(first, min(first + horizon, len(steps)))
         count = window.stop - window.start
         sample['actions'][:count] = actions[window]
