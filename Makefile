@@ -6,7 +6,7 @@ INSTALLED := .venv/installed
 export MUJOCO_GL ?= egl
 
 .DEFAULT_GOAL := help
-.PHONY: help install format lint typecheck test pytest demo bench evaluate docs clean egl
+.PHONY: help install format lint typecheck test pytest demo bench gpu evaluate docs clean egl
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -39,6 +39,9 @@ bench: $(INSTALLED) ## time the scan, whole policies, replays and the nodes on t
 	$(BIN)/robomamba bench policies
 	$(BIN)/robomamba bench replay
 	$(BIN)/robomamba bench nodes
+
+gpu: $(INSTALLED) ## parity, tests and times on this machine's GPU, in less than eight minutes
+	$(BIN)/robomamba bench gpu --json gpu.json
 
 evaluate: $(DEMO) egl ## success of the shipped policy in simulation
 	$(BIN)/robomamba evaluate models/anolevla-mt10

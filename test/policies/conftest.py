@@ -9,7 +9,8 @@ import contextlib
 import importlib.util
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ import pytest
 import torch
 import yaml
 from support.made_robomamba import WORDS, write_robomamba
-from support.policy_servers import document, serving
 
 from robomamba_ros.common.resources import share_directory
 from robomamba_ros.language.tokenizer import InstructionTokenizer
@@ -26,6 +26,7 @@ from robomamba_ros.policies.anolevla.checkpoint import save
 from robomamba_ros.policies.anolevla.config import read_config
 from robomamba_ros.policies.anolevla.network import AnoleVLA
 from robomamba_ros.policies.normalization import Affine, Normalization
+from robomamba_ros.policies.registry import load_policy
 from robomamba_ros.policies.remote.connection import Connection
 
 JOINTS = [f'joint_{number}' for number in range(11)]
@@ -103,6 +104,7 @@ def write(folder: Path, document: dict[str, object]) -> AnoleVLA:
 class Case:
     """A policy of a kind: writes a checkpoint into a directory; the caches that it can have.
 
+    device: that it runs on. captured: every pass as a whole, as on CUDA, wherever it runs.
     broken: keys that make its config.yaml wrong; said: what the error says of them.
     """
 
@@ -111,6 +113,8 @@ class Case:
     write: Callable[[Path], object]
     caches: tuple[str, ...] = ('none', 'stream')
     needs: tuple[str, ...] = ()
+    device: str = 'cpu'
+    captured: bool = False
     broken: Mapping[str, object] = field(
         default_factory=lambda: {'horizon': 0, 'execute_steps': 'ten', 'dt_nss': 3}
     )
@@ -149,6 +153,8 @@ def _hang_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def write_remote(folder: Path) -> None:
     """Write a policy that asks a server, and start that."""
+    from support.policy_servers import document, serving
+
     folder.mkdir(parents=True)
     url = servers.enter_context(serving())
     (folder / 'config.yaml').write_text(yaml.safe_dump(document(url)))
@@ -174,8 +180,24 @@ CASES = (
     ),
     Case('hold', 'scripted', _shipped('hold'), caches=('none', 'prefix', 'stream')),
     Case('scripted', 'scripted', _shipped('scripted'), caches=('none', 'prefix', 'stream')),
-    Case('remote', 'remote', write_remote, caches=('none', 'prefix', 'stream')),
+    Case(
+        'remote',
+        'remote',
+        write_remote,
+        caches=('none', 'prefix', 'stream'),
+        needs=('websockets', 'msgpack'),
+    ),
 )
+
+WITH_WEIGHTS = [case for case in CASES if case.kind in ('anolevla', 'robomamba')]
+# What CUDA graphs hold, step by step: the same code in front of them and around them.
+CASES += tuple(
+    replace(case, name=f'{case.name}_captured', captured=True)
+    for case in WITH_WEIGHTS
+    if case.name in ('language_first', 'robomamba')
+)
+if torch.cuda.is_available():
+    CASES += tuple(replace(case, name=f'{case.name}_cuda', device='cuda') for case in WITH_WEIGHTS)
 
 
 @pytest.fixture(scope='session')
@@ -210,3 +232,13 @@ def folder(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp(case.name) / case.name
     case.write(path)
     return path
+
+
+@pytest.fixture
+def load(case: Case, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Load a policy of the case, on its device, as `load_policy` does."""
+    if case.captured:
+        for kind in ('anolevla', 'robomamba'):
+            name = f'robomamba_ros.policies.{kind}.policy.where_possible'
+            monkeypatch.setattr(name, lambda capture, device: capture())
+    return partial(load_policy, device=case.device)

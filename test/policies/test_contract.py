@@ -11,7 +11,7 @@ import yaml
 
 from robomamba_ros.errors import CheckpointError, ConfigError, ObservationError
 from robomamba_ros.policies.base import CACHES, OutputKind, fake_observation
-from robomamba_ros.policies.registry import KINDS, describe_policy, load_policy
+from robomamba_ros.policies.registry import KINDS, describe_policy
 from robomamba_ros.types import EE_POSE_NAMES, PoseTarget
 
 
@@ -40,8 +40,8 @@ def equal(first, second):
 
 
 @pytest.fixture
-def policy(folder):
-    return load_policy(folder)
+def policy(folder, load):
+    return load(folder)
 
 
 def test_every_kind_in_the_registry_is_tested_here(kinds):
@@ -65,49 +65,47 @@ def test_what_it_gives_is_what_the_spec_says(policy, folder):
     assert found.dt_ns == spec.dt_ns
 
 
-def test_the_same_inputs_give_the_same_bits_in_every_copy(policy, folder, tmp_path):
+def test_the_same_inputs_give_the_same_bits_in_every_copy(policy, folder, tmp_path, load):
     shutil.copytree(folder, tmp_path / folder.name)
-    copy = load_policy(tmp_path / folder.name)
+    copy = load(tmp_path / folder.name)
     assert copy.spec == policy.spec
     assert equal(infer(policy, 0, 1, 2), infer(copy, 0, 1, 2))
 
 
-def test_reset_forgets_the_episode(policy, case, folder):
+def test_reset_forgets_the_episode(policy, case, folder, load):
     for cache in case.caches:
-        policy = load_policy(folder, cache=cache)
+        policy = load(folder, cache=cache)
         first = infer(policy, 0, 1)
         infer(policy, 7, instruction='push it away')
         policy.reset()
         assert equal(infer(policy, 0, 1), first), cache
 
 
-def test_a_cached_prefix_changes_no_bit(case, folder):
-    policy = load_policy(folder, cache='none')
+def test_a_cached_prefix_changes_no_bit(case, folder, load):
+    policy = load(folder, cache='none')
     if 'prefix' not in case.caches:
         with pytest.raises(ConfigError, match='Orders that begin with language have one'):
-            load_policy(folder, cache='prefix')
+            load(folder, cache='prefix')
         return
-    cached = load_policy(folder, cache='prefix')
+    cached = load(folder, cache='prefix')
     for seed, words in enumerate(['open it', 'open it', 'close it', 'open it', 'open it']):
         expected = infer(policy, seed, instruction=words)
         assert equal(infer(cached, seed, instruction=words), expected), seed
 
 
-def test_by_default_a_prefix_is_kept_where_there_is_one_and_no_bit_changes(case, folder):
-    policy, plain = load_policy(folder), load_policy(folder, cache='none')
+def test_by_default_a_prefix_is_kept_where_there_is_one_and_no_bit_changes(case, folder, load):
+    policy, plain = load(folder), load(folder, cache='none')
     for seed, words in enumerate(['open it', 'open it', 'close it', 'open it']):
         found = infer(policy, seed, instruction=words)
         assert equal(found, infer(plain, seed, instruction=words)), seed
 
 
-def test_a_stream_starts_like_a_single_pass(case, folder):
+def test_a_stream_starts_like_a_single_pass(case, folder, load):
     if 'stream' not in case.caches:
         with pytest.raises(ConfigError, match='stream'):
-            load_policy(folder, cache='stream')
+            load(folder, cache='stream')
         return
-    (single,), (streamed,) = (
-        infer(load_policy(folder, cache=cache), 0) for cache in ('none', 'stream')
-    )
+    (single,), (streamed,) = (infer(load(folder, cache=cache), 0) for cache in ('none', 'stream'))
     np.testing.assert_allclose(streamed, single, rtol=1e-4, atol=1e-5)
 
 
@@ -118,9 +116,9 @@ def test_observations_are_left_as_they_were(policy):
     assert equal([*seen.images.values(), seen.state, seen.previous_state], copies)
 
 
-def test_bfloat16_gives_nearly_the_same_actions_as_float32(policy, folder):
+def test_bfloat16_gives_nearly_the_same_actions_as_float32(policy, folder, load):
     (exact,) = infer(policy, 0)
-    (rounded,) = infer(load_policy(folder, dtype='bfloat16'), 0)
+    (rounded,) = infer(load(folder, dtype='bfloat16'), 0)
     assert rounded.dtype == np.float32
     assert np.abs(rounded - exact).max() <= 0.05 * np.abs(exact).max()
 
@@ -155,9 +153,9 @@ def test_a_wrong_state_is_refused_by_name(policy, label):
             policy.infer(replace(seen, **{label: state}))
 
 
-def test_what_was_refused_leaves_no_trace(case, folder):
+def test_what_was_refused_leaves_no_trace(case, folder, load):
     for cache in case.caches:
-        policy, other = (load_policy(folder, cache=cache) for _ in range(2))
+        policy, other = (load(folder, cache=cache) for _ in range(2))
         first = infer(policy, 0)
         wrong = np.full(len(policy.spec.state_names) + 1, np.nan, np.float32)
         with pytest.raises(ObservationError):
@@ -173,29 +171,29 @@ def test_what_was_refused_leaves_no_trace(case, folder):
         ({'threads': 0}, ConfigError, 'threads is 0; give at least 1'),
     ],
 )
-def test_an_unknown_way_to_run_is_refused(folder, option, error, message):
+def test_an_unknown_way_to_run_is_refused(folder, option, error, message, load):
     with pytest.raises(error, match=message):
-        load_policy(folder, **option)
+        load(folder, **option)
 
 
-def test_its_configuration_is_refused_with_every_error_at_once(case, folder, tmp_path):
+def test_its_configuration_is_refused_with_every_error_at_once(case, folder, tmp_path, load):
     shutil.copytree(folder, tmp_path / 'broken')
     path = tmp_path / 'broken/config.yaml'
     document = yaml.safe_load(path.read_text())
     document |= case.broken
     path.write_text(yaml.safe_dump(document))
     with pytest.raises(ConfigError) as caught:
-        load_policy(path.parent)
+        load(path.parent)
     for part in case.said:
         assert part in str(caught.value)
 
 
-def test_a_directory_without_its_files_is_refused(folder, tmp_path):
+def test_a_directory_without_its_files_is_refused(folder, tmp_path, load):
     for name in sorted(path.name for path in folder.iterdir()):
         shutil.copytree(folder, tmp_path / name)
         (tmp_path / name / name).unlink()
         with pytest.raises(CheckpointError, match=f"'.*{name}' is not a .*checkpoint: it lacks"):
-            load_policy(tmp_path / name)
+            load(tmp_path / name)
 
 
 def test_it_can_be_described_without_loading_its_weights(policy, folder):

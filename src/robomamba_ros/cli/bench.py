@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
+from robomamba_ros.errors import ConfigError
+
 # Each is a module of robomamba_ros.benchmarks with arguments of its own.
 BENCHMARKS = {
     'scan': 'the Mamba scan, convolution and networks beside other implementations',
     'policies': 'a chunk of actions of AnoleVLA, large and small',
     'robomamba': 'questions, answers and poses of RoboMamba',
+    'gpu': 'a GPU in its first minutes: parity, tests, and times beside their targets',
     'launches': 'how many kernels a chunk, a pose and a token launch on a GPU, without one',
     'replay': 'replays of recordings',
     'nodes': 'from an observation to a command through the nodes, and how even commands come',
@@ -30,7 +33,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             ['benchmarks:', *(f'  {name:12}{text}' for name, text in BENCHMARKS.items())]
         ),
     )
-    parser.add_argument('benchmark', choices=BENCHMARKS, metavar='BENCHMARK')
+    parser.add_argument('benchmark', choices=BENCHMARKS, metavar='BENCHMARK', nargs='?')
+    parser.add_argument('--device', help='of `gpu`, which is what runs where none is named')
+    parser.add_argument('--json', help='likewise: the file that the results go to')
     parser.add_argument(
         'arguments',
         nargs=argparse.REMAINDER,
@@ -40,6 +45,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run one benchmark with the rest of the command line."""
-    module = import_module(f'robomamba_ros.benchmarks.{args.benchmark}')
-    return int(module.main(args.arguments))
+    """Run one benchmark with the rest of the command line; `gpu` where only a device is named."""
+    chosen = {'--device': args.device, '--json': args.json}
+    own = [word for name, value in chosen.items() if value for word in (name, value)]
+    if args.benchmark is None and not own:
+        raise ConfigError(f'name a benchmark: {", ".join(BENCHMARKS)}')
+    if args.benchmark not in (None, 'gpu') and own:
+        raise ConfigError(f"'{args.benchmark}' has options of its own: give them behind its name")
+    module = import_module(f'robomamba_ros.benchmarks.{args.benchmark or "gpu"}')
+    return int(module.main([*own, *args.arguments]))

@@ -144,8 +144,10 @@ class _RMSNorm(torch.autograd.Function):
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float, dtype: torch.dtype) -> Tensor:
     """Return x (..., d) normed and weighted, in `dtype`.
 
-    x and weight (d,): float32; dtype: float32 or bfloat16.
+    x and weight (d,): float32; dtype: float32 or bfloat16, others are rounded to behind it.
     """
+    if dtype not in (torch.float32, torch.bfloat16):
+        return rms_norm(x, weight, epsilon, torch.float32).to(dtype)
     x = x.contiguous()
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
         y: Tensor = _RMSNorm.apply(x, weight, epsilon, dtype)
