@@ -1,9 +1,10 @@
-"""docs/safety.md: its messages are those of the code, and every stop of the code is in it."""
+"""docs/safety.md: its messages are those of the code, and every message of the code is in it."""
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +14,67 @@ REPOSITORY = Path(__file__).parents[1]
 SOURCES = REPOSITORY / 'src' / 'robomamba_ros'
 PAGE = (REPOSITORY / 'docs' / 'safety.md').read_text()
 # Where messages of stops and refusals are made.
-PARTS = ('actions', 'control', 'nodes', 'robots')
+PARTS = ('control', 'messages', 'nodes', 'robots')
+# What controller_node says comes out of these.
+SAYING = (
+    'control/*.py',
+    'control/motion/*.py',
+    'control/setpoints/*.py',
+    'messages/joints.py',
+    'messages/state.py',
+    'nodes/common/chunk_messages.py',
+    'nodes/common/publishers_watch.py',
+    'nodes/common/robot_description.py',
+    'nodes/controller/**/*.py',
+    'robots/collisions.py',
+    'robots/controller_settings.py',
+)
+# What the page need not say, by how it begins.
+ELSEWHERE = {
+    # Parameters and contracts by which the node is not configured.
+    'crossfade_steps is',
+    'ensemble_decay is',
+    'mode lockstep needs',
+    ', which the interlock ',
+    "' is commanded by poses, which say nothing about its part",
+    "the gripper of arm '",
+    # Of policy_node: targets that become no chunk; and defects of this code.
+    "the pose target is in the frame '",
+    "' of the pose target, ",
+    'a pose cannot be mixed',
+    'a pose cannot be compared',
+    # Goals of a planner: docs/running.md.
+    ' s were over: ',
+    'the arm has stopped, and somebody has to look',
+    'the arm moves already',
+    'time_limit must be positive',
+    'policy_node did not take',
+    'policy_node refuses the instruction',
+    "policy_node follows '",
+    'another goal runs',
+    # Remedies after a message, and texts that are put into one.
+    'name another action',
+    'write `kind: ',
+    ': true` under `',
+    ', in the same order',
+    ', and the pose is',
+    'give the controller and the arm',
+    'name the topic that tells it',
+    'no joints',
+    'the link of ',
+    'start the joint_trajectory_controller, or',
+    '; the description from before stays',
+    # What is not looked at, or drawn; what is read later.
+    "interlocks and speed scaling of arm '",
+    ' is not looked at',
+    ' says where the controller holds',
+    ' cannot be asked whether controllers',
+    'cannot draw markers',
+    'another description was taken',
+    'another text came and is read once',
+    # The answer of ~/stop where nothing moves.
+    'the node is not configured: nothing moves',
+}
 # Calls whose first argument is why an arm stops.
 STOPS = {'fault', 'want_chunk', 'stop', 'give_up', 'withdraw_chunk', '_on_withdrawal'}
 
@@ -75,3 +136,31 @@ def test_every_reason_to_stop_is_in_the_page() -> None:
     for parts in said:
         for text in parts:
             assert text in PAGE or text == 'reset', text
+
+
+def texts(path: Path) -> Iterator[list[str]]:
+    """Yield the fixed parts of each text of a module that is a sentence, without docstrings."""
+    tree = ast.parse(path.read_text())
+    nodes = list(ast.walk(tree))
+    inner = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+    inner |= {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in inner:
+            parts = [text for text in fixed(node) if ' ' in text.strip() and len(text) > 8]
+            if parts:
+                yield parts
+
+
+def test_every_message_of_the_controller_is_in_the_page() -> None:
+    paths = sorted({path for pattern in SAYING for path in SOURCES.glob(pattern)})
+    unused, missing = set(ELSEWHERE), []
+    for path in paths:
+        for parts in texts(path):
+            begins = {known for known in ELSEWHERE if any(p.startswith(known) for p in parts)}
+            unused -= begins
+            # A quotation mark around a name is left out in the page.
+            said = parts[0].strip(" ;:,'.")
+            if not begins and said not in PAGE:
+                missing.append(f'{path.name}: {said}')
+    assert missing == []
+    assert not unused

@@ -160,24 +160,31 @@ def test_an_arm_that_others_command_while_it_holds_is_left_to_them(bench) -> Non
     driven.check()
 
 
-def test_a_speed_slider_slows_the_arm_and_its_release_does_not_hurry_it(bench) -> None:
+def test_a_speed_slider_slows_the_arm_and_stops_it_where_it_is_moved(bench) -> None:
     driven = bench('joint_trajectory', hears=True)
+    joint = driven.arm.names_of('arm')[0]
+    ways = {}
+    for share in (1.0, 0.5):
+        driven.slide(share)
+        turn(driven, 0.08 if share == 1.0 else -0.08)
+        driven.run(0.5 / share)
+        ways[share] = driven.run(0.1)[joint]
+        driven.run_to_rest()
+        driven.check()
+    assert ways[0.5] == pytest.approx(0.5 * ways[1.0], rel=0.05)
     turn(driven, 0.08)
     driven.run(0.5)
-    joint = driven.arm.names_of('arm')[0]
-    full = driven.run(0.1)[joint]
-    ways = {}
-    for share in (0.5, 0.0, 1.0):
-        driven.slide(share)
-        # What happened until it was heard is another matter.
-        driven.run(0.1)
-        driven.fake.forget_peaks()
-        turn(driven, -0.08 if share == 0.5 else 0.08)
-        # In the arm's own time half a second: it catches up with the chunk by then.
-        driven.run(0.5 / max(share, 0.5))
-        ways[share] = driven.run(0.1)[joint]
-        assert driven.status == 'tracking'
-        driven.check()
-    assert ways[0.5] == pytest.approx(0.5 * full, rel=0.05)
-    assert ways[0.0] < 1e-9
-    assert ways[1.0] == pytest.approx(full, rel=0.05)
+    driven.slide(0.0)
+    paused = 'the speed scaling went from 50 % to 0 % while the arm moved; enable to move again'
+    assert driven.status == f'stopping: {paused}'
+    driven.run(0.05, held=True)
+    assert driven.run(0.3, held=True)[joint] < 1e-9
+    assert 'the speed scaling is 0 %, so the robot is paused' in driven.refusal()
+    # As it slides back nobody is hurried: it goes to the end of what it was sent.
+    driven.slide(1.0)
+    driven.run(0.05, held=True)
+    driven.fake.forget_peaks()
+    driven.run_until(f'holding: {paused}')
+    driven.check()
+    driven.run(0.3, held=True)
+    driven.enable()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 from sensor_msgs.msg import Joy
 from std_msgs.msg import Bool, Float64, Float64MultiArray
 from std_srvs.srv import SetBool, Trigger
@@ -32,7 +35,7 @@ from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.conversions import duration_message
 from robomamba_ros.nodes.controller.control_clock import ControlClock
 from robomamba_ros.nodes.controller.control_cycle import ControlCycle
-from robomamba_ros.nodes.controller.controller_watch import inactive
+from robomamba_ros.nodes.controller.controller_watch import ActivityWatch, inactive
 from robomamba_ros.nodes.controller.interlocks import field_of
 from robomamba_ros.types import NANOSECONDS, ActionSpace
 
@@ -251,12 +254,87 @@ def test_a_controller_under_whose_settings_limits_do_not_hold_is_refused(
     robot.wait_for('reason', '/arm_controller moves joint1, joint2')
 
 
+def test_positions_for_joints_in_another_order_are_refused(start, peer, controller) -> None:
+    robot = start(STREAM)
+    robot.ready()
+    controller.create_subscription(Float64MultiArray, 'forward_position', lambda _: None, 10)
+    names = MADE['six'].names
+    controller.set_parameters([Parameter('joints', value=[*names[1:], names[0]])])
+    robot.wait_for('reason', '/arm_controller has the order joint2, joint3')
+    wait_for_refusal(robot, 'positions are sent as joint1, joint2')
+    controller.set_parameters([Parameter('joints', value=names)])
+    robot.peer.wait_for(lambda: refusal(robot) == '', 'the new order to be read')
+
+
 def test_a_controller_that_is_not_active_is_named() -> None:
     states = {'/arm_controller': 'inactive', '/left/arm_controller': 'active'}
     readers = ['/left/arm_controller', '/arm_controller', '/recorder']
     assert inactive(readers, states) == [
         '/arm_controller is inactive: ros2 control set_controller_state arm_controller active'
     ]
+
+
+class Managed:
+    """A node beside a controller_manager, whose messages no wheel has: what is asked of both."""
+
+    def __init__(self) -> None:
+        self.state, self.ready, self.calls = 'active', True, 0
+        self.srv_type = SimpleNamespace(Request=object)
+
+    def get_fully_qualified_name(self) -> str:
+        return '/controller_node'
+
+    def get_service_names_and_types(self) -> list[tuple[str, list[str]]]:
+        return [('/left/controller_manager/list_controllers', ['made_msgs/srv/ListControllers'])]
+
+    def get_subscriptions_info_by_topic(self, topic: str) -> list[SimpleNamespace]:
+        return [SimpleNamespace(node_namespace='/left', node_name='arm_controller')]
+
+    def create_client(self, kind: object, name: str) -> Managed:
+        return self
+
+    def destroy_client(self, client: object) -> None:
+        self.ready = False
+
+    def service_is_ready(self) -> bool:
+        return self.ready
+
+    def call_async(self, request: object) -> Future:
+        self.calls += 1
+        answer = Future()
+        controller = SimpleNamespace(name='arm_controller', state=self.state)
+        answer.set_result(SimpleNamespace(controller=[controller]))
+        return answer
+
+
+def test_a_controller_manager_is_asked_again_and_again(monkeypatch) -> None:
+    kinds = SimpleNamespace(ListControllers=object)
+    monkeypatch.setitem(sys.modules, 'made_msgs', SimpleNamespace(srv=kinds))
+    monkeypatch.setitem(sys.modules, 'made_msgs.srv', kinds)
+    node, missing = Managed(), []
+    watch = ActivityWatch(node, ('joint_trajectory',), missing.append)
+    watch.look()
+    assert watch.problem() == ''
+    node.state = 'inactive'
+    watch.look()
+    assert watch.problem() == (
+        '/left/arm_controller is inactive: ros2 control set_controller_state arm_controller active'
+    )
+    node.state = 'active'
+    watch.look()
+    assert watch.problem() == ''
+    assert node.calls == 3
+    assert missing == []
+
+
+def test_a_controller_manager_that_cannot_be_asked_is_named_once() -> None:
+    missing: list[Exception] = []
+    watch = ActivityWatch(Managed(), ('joint_trajectory',), missing.append)
+    for _ in range(8):
+        watch.look()
+    assert watch.problem() == ''
+    (said,) = missing
+    assert 'made_msgs/srv/ListControllers is not installed here' in str(said)
 
 
 def test_a_stop_of_anybody_needs_an_enable(moving) -> None:

@@ -192,10 +192,10 @@ class Bench:
     def command(self) -> None:
         """Command the period that begins now."""
         if self.arm.speed_scaling is not None and self._tells:
-            # It has been so since the last period; and a robot that says so says its stops, too.
-            self.loop.set_speed_scale(self.fake.scaling, self.tick_ns - self.arm.period_ns)
+            # A robot that says so says its stops, too. It has been so since the last period.
             stopped = self.fake.stopped
             self.loop.set_interlock('safety', f'the robot says {stopped}' if stopped else '')
+            self.loop.set_speed_scale(self.fake.scaling, self.tick_ns - self.arm.period_ns)
         self.loop.tick(self.now_ns)
         for sender in self.senders.values() if self.loop.clock.stood_still else ():
             sender.stand_still()

@@ -190,9 +190,14 @@ class DdsBench:
             self._tick()
         return self._enabled()
 
-    def _enabled(self) -> bool:
+    def refusal(self) -> str:
+        """Enable the controller; return why it refuses, '' where it does not."""
         request = SetBool.Request(data=True)
-        return self._peer.call(SetBool, 'controller_node/enable', request).success
+        answer = self._peer.call(SetBool, 'controller_node/enable', request)
+        return '' if answer.success else answer.message
+
+    def _enabled(self) -> bool:
+        return self.refusal() == ''
 
     def _commands(self) -> bool:
         self._tick()

@@ -186,7 +186,8 @@ def happen(name: str, kind: str, fault: Fault, *, tells: bool = True) -> Outcome
     watch.run(FAULT_S if fault.noticed else 0.7, speaks=not fault.at_rest)
     fault.end(bench)
     _settle(watch, fault)
-    watch.run(0.4)
+    # A robot that was paused then comes to the end of what it was sent.
+    watch.run(0.8 if fault.scaled else 0.4)
     still_s = watch.still_s
     # Somebody looks, and enables it again where the arm is.
     bench.fake.release()
@@ -305,8 +306,15 @@ FAULTS = {
     ),
     'commanded by somebody else whom nobody reads': Fault(begin=_command, held=False, causes=AWAY),
     'controllers restarted': Fault(begin=_restart, end=lambda b: b.fake.activate(), causes=AWAY),
-    'slider at half speed': Fault(scaled=True, begin=_slow, end=_full, noticed=False),
-    'slider at zero': Fault(scaled=True, begin=_pause, end=_full, noticed=False),
+    'slider at half speed': Fault(
+        scaled=True, begin=_slow, end=_full, causes=('speed scaling went from 100 % to 50 %',)
+    ),
+    'slider at zero': Fault(
+        scaled=True, begin=_pause, end=_full, causes=('speed scaling went from 100 % to 0 %',)
+    ),
+    'slider at half speed before': Fault(
+        Disagreement(speed_scaling=0.5), scaled=True, noticed=False
+    ),
     'blocked': Fault(GOES_ON, begin=_block, end=_free, causes=AWAY),
     'states repeated with new stamps': Fault(
         Disagreement(restamps=True), begin=_kill, end=_revive, causes=AWAY

@@ -40,6 +40,13 @@ def depends_on_settings(output: Output) -> bool:
     return output.kind == 'joint_trajectory' and output.part != 'gripper'
 
 
+def can_be_asked(output: Output) -> bool:
+    """Return whether the controller of an output has settings that say how it takes commands."""
+    return depends_on_settings(output) or (
+        output.kind == 'forward_position' and output.part != 'gripper'
+    )
+
+
 def problems_of(
     output: Output, topic: str, readers: Mapping[str, Mapping[str, Any]], arm: ArmContract
 ) -> list[Problem]:

@@ -115,6 +115,11 @@ class Forecast:
         """Return those of the ticks from since_ns on, before until_ns."""
         return [step for step in self._ahead if since_ns <= step.tick_ns < until_ns]
 
+    def end(self, end_ns: int) -> None:
+        """Brake joint by joint after the tick at end_ns, as what was sent up to it does."""
+        for step in self.steps(end_ns, end_ns + 1):
+            step.motion.give_up_pose()
+
     def forget(self, until_ns: int) -> None:
         """Forget the ticks before until_ns."""
         while self._ahead and self._ahead[0].tick_ns < until_ns:
@@ -153,6 +158,8 @@ class Foresight:
         self._due_ns = 0
         # Until when the loop does what was forecast.
         self._until_ns = _FOR_EVER
+        # Until when something is left to be done of what was sent last, where nothing more is.
+        self._ends_ns: int | None = None
 
     def restart(self, motion: JointMotion, plan: Plan, tick_ns: int) -> None:
         """Forecast another plan from the command of the tick at tick_ns on."""
@@ -160,6 +167,7 @@ class Foresight:
         if self._forecast is not None:
             known = self._forecast.steps(tick_ns + self._period_ns, self._until_ns)
         self._plan, self._until_ns, self._due_ns = plan, _FOR_EVER, tick_ns
+        self._ends_ns = None
         self._forecast = Forecast(motion, plan, tick_ns, self._period_ns, known)
         self._forecast.extend(tick_ns + self._cover_ns, self._first)
         self._covered_ns = None
@@ -181,10 +189,19 @@ class Foresight:
         """Take note that the controllers brake from here on, as was forecast."""
         self._plan = Plan()
 
+    def end(self) -> None:
+        """Send nothing more: controllers go to the end of what they have, and the loop too."""
+        self._plan = Plan()
+        if self._forecast is None or self._covered_ns is None or self._ends_ns is not None:
+            return
+        self._ends_ns = min(self._covered_ns, self._forecast.end_ns)
+        self._forecast.end(self._ends_ns)
+        self._until_ns, self._covered_ns = self._ends_ns + 1, _FOR_EVER
+
     def clear(self) -> None:
         """Forget the plan: nothing is commanded any more."""
         self._plan = Plan()
-        self._forecast = self._covered_ns = None
+        self._forecast = self._covered_ns = self._ends_ns = None
 
     def due(self, now_ns: int) -> Trajectory | None:
         """Return the trajectory to send now, None while the last one still holds."""
@@ -225,7 +242,8 @@ class Foresight:
 
     def is_over(self, tick_ns: int) -> bool:
         """Tell whether nothing is followed any more from the period that begins at tick_ns on."""
-        return self._plan.is_over(tick_ns)
+        ends_ns = self._ends_ns
+        return self._plan.is_over(tick_ns) and (ends_ns is None or tick_ns >= ends_ns)
 
 
 def _delay_ns(arm: ArmContract) -> int:

@@ -21,16 +21,6 @@ def check_scale(scale: float) -> None:
         raise ObservationError(f'the speed scaling is {scale}, allowed: 0 to 1')
 
 
-def changed_ns(before_ns: int | None, heard_ns: int, period_ns: int) -> int:
-    """Return from when on a scale that was heard now counts.
-
-    It changed at some time since it was heard before. The middle halves what is not known; no more
-    than half a period, or the arm's time would go back.
-    """
-    since_ns = heard_ns if before_ns is None else (before_ns + heard_ns) // 2
-    return max(since_ns, heard_ns - period_ns // 2)
-
-
 class ArmTime:
     """Maps the clock to the arm's own time, both in nanoseconds; the same until it is scaled."""
 

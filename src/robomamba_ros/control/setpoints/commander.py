@@ -96,7 +96,8 @@ class Commander:
         if self._motion is None or self._foresight is None:
             return still
         announced = self._foresight_current and not self._changed
-        return still and announced and self._plan.is_over(self.tick_ns)
+        over = self._plan.is_over(self.tick_ns) and self._foresight.is_over(self.tick_ns)
+        return still and announced and over
 
     @property
     def end_ns(self) -> int | None:
@@ -222,6 +223,13 @@ class Commander:
         self._plan, self._changed, self._rest = Plan(), False, None
         if self._foresight is not None:
             self._foresight.give_up()
+
+    def end_as_sent(self) -> None:
+        """Send controllers of trajectories nothing more: they rest at the end of what they have."""
+        self.run_out()
+        self._plan, self._changed, self._rest = Plan(), False, None
+        if self._foresight is not None:
+            self._foresight.end()
 
     def stand_still(self) -> None:
         """Go on from rest where the last command was: nothing has moved the arm since."""

@@ -15,6 +15,8 @@ from robomamba_ros.errors import ActionError, ObservationError, RoboMambaError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import NANOSECONDS, ActionChunk
 
+# By how much a controller may slow or hurry the time of an arm that moves.
+SCALE = 0.005
 # A chunk may be as old as this, however few of its steps are to be executed [s]; and one that does
 # not say, by so much older than it is long: a robot that goes slower comes to its end later.
 MIN_AGE_S, MARGIN_S = 0.3, 1.0
@@ -45,6 +47,7 @@ class Decisions:
         self._age_factor = age_factor
         self._enable_timeout_s = enable_timeout_s
         self.waits_since_ns: int | None = None
+        self._scale = 1.0
         self._supervised = supervised
         self.chunk: ActionChunk | None = None
 
@@ -126,6 +129,20 @@ class Decisions:
         waited_s = (now_ns - self.waits_since_ns) / NANOSECONDS
         if self._supervised and limit_s and waited_s > limit_s:
             self._to.expire(f'no action_chunk came within {limit_s:g} s of being enabled')
+
+    def slow(self, scale: float) -> None:
+        """Stop an arm whose controller changes its time, 0..1 of the clock's, while it moves.
+
+        When it did so is known only later, and less exactly than a trajectory from there on would
+        have to know it. So nothing is sent until it rests at the end of what it has.
+        """
+        if self._supervised and not self._commander.at_rest:
+            if abs(scale - self._scale) <= SCALE:
+                return
+            self._commander.end_as_sent()
+            before, after = (f'{100.0 * share:.0f} %' for share in (self._scale, scale))
+            self._to.fault(f'the speed scaling went from {before} to {after} while the arm moved')
+        self._scale = scale
 
     def give_up(self, reason: str, now_ns: int) -> None:
         """Stop at once, as was foreseen; a stop that is under way keeps its reason.

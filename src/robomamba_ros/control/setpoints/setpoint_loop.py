@@ -26,6 +26,8 @@ from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import ActionChunk, RobotState, Setpoint
 
+PAUSED = 'the speed scaling is 0 %, so the robot is paused'
+
 __all__ = ['ChunkReceipt', 'LoopState', 'LoopStatus', 'SetpointLoop']
 
 
@@ -169,12 +171,14 @@ class SetpointLoop:
         """Take the factor, 0..1, by which the arm's own controller slows time from now_ns on.
 
         Such as the speed scaling of Universal Robots. It counts for controllers of trajectories;
-        positions and twists that are streamed have no time. Raises ObservationError on another
-        number.
+        positions and twists that are streamed have no time. An arm that moves stops where it
+        changes, and at 0 none is moved. Raises ObservationError on another number.
         """
         check_scale(scale)
         if self._foresight:
             self.clock.time.set_scale(scale, now_ns)
+            self._decisions.slow(scale)
+            self.set_interlock('pause', '' if scale else PAUSED)
 
     def update_state(self, state: RobotState, now_ns: int | None = None) -> None:
         """Take in the newest proprioception; now_ns: the clock, where it is known.

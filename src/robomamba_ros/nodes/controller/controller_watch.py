@@ -13,6 +13,7 @@ from robomamba_ros.nodes.common.remote_parameters import RemoteParameters
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.controller_settings import (
     CONTROLLER_PARAMETERS,
+    depends_on_settings,
     problems_of,
 )
 from robomamba_ros.robots.parts import Output
@@ -23,6 +24,7 @@ _LIST = '/list_controllers'
 class SettingsWatch:
     """Whether limits hold by the settings of the controller that an output commands.
 
+    One of positions is asked which joints it moves, in which order: its messages do not name them.
     Who reads along, as a recorder does, has none of the settings and is passed over. Where the
     contract assumes the settings, only those that can be read and are wrong are a problem.
     """
@@ -46,7 +48,8 @@ class SettingsWatch:
 
     def problem(self) -> str:
         """Return why the arm may not move by the settings, '' where it may."""
-        if not self._readers and not self._output.assume_settings:
+        needed = depends_on_settings(self._output) and not self._output.assume_settings
+        if not self._readers and needed:
             return (
                 f'nobody listens on {self._topic}: start and activate the controller, or name its '
                 'topic in the arm contract'

@@ -15,7 +15,7 @@ from robomamba_ros.nodes.controller.controller_watch import ActivityWatch, Setti
 from robomamba_ros.nodes.controller.goals_watch import GoalsWatch
 from robomamba_ros.nodes.controller.interlocks import InterlockInput, SpeedScalingInput
 from robomamba_ros.robots.arm import ArmContract
-from robomamba_ros.robots.controller_settings import depends_on_settings
+from robomamba_ros.robots.controller_settings import can_be_asked, depends_on_settings
 
 
 class Guards:
@@ -48,16 +48,15 @@ class Guards:
         self._settings = {
             output.name: SettingsWatch(node, output, arm)
             for output in outputs
-            if depends_on_settings(output)
+            if can_be_asked(output)
         }
         self._activity = ActivityWatch(node, tuple(o.name for o in outputs), on_missing)
-        self._goals = GoalsWatch(
-            node, tuple(output.name for output in outputs if depends_on_settings(output))
-        )
+        # Those that go on by themselves with what they were sent.
+        ways = [output for output in outputs if depends_on_settings(output)]
+        self._ways = {output.name for output in ways}
+        self._goals = GoalsWatch(node, tuple(output.name for output in ways))
         self._states = [
-            ControllerState(node, output, arm, loop, now_ns, on_missing)
-            for output in outputs
-            if depends_on_settings(output)
+            ControllerState(node, output, arm, loop, now_ns, on_missing) for output in ways
         ]
         self._said: dict[str, InterlockInput | SpeedScalingInput] = {}
         if not robot and (arm.interlocks or arm.speed_scaling):
@@ -81,7 +80,7 @@ class Guards:
             self._said[f'interlock {each.name}'] = said
         if arm.speed_scaling is not None:
             self._said['speed scaling'] = SpeedScalingInput(
-                node, arm.speed_scaling, self._now_ns, self._loop.set_speed_scale, arm.period_ns
+                node, arm.speed_scaling, self._now_ns, self._loop.set_speed_scale
             )
 
     def look(self) -> None:
@@ -89,7 +88,7 @@ class Guards:
         self.publishers.look()
         # Who else commands a controller of trajectories may have it on another way by now, which a
         # stop would leave by a jump. What it was sent ends at rest by itself.
-        taken = not self.publishers.problems.keys().isdisjoint(self._settings)
+        taken = not self.publishers.problems.keys().isdisjoint(self._ways)
         self._tell('publishers', self.publishers.problem, taken=taken)
         for name, settings in self._settings.items():
             settings.look()

@@ -13,7 +13,6 @@ from typing import Any
 
 from std_msgs.msg import Float64
 
-from robomamba_ros.control.setpoints.arm_time import changed_ns
 from robomamba_ros.errors import ConfigError, ObservationError, unknown_name
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.robots.parts import Interlock, SpeedScaling
@@ -172,8 +171,7 @@ class InterlockInput(_LastMessage):
 class SpeedScalingInput(_LastMessage):
     """The share of the commanded speed that the robot executes.
 
-    on_scale: called with it, 0..1, and the time from which on it counts [ns]; raises
-    ObservationError where it is none. period_ns: of the control.
+    on_scale: called with it, 0..1, and the time [ns]; raises ObservationError where it is none.
     """
 
     def __init__(
@@ -182,21 +180,15 @@ class SpeedScalingInput(_LastMessage):
         scaling: SpeedScaling,
         now_ns: Callable[[], int],
         on_scale: Callable[[float, int], None],
-        period_ns: int,
     ) -> None:
         super().__init__(node, 'speed_scaling', scaling.budget_s, now_ns)
-        self._period_ns = period_ns
-        self._heard_ns: int | None = None
         self._on_scale = on_scale
         self.listen(Float64, qos.STATE)
 
     def read(self, message: Any) -> str:
         """Hand on what is said in percent."""
         try:
-            heard_ns, before_ns = self._now_ns(), self._heard_ns
-            self._heard_ns = heard_ns
-            since_ns = changed_ns(before_ns, heard_ns, self._period_ns)
-            self._on_scale(message.data / 100.0, since_ns)
+            self._on_scale(message.data / 100.0, self._now_ns())
         except ObservationError as error:
             return str(error)
         return ''
