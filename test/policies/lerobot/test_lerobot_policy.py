@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -154,4 +155,50 @@ def test_a_policy_of_other_sizes_is_refused(tmp_path: Path) -> None:
         load_policy(folder)
     write(folder, cameras=[{'name': 'front', 'height': 48, 'width': 64, 'key': IMAGES}])
     with pytest.raises(CheckpointError, match=r'front: config.yaml gives \(3, 48, 64\)'):
+        load_policy(folder)
+
+
+HOSTILE = {
+    'a class of any module': (
+        {'class': 'pathlib.Path.touch', 'config': {}},
+        'is not in the registry',
+    ),
+    'a call with arguments': (
+        {'class': 'subprocess.Popen', 'config': {'args': ['touch', 'HERE']}},
+        'is not in the registry',
+    ),
+    'a name beside a class': (
+        {'registry_name': None, 'class': 'subprocess.Popen', 'config': {'args': ['touch', 'HERE']}},
+        'is not in the registry',
+    ),
+    'a tokenizer with code': (
+        {'registry_name': 'action_tokenizer_processor', 'config': {'action_tokenizer_name': '.'}},
+        'runs code of the tokenizer',
+    ),
+}
+
+
+@pytest.mark.parametrize('case', HOSTILE)
+def test_nothing_that_a_directory_names_is_run(tmp_path: Path, case: str) -> None:
+    pytest.importorskip('lerobot', reason='lerobot is not installed: it needs Python 3.12')
+    step, reason = HOSTILE[case]
+    folder = write(tmp_path / 'mine')
+    save(folder, 'act')
+    touched = tmp_path / 'touched'
+    path = folder / 'pretrained_model' / 'policy_postprocessor.json'
+    document = json.loads(path.read_text())
+    document['steps'].append(json.loads(json.dumps(step).replace('HERE', str(touched))))
+    path.write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match=reason):
+        load_policy(folder)
+    assert not touched.exists()
+
+
+def test_a_policy_that_may_run_code_of_its_files_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip('lerobot', reason='lerobot is not installed: it needs Python 3.12')
+    folder = write(tmp_path / 'mine')
+    save(folder, 'act')
+    path = folder / 'pretrained_model' / 'config.json'
+    path.write_text(json.dumps({'type': 'pi0_fast', 'device': 'cpu'}))
+    with pytest.raises(CheckpointError, match="of the type 'pi0_fast' may run code"):
         load_policy(folder)

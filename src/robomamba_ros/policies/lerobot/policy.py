@@ -11,6 +11,7 @@ from robomamba_ros.errors import ActionError, BackendError, CheckpointError
 from robomamba_ros.policies.base import LoadOptions, PolicySpec
 from robomamba_ros.policies.description import Description
 from robomamba_ros.policies.lerobot.config import KIND, LeRobotConfig, read_config
+from robomamba_ros.policies.lerobot.trusted import check_processors, check_type
 from robomamba_ros.policies.location import checkpoint_name
 from robomamba_ros.policies.scaling import our_actions
 from robomamba_ros.types import ActionChunk, Float32Array, Observation
@@ -103,6 +104,7 @@ def load(folder: Path, options: LoadOptions) -> LeRobotPolicy:
         import torch
         from lerobot.configs import PreTrainedConfig
         from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+        from lerobot.processor import ProcessorStepRegistry
         from lerobot.utils.import_utils import register_third_party_plugins
     except ImportError as error:
         raise BackendError(
@@ -113,7 +115,9 @@ def load(folder: Path, options: LoadOptions) -> LeRobotPolicy:
     register_third_party_plugins()
     where = str(config.directory)
     try:
+        check_processors(config.directory, ProcessorStepRegistry)
         theirs = PreTrainedConfig.from_pretrained(where, local_files_only=True)
+        check_type(config.directory, theirs)
         theirs.device = options.device
         _check(config, theirs)
         model = get_policy_class(theirs.type).from_pretrained(
