@@ -17,6 +17,7 @@ from robomamba_ros.language.instructions import shown
 from robomamba_ros.language.vocabulary import (
     encode,
     fit_vocabulary,
+    parse_tokenizer,
     read_tokenizer,
     vocabulary_size,
 )
@@ -49,9 +50,18 @@ class InstructionTokenizer:
         """Read a tokenizer.json, one of `train` or GPT-NeoX's; raises CheckpointError."""
         return read_tokenizer(path, lambda tokenizer: cls(tokenizer, length))
 
+    @classmethod
+    def parse(cls, text: str, length: int, where: str) -> InstructionTokenizer:
+        """Return that of the text of a tokenizer.json; raises CheckpointError naming `where`."""
+        return parse_tokenizer(text, where, lambda tokenizer: cls(tokenizer, length))
+
     def save(self, path: Path) -> None:
         """Write tokenizer.json."""
         self._tokenizer.save(str(path))
+
+    def text(self) -> str:
+        """Return what `parse` reads."""
+        return str(self._tokenizer.to_str())
 
     @property
     def vocabulary(self) -> int:

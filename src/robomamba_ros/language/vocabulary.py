@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from robomamba_ros.common.documents import read_json
+from robomamba_ros.common.documents import parse_json, read_text
 from robomamba_ros.errors import CheckpointError, ObservationError
 
 Use = TypeVar('Use')
@@ -50,18 +50,23 @@ def read_tokenizer(path: Path, use: Callable[[Tokenizer], Use]) -> Use:
     do. One that rewrites texts by patterns is refused: a pattern can take hours for a sentence, or
     make gigabytes of it.
     """
-    _check_parts(read_json(path, megabytes=MEGABYTES, error=CheckpointError), path)
+    return parse_tokenizer(read_text(path, MEGABYTES, CheckpointError), str(path), use)
+
+
+def parse_tokenizer(text: str, where: str, use: Callable[[Tokenizer], Use]) -> Use:
+    """Return what `use` makes of the text of a tokenizer.json; as of `read_tokenizer`."""
+    _check_parts(parse_json(text, where, error=CheckpointError), where)
     try:
         with _panics_as_errors():
-            tokenizer = Tokenizer.from_file(str(path))
+            tokenizer = Tokenizer.from_str(text)
             tokenizer.no_truncation()
             tokenizer.no_padding()
     except Exception as error:  # the library raises bare Exception
-        raise CheckpointError(f'{path} is not a tokenizer ({error}); copy it again') from error
+        raise CheckpointError(f'{where} is not a tokenizer ({error}); copy it again') from error
     try:
         return use(tokenizer)
     except CheckpointError as error:
-        raise CheckpointError(f'{path}: {error}') from error
+        raise CheckpointError(f'{where}: {error}') from error
 
 
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -91,21 +96,21 @@ def _panics_as_errors() -> Iterator[None]:
         raise
 
 
-def _check_parts(document: object, path: Path) -> None:
+def _check_parts(document: object, where: str) -> None:
     """Raise CheckpointError naming a part that is none of a byte-level tokenizer."""
     if not isinstance(document, dict) or not isinstance(document.get('model'), dict):
-        raise CheckpointError(f'{path} is not a tokenizer (it has no model); copy it again')
+        raise CheckpointError(f'{where} is not a tokenizer (it has no model); copy it again')
     for key, known in (('normalizer', NORMALIZERS), ('pre_tokenizer', PRE_TOKENIZERS)):
         for kind in _kinds(document.get(key), SEQUENCES[key]):
             if kind not in known:
                 raise CheckpointError(
-                    f'{path}: its {key} is {kind!r:.60}; read are {", ".join(known)}. Give the '
+                    f'{where}: its {key} is {kind!r:.60}; read are {", ".join(known)}. Give the '
                     'tokenizer that the policy was trained with'
                 )
     if document['model'].get('dropout'):
         raise CheckpointError(
-            f'{path}: model.dropout is {document["model"]["dropout"]!r:.40}, with which a text has '
-            'other tokens each time; set it to null'
+            f'{where}: model.dropout is {document["model"]["dropout"]!r:.40}, with which a text '
+            'has other tokens each time; set it to null'
         )
 
 

@@ -114,6 +114,17 @@ def read_config(path: Path, name: str) -> AnoleVLAConfig:
     file at once, CheckpointError for wrong instructions.
     """
     document, errors = read_yaml(path)
+    config = parse_config(document, errors, name, f'the policy {path}')
+    # A language model's words mean something beyond the texts of the data.
+    texts = Instructions.load(path.parent, own_words=not config.language.project)
+    return replace(config, spec=replace(config.spec, instructions=texts))
+
+
+def parse_config(document: Any, errors: list[str], name: str, where: str) -> AnoleVLAConfig:
+    """Return the configuration in a document, without instructions, for a policy called `name`.
+
+    errors: those found before; where: what is refused. Raises ConfigError with every error.
+    """
     keys = (*SPEC_KEYS, 'cameras', 'vision', 'language', 'backbone')
     root = Section(document, '', errors, keys, ('token_order', 'places'))
     root.choice('policy', (KIND,))
@@ -141,10 +152,7 @@ def read_config(path: Path, name: str) -> AnoleVLAConfig:
         root.error('token_order', str(list(order)), f'each of {", ".join(TOKEN_ORDER)} once')
     places = root.flag('places') if root.has('places') else False
     spec = read_spec(root, name, tuple(camera for camera, _ in views))
-    refuse(f'the policy {path}', errors)
-    # A language model's words mean something beyond the texts of the data.
-    texts = Instructions.load(path.parent, own_words=not language.project)
-    spec = replace(spec, instructions=texts)
+    refuse(where, errors)
     crops = tuple(crop for _, crop in views)
     return AnoleVLAConfig(spec, crops, vision, language, backbone, order, places)
 
@@ -157,18 +165,20 @@ def write_config(config: AnoleVLAConfig, path: Path) -> None:
         | ({'optional': True} if camera.optional else {})
         for camera, crop in zip(config.spec.cameras, config.crops, strict=True)
     ]
+    document = {'policy': KIND, 'cameras': cameras, **write_spec(config.spec), **outline(config)}
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding='utf-8')
+
+
+def outline(config: AnoleVLAConfig) -> dict[str, Any]:
+    """Return what a document says of the network alone: no cameras, no channels."""
     kind = next(name for name, cls in VISIONS.items() if isinstance(config.vision, cls))
-    document: dict[str, Any] = {
-        'policy': KIND,
-        'cameras': cameras,
-        **write_spec(config.spec),
+    return {
         'token_order': list(config.token_order),
         **({'places': True} if config.places else {}),
         'vision': {kind: asdict(config.vision)},
         'language': asdict(config.language),
         'backbone': {k: v for k, v in asdict(config.backbone).items() if k not in UNREAD},
     }
-    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding='utf-8')
 
 
 def _read_view(section: Section, target: int) -> tuple[CameraSpec, CropResize]:
