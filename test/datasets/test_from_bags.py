@@ -294,6 +294,34 @@ def test_a_topic_of_flags_marks_episodes(tmp_path: Path) -> None:
     assert lengths(data) == [8, 12]
 
 
+def taken_over() -> Recording:
+    recording = Recording().run()
+    for ms, value in ((1, False), (402, True), (902, False), (1202, True), (1802, False)):
+        recording.add(ms, '/take_over', flag(value))
+    return recording
+
+
+def test_what_a_person_did_who_took_over_is_marked_in_whole_episodes(tmp_path: Path) -> None:
+    bag = taken_over().write(tmp_path / 'bag.mcap')
+    data, _ = convert([bag], tmp_path / 'set', take_overs='mark')
+    assert lengths(data) == [39]
+    taken = data.values('is_intervention').astype(bool)
+    assert data.info.features['is_intervention'].dtype == 'bool'
+    # A mark, which has no stamp, counts from the newest stamp before it.
+    times = STEP_MS * np.flatnonzero(taken)
+    assert times.tolist() == [*range(400, 900, STEP_MS), *range(1200, 1800, STEP_MS)]
+
+
+def test_corrections_alone_become_episodes_of_their_own(tmp_path: Path) -> None:
+    bag = taken_over().write(tmp_path / 'bag.mcap')
+    data, _ = convert([bag], tmp_path / 'set', take_overs='only')
+    assert first_ms(data) == [400, 1200]
+    assert lengths(data) == [10, 12]
+    bare = Recording().run(stop=300).write(tmp_path / 'bare.mcap')
+    with pytest.raises(DataError, match='has no topic take_over: it does not say when'):
+        convert([bare], tmp_path / 'other', take_overs='only')
+
+
 def test_a_topic_of_names_marks_episodes(tmp_path: Path) -> None:
     recording = Recording().run()
     for ms, text in ((202, 'one'), (602, 'two'), (702, 'two'), (1202, '')):

@@ -118,6 +118,7 @@ def test_the_command_records_the_task_and_keeps_what_runs_at_its_end(tmp_path) -
     [
         (['/a', '--task', 'x'], '--task is written into episodes'),
         (['--episodes', '/a', '--task', ' '], 'task'),
+        (['/a', '--take-over'], '--take-over marks parts of episodes'),
     ],
 )
 def test_a_mistake_is_named(arguments, said, capsys, tmp_path, monkeypatch) -> None:

@@ -12,17 +12,22 @@ TEXT, FLAG = 'std_msgs/msg/String', 'std_msgs/msg/Bool'
 SWITCH = 'std_srvs/srv/SetBool_Event'
 CALLS = tuple(f'{service}_Event' for service in SERVICES)
 MARK_TYPES = (TEXT, FLAG, *CALLS)
+# A Bool: whether a person has taken over from the policy.
+TAKE_OVER = 'take_over'
 
 
 class EpisodeMarks:
     """The label of the present: None outside of episodes, else the episode and its task.
 
     task: in words, None for the one that take_task tells. marked: whether episodes are marked;
-    unmarked, all of the recording is one, but for what breaks it.
+    unmarked, all of the recording is one, but for what breaks it. corrections: whether only what a
+    person did who had taken over is any. taken: whether a person has.
     """
 
-    def __init__(self, task: str | None, *, marked: bool) -> None:
+    def __init__(self, task: str | None, *, marked: bool, corrections: bool = False) -> None:
         self._task = task
+        self._corrections = corrections
+        self.taken = False
         # How often the task was said again without a change.
         self.repeats = 0
         self._number: int | None = None if marked else 0
@@ -33,7 +38,13 @@ class EpisodeMarks:
     @property
     def label(self) -> tuple[int, str] | None:
         """The episode's number and its task."""
+        if self._corrections and not self.taken:
+            return None
         return (self._number, self._task) if self._number is not None and self._task else None
+
+    def take_take_over(self, message: Any) -> None:
+        """Take whether a person has taken over, a std_msgs/Bool."""
+        self.taken = bool(message.data)
 
     def take_task(self, message: Any) -> None:
         """Take the task in words, a std_msgs/String; an empty one is none.

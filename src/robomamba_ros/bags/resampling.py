@@ -34,7 +34,7 @@ HELD = ('gripper', 'head')
 class Sample:
     """What holds at one tick, and at the one after it for what is `next`.
 
-    targets: by part of the robot, where the newest command sends it. label: as of set_label.
+    targets: by part of the robot, where the newest command sends it. label, taken: as of set_label.
     """
 
     stamp_ns: int
@@ -44,6 +44,7 @@ class Sample:
     targets: Mapping[str, Target]
     next_targets: Mapping[str, Target]
     label: Label
+    taken: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Resampler:
         }
         self._states: Stream[RobotState] = Stream()
         self._commands: dict[str, Stream[Command]] = {part: Stream() for part in self._parts}
-        self._labels: Stream[Label | None] = Stream()
+        self._labels: Stream[tuple[Label | None, bool]] = Stream()
         self._jumps: dict[int, str] = {}
         self._decoded: dict[str, tuple[int, UInt8Array]] = {}
         self._tick_ns: int | None = None
@@ -109,10 +110,13 @@ class Resampler:
         """Take a command to a part of the robot; a command may be for later, so no time passes."""
         self._add(f'commands to the {part}', lambda: self._commands[part], stamp_ns, command)
 
-    def set_label(self, label: Label | None) -> None:
-        """Say what is going on from the newest stamp on, None for nothing."""
+    def set_label(self, label: Label | None, *, taken: bool = False) -> None:
+        """Say what is going on from the newest stamp on, None for nothing.
+
+        taken: whether a person has taken over from the policy; it parts no samples.
+        """
         last = self._labels.newest
-        self._labels.add(max(self.now_ns or 0, last[0] + 1 if last else 0), label)
+        self._labels.add(max(self.now_ns or 0, last[0] + 1 if last else 0), (label, taken))
 
     def samples(self, *, final: bool = False) -> Iterator[Sample | Break]:
         """Yield what is settled by now; final: nothing more will come."""
@@ -147,7 +151,7 @@ class Resampler:
         label = self._labels.newest
         self._clear()
         if label is not None:
-            self.set_label(label[1])
+            self.set_label(label[1][0], taken=label[1][1])
 
     def _next_tick(self) -> int | None:
         if self._tick_ns is None:
@@ -167,14 +171,15 @@ class Resampler:
         )
 
     def _evaluate(self, tick_ns: int) -> Iterator[Sample | Break]:
-        label, _ = self._labels.around(tick_ns)
+        found, _ = self._labels.around(tick_ns)
+        label, taken = (None, False) if found is None else found[1]
         try:
-            if label is None or label[1] is None:
+            if label is None:
                 raise ObservationError('nothing was to be recorded')
             if not (self._running or self._anchored) and self._images:
                 self._anchor(tick_ns)
                 return
-            sample = self._sample(tick_ns, label[1])
+            sample = self._sample(tick_ns, label, taken)
         except ObservationError as error:
             self._anchored = False
             self._tick_ns = tick_ns + self._dt_ns
@@ -217,7 +222,7 @@ class Resampler:
             raise ObservationError(f"no image of camera '{name}'")
         self._tick_ns, self._anchored = after[0], True
 
-    def _sample(self, tick_ns: int, label: Label) -> Sample:
+    def _sample(self, tick_ns: int, label: Label, taken: bool) -> Sample:
         end_ns = tick_ns + self._dt_ns
         before, after = self._states.around(end_ns)
         exact = before is not None and before[0] == end_ns
@@ -234,6 +239,7 @@ class Resampler:
             next_targets={part: self._target(part, end_ns) for part in self._commands},
             images={name: self._decode(name, tick_ns, *each) for name, each in chosen.items()},
             label=label,
+            taken=taken,
         )
 
     def _choose(self, camera: str, tick_ns: int) -> tuple[int, Callable[[], UInt8Array]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SPACES = ('ee_delta', 'ee_pose', 'joint_position', 'joint_delta')
 ACTION_SOURCES = ('auto', 'command', 'state')
+TAKE_OVERS = ('ignore', 'mark', 'only')
 DAY_S = 86_400.0
 BAR = '{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}'
 
@@ -58,6 +59,13 @@ def _add_from_bag(verbs: Any) -> None:
         'other text) or service (SetBool: start and stop; Trigger, Empty: each call)',
     )
     parser.add_argument(
+        '--take-overs',
+        choices=TAKE_OVERS,
+        default='ignore',
+        help='where a person took over from the policy (the topic take_over, of `record '
+        '--take-over`): mark those frames by the feature is_intervention, or take only them',
+    )
+    parser.add_argument(
         '--min-frames', type=int, default=10, metavar='N', help='of an episode (%(default)s)'
     )
     parser.add_argument('--action-space', choices=SPACES, default='ee_delta', help='(%(default)s)')
@@ -95,6 +103,7 @@ def convert(args: argparse.Namespace) -> int:
         task_topic=args.task_topic,
         episodes_by=args.episodes_by,
         actions=args.actions,
+        take_overs=args.take_overs,
         offsets_s=dict(args.offset),
     )
     options = DatasetOptions(

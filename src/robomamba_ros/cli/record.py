@@ -44,6 +44,16 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         '--task', metavar='TEXT', help='with --episodes: the instruction that each begins with'
     )
+    parser.add_argument(
+        '--take-over',
+        nargs='?',
+        const=(),
+        type=_button,
+        metavar='TOPIC:BUTTON',
+        help='with --episodes: mark where a person takes over from a policy, by the key t, the '
+        'services ~/take_over and ~/hand_back, another program that commands the arm, or the '
+        'button of a Joy while it is held, as joy:5',
+    )
     parser.add_argument('--namespace', default='', help='of topics whose name begins without /')
     parser.add_argument('--duration', type=float, metavar='S', help='end after S seconds')
     parser.add_argument(
@@ -82,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f'--buffer is {args.buffer}; give at least 1 MiB')
     if args.task is not None and not args.episodes:
         raise ConfigError('--task is written into episodes; give --episodes too')
+    if args.take_over is not None and not args.episodes:
+        raise ConfigError('--take-over marks parts of episodes; give --episodes too')
     stop = threading.Event()
     # rclpy's own handlers would end the context before the bag is closed.
     with ros_joined():
@@ -94,6 +106,13 @@ def run(args: argparse.Namespace) -> int:
         with closing(recording):
             missing = _record(recording, topics, args.namespace, args.duration, stop)
     return _conclude(recording, folder, missing)
+
+
+def _button(text: str) -> tuple[str, int]:
+    topic, _, index = text.rpartition(':')
+    if not topic or not index.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not TOPIC:BUTTON, as in joy:5")
+    return topic, int(index)
 
 
 def _record(

@@ -23,6 +23,7 @@ def record_episodes(args: argparse.Namespace, topics: Collection[str] | None, st
     from robomamba_ros.bags.episodes import EpisodeRecording
     from robomamba_ros.nodes.clients.episode_control import HELP, EpisodeControl, pressed_keys
     from robomamba_ros.nodes.clients.recorder_spin import recorder_spin
+    from robomamba_ros.nodes.clients.take_over import TakeOver
 
     fixed: list[tuple[Topic, bytes]] = []
     left_out: set[str] = set()
@@ -34,8 +35,12 @@ def record_episodes(args: argparse.Namespace, topics: Collection[str] | None, st
         args.output or Path('episodes'), args.storage, args.buffer << 20, args.ros_distro, fixed
     )
     with recorder_spin(episodes, topics, args.namespace, left_out) as spin, pressed_keys() as keys:
-        control = EpisodeControl(spin.node, episodes, spin.say)
-        spin.say(HELP)
+        further = {}
+        if args.take_over is not None:
+            taking = TakeOver(spin.node, episodes, spin.say, args.take_over or None)
+            further = {'t': taking.toggle}
+        control = EpisodeControl(spin.node, episodes, spin.say, further)
+        spin.say(f'{HELP}; t: take over from the policy, or hand back' if further else HELP)
         while not stop.is_set() and not control.finished and not episodes.failure:
             spin.turn(lambda: _progress(episodes, spin.node.missing))
             control.press(keys())

@@ -18,7 +18,7 @@ from robomamba_ros.datasets.from_bags.action_labels import (
     check_names,
     state_names,
 )
-from robomamba_ros.datasets.from_bags.samples import BagSamples, SampleOptions
+from robomamba_ros.datasets.from_bags.samples import MARK, BagSamples, SampleOptions
 from robomamba_ros.datasets.lerobot.layout import (
     ACTION,
     CAMERA_PREFIX,
@@ -31,6 +31,9 @@ from robomamba_ros.datasets.lerobot.writer import LeRobotWriter
 from robomamba_ros.errors import DataError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.types import NANOSECONDS, ActionSpace
+
+# As LeRobot names it: whether a person had taken over.
+TAKEN = 'is_intervention'
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class BagDataset:
         return result
 
     def _add(self, sample: Sample, labels: ActionLabels, result: BagResult) -> None:
+        marked = self._sampling.take_overs == MARK
         images = {f'{CAMERA_PREFIX}{name}': image for name, image in sample.images.items()}
         for name, image in sample.images.items():
             size = self._sizes.setdefault(name, image.shape[:2])
@@ -109,6 +113,7 @@ class BagDataset:
             features = {
                 STATE: Feature('float32', (len(self._state),), self._state),
                 ACTION: Feature('float32', (len(self._actions),), self._actions),
+                **({TAKEN: Feature('bool', (1,), (TAKEN,))} if marked else {}),
                 **{
                     key: camera_feature(*image.shape[:2], video=self._options.video)
                     for key, image in images.items()
@@ -124,7 +129,9 @@ class BagDataset:
             )
         _, task = sample.label
         state, action = sample.state.vector(self._state), labels.action(sample)
-        self._writer.add_frame({STATE: state, ACTION: np.asarray(action), **images}, task)
+        taken = {TAKEN: np.array([sample.taken])} if marked else {}
+        frame = {STATE: state, ACTION: np.asarray(action), **taken, **images}
+        self._writer.add_frame(frame, task)
 
     def _finish(self, result: BagResult) -> None:
         writer = self._writer

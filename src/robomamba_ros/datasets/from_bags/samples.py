@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from robomamba_ros.bags.arm_streams import ArmStreams, instruction_topic
-from robomamba_ros.bags.episode_marks import MARK_TYPES, EpisodeMarks
+from robomamba_ros.bags.episode_marks import FLAG, MARK_TYPES, TAKE_OVER, EpisodeMarks
 from robomamba_ros.bags.reader import Bag, Message
 from robomamba_ros.bags.resampling import Break, Resampler, Sample
 from robomamba_ros.bags.services import SUFFIX
@@ -25,6 +25,8 @@ from robomamba_ros.robots.arm import ArmContract, Camera
 from robomamba_ros.types import NANOSECONDS
 
 GAP = 'gap'
+# What becomes of the times at which a person had taken over from the policy.
+IGNORE, MARK, ONLY = 'ignore', 'mark', 'only'
 # Beyond any camera; the way from one message to the next is walked frame by frame.
 MOST_FPS = 1000
 
@@ -48,6 +50,8 @@ class SampleOptions:
     episodes_by: str = GAP
     # Where actions come from: command, state, or auto: command where the bag has those to the arm.
     actions: str = 'auto'
+    # MARK is for a feature of the data set, ONLY leaves out everything else.
+    take_overs: str = IGNORE
     # By camera or input of the arm, what is added to its stamps [s].
     offsets_s: Mapping[str, float] = field(default_factory=dict)
 
@@ -90,9 +94,12 @@ class BagSamples:
             self._takers.setdefault(self.image_topics[camera.name], []).append(take)
         self.cameras = tuple(camera.name for camera in cameras)
         self.commanded = self._add_commands()
-        self._marks = EpisodeMarks(options.task, marked=options.episodes_by != GAP)
+        self._marks = EpisodeMarks(
+            options.task, marked=options.episodes_by != GAP, corrections=options.take_overs == ONLY
+        )
         self._add_task()
         self._add_marks()
+        self._add_take_overs()
         self._budgets_ns = {
             stream: round(budget_s * NANOSECONDS) for stream, budget_s in arm.budgets_s.items()
         }
@@ -106,7 +113,7 @@ class BagSamples:
 
     def read(self) -> Iterator[tuple[float, Iterator[Sample | Break]]]:
         """Yield for each message the share of the bag that is read, 0..1, and what is settled."""
-        self._resampler.set_label(self._marks.label)
+        self._resampler.set_label(self._marks.label, taken=self._marks.taken)
         # Not a share of the time, which may jump.
         count = max(sum(self._bag.topics[topic].count for topic in self._takers), 1)
         for number, message in enumerate(self._bag.messages(self._takers)):
@@ -201,6 +208,16 @@ class BagSamples:
         take = partial(self._marks.take_mark, type_=topic.type)
         self._subscribe(topic.name, topic.type, partial(self._mark, take))
 
+    def _add_take_overs(self) -> None:
+        if self._options.take_overs == IGNORE:
+            return
+        if self._bag.find(TAKE_OVER) is None:
+            raise DataError(
+                f'{self._bag.path} has no topic {TAKE_OVER}: it does not say when a person took '
+                'over; `robomamba record --episodes --take-over` records that'
+            )
+        self._subscribe(TAKE_OVER, FLAG, partial(self._mark, self._marks.take_take_over))
+
     def _subscribe(self, name: str, type_: str, take: Callable[[Message], None]) -> str:
         topic = require_topic(self._bag, name, type_)
         self._takers.setdefault(topic, []).append(take)
@@ -210,7 +227,7 @@ class BagSamples:
         try:
             take(message.content)
         finally:
-            self._resampler.set_label(self._marks.label)
+            self._resampler.set_label(self._marks.label, taken=self._marks.taken)
 
     def _state(self, stream: str, message: Message) -> None:
         state = self._streams.state(stream, message)

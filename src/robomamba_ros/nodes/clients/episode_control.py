@@ -7,7 +7,7 @@ import select
 import sys
 import termios
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,13 +24,20 @@ BELL = '\a'
 class EpisodeControl:
     """What a person does with an EpisodeRecording.
 
-    node: gets the services `~/begin`, `~/keep` and `~/discard`. say: is told what happened.
-    finished: whether the person wants no more.
+    node: gets the services `~/begin`, `~/keep` and `~/discard`. say: is told what happened. keys:
+    what further keys do. finished: whether the person wants no more.
     """
 
-    def __init__(self, node: Any, episodes: EpisodeRecording, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        node: Any,
+        episodes: EpisodeRecording,
+        say: Callable[[str], None],
+        keys: Mapping[str, Callable[[], object]] | None = None,
+    ) -> None:
         self._episodes = episodes
         self._say = say
+        self._keys = dict(keys or {})
         self.finished = False
         for name, act in (('begin', self.begin), ('keep', self.keep), ('discard', self.discard)):
             node.create_service(Trigger, f'~/{name}', _answering(act))
@@ -56,6 +63,8 @@ class EpisodeControl:
                     _ = self.keep() if self._episodes.recording else self.begin()
                 elif key in 'd\x7f':
                     self.discard()
+                elif key in self._keys:
+                    self._keys[key]()
                 elif key in 'q\x03\x04':
                     self.finished = True
             except RoboMambaError as error:

@@ -16,6 +16,8 @@ from robomamba_ros.errors import shortened, without_numbers
 from robomamba_ros.nodes.common import qos
 
 LONGEST = 4000  # letters of a message or value
+# What a controller's reason begins with where another program moves the arm.
+SOMEBODY_ELSE = 'somebody else'
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 

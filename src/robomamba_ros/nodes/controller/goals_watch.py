@@ -11,6 +11,7 @@ from typing import Any
 from action_msgs.msg import GoalStatus, GoalStatusArray
 from rclpy.qos import qos_profile_action_status_default
 
+from robomamba_ros.nodes.common.diagnostics import SOMEBODY_ELSE
 from robomamba_ros.nodes.common.readers import readers_of
 
 _ACTION = 'follow_joint_trajectory'
@@ -49,7 +50,7 @@ class GoalsWatch:
     def problem(self) -> str:
         """Return which controllers others have given goals, '' where none."""
         return '; '.join(
-            f'somebody else moves the arm by {name}/{_ACTION}: end that goal'
+            f'{SOMEBODY_ELSE} moves the arm by {name}/{_ACTION}: end that goal'
             for name, count in sorted(self._running.items())
             if count
         )

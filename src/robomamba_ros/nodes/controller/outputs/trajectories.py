@@ -20,6 +20,7 @@ from trajectory_msgs.msg import JointTrajectory
 from robomamba_ros.control.setpoints.senders import Command, TrajectorySender
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.conversions import joint_trajectory
+from robomamba_ros.nodes.common.diagnostics import SOMEBODY_ELSE
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
 
@@ -73,7 +74,7 @@ class TrajectoryOutput:
         with suppress(Exception):  # bytes that are no trajectory have not been sent here either
             message = deserialize_message(data, JointTrajectory)
         if all(message != own for _, own in self._sent):
-            self._on_other(f'somebody else sent a trajectory to {self._topic}: end that program')
+            self._on_other(f'{SOMEBODY_ELSE} sent a trajectory to {self._topic}: end that program')
 
     def stand_still(self) -> None:
         """Leave the controller, which went to the end of the way."""
