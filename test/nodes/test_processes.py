@@ -50,10 +50,11 @@ class Processes:
         program = f'from robomamba_ros.nodes.{place}.{name} import main; main()'
         self.start(name, ['-c', program], parameters)
 
-    def end(self, name: str, number: int) -> tuple[int, str]:
-        """Send a signal; return exit code and output."""
+    def end(self, name: str, *numbers: int) -> tuple[int, str]:
+        """Send signals; return exit code and output."""
         process = self._running.pop(name)
-        process.send_signal(number)
+        for number in numbers:
+            process.send_signal(number)
         code = process.wait(timeout=PATIENCE_S)
         return code, self.output(name)
 
@@ -192,7 +193,8 @@ def test_the_arm_decelerates_before_the_controller_ends(processes, peer, tmp_pat
         'controller_node to be active',
     )
     wait_until_it_moves(peer, poses, diagnostics)
-    code, output = processes.end('controller_node', signal.SIGINT)
+    # Whoever presses Ctrl-C again, or a launch file that loses patience, does not cut the stop.
+    code, output = processes.end('controller_node', signal.SIGINT, signal.SIGINT, signal.SIGTERM)
     assert (code, 'Traceback' in output) == (0, False), output
 
     def decelerated() -> bool:

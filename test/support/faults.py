@@ -330,6 +330,9 @@ FAULTS = {
     ),
     'masses': Fault(Disagreement(physics='mujoco', load_n=5.0), noticed=False),
     'states in two messages': Fault(Disagreement(split_states=True), noticed=False),
+    'wrapped joints, 1000 Hz states': Fault(
+        Disagreement(wraps=True, state_rate_hz=1000.0), noticed=False
+    ),
 }
 # Somebody else who streams jumps.
 TRAJECTORIES_ONLY = tuple(name for name in FAULTS if 'somebody else' in name)

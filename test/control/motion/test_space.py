@@ -45,7 +45,11 @@ class Driven:
         self.loop.enable(True)
 
     def drive(self, step, names, space, seconds=4.0):
-        """Send the same action again and again until the arm stops or the time is over."""
+        """Send the same action again and again until the arm stops or the time is over.
+
+        Returns where the joints (n,) were.
+        """
+        path = [self.joints]
         for tick in range(round(seconds * NANOSECONDS / ARM.period_ns)):
             joints = dict(zip(NAMES, self.joints, strict=True))
             pose = self.kinematics.forward(self.joints)
@@ -56,14 +60,16 @@ class Driven:
                 try:
                     self.loop.add_chunk(chunk, self.now_ns)
                 except ActionError:
-                    return
+                    break
             setpoint = self.loop.tick(self.now_ns)
             self.joints = np.array([setpoint.joints[name] for name in NAMES])
             self.now_ns += ARM.period_ns
+            path.append(self.joints)
             if tick % 5 == 0:
                 self.clearances.append(self.collisions.clearance(self.joints))
             if self.loop.status.state is LoopState.HOLDING:
-                return
+                break
+        return path
 
 
 # Each would fold the arm onto itself: by its end effector towards the base, and joint by joint.
@@ -72,6 +78,33 @@ FOLDS = {
     'joints': ([0.0, 0.0, 0.03, 0.02, 0.0, 0.0], NAMES, ActionSpace.JOINT_DELTA),
     'fast joints': ([0.0, 0.0, 0.14, 0.1, 0.0, 0.0], NAMES, ActionSpace.JOINT_DELTA),
 }
+
+
+# Joint by joint out of the workspace: through the table, and beyond its upper end.
+LEAVES = {
+    'down': [0.0, 0.05, 0.0, 0.0, 0.0, 0.0],
+    'up': [0.0, 0.0, -0.05, 0.0, 0.0, 0.0],
+}
+
+
+@pytest.mark.parametrize('how', LEAVES)
+def test_joint_actions_do_not_lead_the_end_effector_out_of_the_workspace(urdf, monkeypatch, how):
+    arm = replace(ARM, space=SpaceRules(self_collision=False))
+    driven = Driven(arm, urdf, monkeypatch, watch=False)
+    path = driven.drive(LEAVES[how], NAMES, ActionSpace.JOINT_DELTA, seconds=3.0)
+    assert driven.loop.status.state is LoopState.HOLDING
+    assert 'the end effector would leave the workspace by' in driven.loop.status.reason
+    positions = np.array([driven.kinematics.forward(joints).position for joints in path])
+    assert np.abs(positions - np.clip(positions, *workspace_of(arm))).max() <= 1e-6
+    # It comes back by itself once somebody enables it: the way inwards is free.
+    driven.loop.enable(True)
+    path = driven.drive(-np.array(LEAVES[how]), NAMES, ActionSpace.JOINT_DELTA, seconds=0.5)
+    assert driven.loop.status.state is LoopState.TRACKING
+    assert np.abs(path[-1] - path[0]).max() > 0.05
+
+
+def workspace_of(arm):
+    return arm.workspace.lower, arm.workspace.upper
 
 
 @pytest.mark.parametrize('how', FOLDS)

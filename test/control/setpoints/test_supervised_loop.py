@@ -290,6 +290,40 @@ def test_a_chunk_that_ran_out_is_continued_within_a_second(wait_s, resumes):
         assert rig.status.state is LoopState.TRACKING
 
 
+@pytest.mark.parametrize(('wait_s', 'resumes'), [(9.0, True), (10.6, False)])
+def test_a_chunk_that_was_taken_back_stops_the_arm_and_is_followed_within_ten_seconds(
+    wait_s, resumes
+):
+    rig = Rig()
+    rig.move()
+    rig.run(0.2)
+    rig.loop.withdraw_chunk('the policy took its chunk back')
+    rig.tick()
+    assert rig.status.state is LoopState.STOPPING
+    rig.run(wait_s)
+    assert rig.status.state is LoopState.HOLDING
+    assert rig.excess(rig.commands[2:60]) <= 1.0 + 1e-6
+    if resumes:
+        rig.move()
+        assert rig.status.state is LoopState.TRACKING
+    else:
+        with pytest.raises(ActionError, match='took its chunk back; enable to move again'):
+            rig.move()
+
+
+@pytest.mark.parametrize('share', [1e3, 1e30])
+def test_an_action_that_no_motion_is_is_refused_and_what_was_followed_goes_on(share):
+    rig = Rig()
+    rig.move()
+    rig.run(0.1)
+    with pytest.raises(ActionError, match='which no motion of this arm is'):
+        rig.move(share)
+    assert rig.loop.counts.values()['refused_chunks'] == 1
+    rig.run(0.1)
+    assert rig.status.state is LoopState.TRACKING
+    assert rig.excess(rig.commands[2:]) <= 1.0 + 1e-6
+
+
 @pytest.mark.parametrize(
     ('steps', 'factor', 'most_s'),
     [(1, 1.0, 0.3), (15, 1.0, 0.6), (None, 1.0, 1.0), (1, 2.0, 0.6), (1, 10.0, 1.0)],
@@ -375,9 +409,11 @@ def test_a_late_tick_makes_no_arm_run_over_the_end_of_its_chunk(late_s, missed):
     assert rig.excess([row for row in rig.commands if row is not None]) <= 1.0 + 1e-6
 
 
-def test_the_interlock_of_an_arm_that_stands_still_leaves_no_motion_for_its_release():
+# The slower one is not far enough behind to be noticed as such.
+@pytest.mark.parametrize('share', [0.3, 0.05])
+def test_the_interlock_of_an_arm_that_stands_still_leaves_no_motion_for_its_release(share):
     rig = Rig()
-    rig.move(0.3)
+    rig.move(share)
     rig.run(0.3)
     rig.frozen = True
     rig.tick(2)
