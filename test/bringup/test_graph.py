@@ -244,3 +244,14 @@ def test_a_bag_is_played_without_what_the_nodes_publish_themselves(checkpoint: s
     assert controller.parameters['use_sim_time'] is policy.parameters['use_sim_time'] is True
     other, _, _ = replay_graph(replace(options, instruction='close it'), BagOptions('drawer'))
     assert 'instruction' in other.parameters['exclude'].split()
+
+
+def test_the_fr3_is_its_own_arm_and_a_topic_tells_its_gripper(checkpoint: str) -> None:
+    options = PolicyOptions(checkpoint, arm='fr3_sim', mode='lockstep')
+    sim, controller, policy = sim_graph(options, SimOptions('fr3/open', width=640, height=480))
+    assert sim.parameters['arm'] == policy.parameters['arm'] == 'fr3_sim'
+    assert controller.parameters['gripper_output'] == 'joint_state'
+    assert (sim.parameters['camera_width'], sim.parameters['camera_size']) == (640, 480)
+    trajectories = 'fr3_arm_controller/joint_trajectory'
+    assert sim.remappings['joint_trajectory'] == trajectories
+    assert sim.remappings['camera/wrist/image'] == '/camera/camera/color/image_raw'

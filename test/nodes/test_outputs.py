@@ -221,7 +221,7 @@ def test_outputs_come_to_rest_after_the_command_does(peer, tmp_path) -> None:
     sending = Outputs(
         peer.node,
         arm,
-        {'gripper_output': 'contract', 'dry_run': False},
+        {'gripper_output': 'contract', 'dry_run': False, 'mode': 'realtime'},
         lambda: peer.node.get_clock().now().nanoseconds,
         print,
         print,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ class Outputs:
 
     def state(self, _: Any) -> None: ...
 
-    def image(self, *_: Any) -> None: ...
+    def look(self, _: int) -> Callable[[], None]:
+        return lambda: None
 
     def instruction(self, _: str) -> None: ...
 

@@ -29,6 +29,11 @@ CASES: Sequence[tuple[str, dict[str, str], dict[str, Any]]] = (
     ),
     ('sim.launch.py', {'mode': 'lockstep', 'seed': '3'}, {'mode': 'lockstep', 'seed': 3}),
     (
+        'sim.launch.py',
+        {'robot': 'franka_fr3', 'task': 'open'},
+        {'robot': '', 'task': 'fr3/open', 'arm': 'fr3_sim'},
+    ),
+    (
         'replay.launch.py',
         {'bag': 'drawer', 'rate': '0.5', 'instruction': 'true'},
         {'bag': 'drawer', 'rate': 0.5, 'instruction': 'true'},

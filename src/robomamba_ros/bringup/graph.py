@@ -95,7 +95,7 @@ class PolicyOptions:
 class SimOptions:
     """The simulated arm."""
 
-    # Task of Meta-World.
+    # Task: of Meta-World, or of the FR3 as fr3/open.
     task: str
     # Of the objects' places.
     seed: int = 0
@@ -103,6 +103,11 @@ class SimOptions:
     camera_rate: float = 20.0
     # Whether an episode that is over is followed by the next, with the next seed.
     endless: bool = False
+    # How the FR3 deviates from its commands (see simulation/disagreement).
+    disagree: str = ''
+    # Width and height of the images [px]; 0: as the policy takes them.
+    width: int = 0
+    height: int = 0
 
 
 @dataclass(frozen=True)
@@ -130,10 +135,7 @@ def fake_graph(options: PolicyOptions, disagree: str = '') -> tuple[NodeSpec, ..
     It takes the gripper's position where the arm has an action, which no topic can be.
     disagree: how it is not where it is told to be (see simulation/disagreement).
     """
-    arm = load_arm(options.arm)
-    gripper = arm.output('gripper')
-    if gripper is not None and gripper.action:
-        options = replace(options, gripper_output='joint_state')
+    options = _without_actions(options)
     policy, controller = policy_graph(replace(options, budget_factor=STAND_IN_BUDGETS))
     # The one place where they are dropped: nobody is there to say what a real robot says.
     controller = _waiting(controller)
@@ -147,6 +149,14 @@ def fake_graph(options: PolicyOptions, disagree: str = '') -> tuple[NodeSpec, ..
         'fake_arm_node', 'fake_arm_node', options.namespace, parameters, controller.remappings
     )
     return (robot, controller, policy)
+
+
+def _without_actions(options: PolicyOptions) -> PolicyOptions:
+    """Return options by which a gripper that has an action is told its position by a topic."""
+    gripper = load_arm(options.arm).output('gripper')
+    if gripper is None or not gripper.action:
+        return options
+    return replace(options, gripper_output='joint_state')
 
 
 def _waiting(controller: NodeSpec) -> NodeSpec:
@@ -164,9 +174,12 @@ def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
             'a dry run sends no commands, and in lockstep simulated time waits for them; '
             'use mode realtime'
         )
+    options = _without_actions(options)
     policy, controller = _policy_and_controller(
         replace(options, use_sim_time=True, budget_factor=STAND_IN_BUDGETS)
     )
+    outline, period_ns = read_outline(options.checkpoint), load_arm(options.arm).period_ns
+    steps = policy.parameters['execute_steps']
     controller = _waiting(controller)
     parameters = {
         'arm': options.arm,
@@ -176,11 +189,15 @@ def sim_graph(options: PolicyOptions, sim: SimOptions) -> tuple[NodeSpec, ...]:
         'camera_rate': sim.camera_rate,
         'endless': sim.endless,
         # In lockstep the policy waits for an image at every inference.
-        'camera_steps': policy.parameters['execute_steps'],
+        'camera_steps': round(steps * (outline.dt_ns or period_ns) / period_ns),
         'announce_instruction': not options.instruction,
     }
-    for camera in read_outline(options.checkpoint).cameras[:1]:
+    if sim.disagree:
+        parameters['disagree'] = sim.disagree
+    for camera in outline.cameras[:1]:
         parameters['camera_size'] = camera.height
+    if sim.height:
+        parameters |= {'camera_size': sim.height, 'camera_width': sim.width}
     robot = NodeSpec('sim_node', 'sim_node', options.namespace, parameters, controller.remappings)
     # Simulations side by side have a time each.
     clock = {'/clock': 'clock'} if options.namespace else {}

@@ -45,15 +45,34 @@ POLICY_ARGUMENTS = (
     Option('fake', False, 'start a kinematic stand-in for the arm and its cameras too'),
     declared.DISAGREE,
 )
-_TASK = Option('task', 'drawer-open', 'Meta-World task to simulate; it gives the instruction')
+_TASK = Option(
+    'task',
+    'drawer-open',
+    'task to simulate, of Meta-World or as fr3/open of the FR3; it gives the instruction',
+)
+# Names of the robots whose tasks are called `robot/task`: as elsewhere here, and as Franka's ROS
+# packages have it.
+_ROBOTS = {'fr3': 'fr3', 'franka_fr3': 'fr3', 'sawyer': ''}
+_ROBOT = Option(
+    'robot',
+    '',
+    'robot to simulate, where its name is no part of the task; empty: the one of the task',
+    choices=('', *_ROBOTS),
+)
+_DEVIATES = replace(
+    declared.DISAGREE,
+    description='how the FR3 deviates from its commands, as lag_s=0.05; empty: by physics alone',
+)
 _SIM = (
     replace(
         declared.SEED,
         description='fixes where the objects lie in the first episode; the next has the next',
     ),
     declared.MODE,
+    Option('camera_width', 0, 'of the images of the FR3 [px]; 0: as the policy takes them'),
+    Option('camera_height', 0, 'of the images of the FR3 [px]; 0: as the policy takes them'),
 )
-SIM_ARGUMENTS = (*_COMMON, _TASK, *_SIM)
+SIM_ARGUMENTS = (*_COMMON, _ROBOT, _TASK, *_SIM, _DEVIATES)
 _BAG = replace(
     declared.BAG,
     description='recording to play to the nodes, which then send no commands',
@@ -65,7 +84,7 @@ REPLAY_ARGUMENTS = (
     replace(_BAG, required=True),
     *_REPLAY,
 )
-UP_ARGUMENTS = (*POLICY_ARGUMENTS, replace(_TASK, default=''), *_SIM, _BAG, *_REPLAY)
+UP_ARGUMENTS = (*POLICY_ARGUMENTS, _ROBOT, replace(_TASK, default=''), *_SIM, _BAG, *_REPLAY)
 
 
 def policy_options(values: Mapping[str, Any]) -> PolicyOptions:
@@ -86,19 +105,39 @@ def graph(values: Mapping[str, Any]) -> tuple[NodeSpec, ...]:
         raise ConfigError(
             'an arm is simulated, faked or recorded: give one of --sim, --fake and --bag'
         )
-    if values.get('disagree') and not values.get('fake'):
-        raise ConfigError('--disagree is for a stand-in: give --fake too')
+    if values.get('disagree') and not (values.get('fake') or values.get('task')):
+        raise ConfigError('--disagree is for a stand-in: give --fake or --sim too')
     if values.get('bag'):
         names = [field.name for field in fields(BagOptions)]
         return replay_graph(options, BagOptions(**{name: values[name] for name in names}))
     if values.get('task'):
         # Nobody stands beside a simulated arm.
-        options = replace(options, enabled=True)
-        return sim_graph(options, SimOptions(values['task'], values['seed'], endless=True))
+        return _simulated(replace(options, enabled=True), values)
     if values.get('fake'):
         read_disagreement(values['disagree'])
         return fake_graph(options, values['disagree'])
     return policy_graph(options)
+
+
+def _simulated(options: PolicyOptions, values: Mapping[str, Any]) -> tuple[NodeSpec, ...]:
+    """Return the nodes of a simulation, with the arm that does the task unless another is named."""
+    # Imported here: a robot's own computer has no simulation.
+    from robomamba_ros.simulation.catalog import arm_of
+
+    robot, task = _ROBOTS.get(values.get('robot', ''), ''), values['task']
+    if robot and '/' not in task:
+        task = f'{robot}/{task}'
+    if options.arm == declared.ARM.default:
+        options = replace(options, arm=arm_of(task))
+    sim = SimOptions(
+        task,
+        values['seed'],
+        endless=True,
+        disagree=values['disagree'],
+        width=values['camera_width'],
+        height=values['camera_height'],
+    )
+    return sim_graph(options, sim)
 
 
 def command_line(arguments: Sequence[Option], values: Mapping[str, Any]) -> tuple[str, ...]:

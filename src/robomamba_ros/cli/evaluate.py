@@ -90,8 +90,6 @@ def run(args: argparse.Namespace) -> int:
 
     if args.perturb and args.graph:
         raise ConfigError('--perturb is for evaluation in process, without --graph')
-    if args.graph and args.robot != 'sawyer':
-        raise ConfigError("--graph is for Meta-World's Sawyer so far; leave it out")
     names = choose_perturbations(args.perturb or ())
     policy = str(checkpoint_directory(args.policy))
     require_chunks(policy)
@@ -154,8 +152,12 @@ def _through_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Ou
     if not jobs:
         return
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    from robomamba_ros.simulation.catalog import FR3, robot_of
     from robomamba_ros.simulation.task_contract import task_contract
 
+    if robot_of(config.tasks[0]) == FR3:
+        yield from _run_graph(config, jobs)
+        return
     with TemporaryDirectory() as folder:
         by_contract: dict[str, list[Job]] = {}
         for task in dict.fromkeys(task for task, _ in jobs):
@@ -170,9 +172,10 @@ def _run_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Outcom
     from robomamba_ros.bringup.graph import PolicyOptions, SimOptions, sim_graph
     from robomamba_ros.evaluation.metaworld import Outcome
     from robomamba_ros.evaluation.rollout import Episode
+    from robomamba_ros.nodes.clients.physical_recorder import recorder_of
     from robomamba_ros.nodes.clients.run_recorder import RunRecorder
     from robomamba_ros.nodes.clients.simulated_graph import simulated_graph
-    from robomamba_ros.simulation.metaworld import CAMERA, DT_NS
+    from robomamba_ros.robots.arm import load_arm
 
     options = PolicyOptions(
         config.policy,
@@ -182,11 +185,11 @@ def _run_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Outcom
         execute_steps=config.execute_steps,
         enabled=True,
     )
-    specs = sim_graph(options, SimOptions(*jobs[0]))
+    specs, arm = sim_graph(options, SimOptions(*jobs[0])), load_arm(config.arm)
     recorders: list[RunRecorder] = []
 
     def recorder() -> RunRecorder:
-        recorders.append(RunRecorder(CAMERA))
+        recorders.append(recorder_of(arm, specs[1].remappings))
         return recorders[0]
 
     with simulated_graph(specs, extra=[recorder]) as runner:
@@ -194,5 +197,13 @@ def _run_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Outcom
             end = runner.run(task, seed)
             seen = recorders[0].take(end.begin_ns, end.end_ns)
             yield Outcome.of(
-                Episode(task, seed, end.success, end.steps, seen.commanded, seen.measured, DT_NS)
+                Episode(
+                    task,
+                    seed,
+                    end.success,
+                    end.steps,
+                    seen.commanded,
+                    seen.measured,
+                    arm.period_ns,
+                )
             )

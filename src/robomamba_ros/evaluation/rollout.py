@@ -16,6 +16,7 @@ from robomamba_ros.control.policy.observation_buffer import observation_buffer
 from robomamba_ros.control.policy.policy_loop import PolicyLoop
 from robomamba_ros.control.setpoints.senders import TrajectorySender, sends_trajectories
 from robomamba_ros.control.setpoints.setpoint_loop import SetpointLoop
+from robomamba_ros.control.setpoints.start import SEEN_NS
 from robomamba_ros.control.setpoints.status import STOPS
 from robomamba_ros.errors import ActionError
 from robomamba_ros.policies.base import ChunkPolicy
@@ -23,10 +24,7 @@ from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.simulation.joint_trajectory import JointTrajectory, joint_trajectory
 from robomamba_ros.simulation.simulation import Simulation
-from robomamba_ros.types import NANOSECONDS, ActionChunk, Float64Array, UInt8Array
-
-# A supervised robot is seen at rest for so long before it moves [ns].
-_SEEN_NS = NANOSECONDS // 5
+from robomamba_ros.types import ActionChunk, Float64Array, UInt8Array
 
 
 @dataclass(frozen=True)
@@ -135,8 +133,8 @@ class _Controls:
     def __init__(self, sim: Simulation, arm: ArmContract) -> None:
         self._sim = sim
         self.supervised = sim.urdf is not None
-        self.first_step = -(-_SEEN_NS // sim.dt_ns) if self.supervised else 0
-        kinematics = None if sim.urdf is None else Kinematics(arm, sim.urdf)
+        self.first_step = -(-SEEN_NS // sim.dt_ns) if self.supervised else 0
+        kinematics = None if sim.urdf is None else Kinematics(arm, sim.urdf, watch=True)
         # Some tasks reach further than the arm's contract says.
         self.loop = SetpointLoop(
             replace(arm, workspace=sim.workspace),

@@ -27,12 +27,14 @@ class CameraOutline:
 class Outline:
     """A policy from outside.
 
-    execute_steps: actions to run before the next inference; 0 for one that gives no chunks.
+    execute_steps: actions to run before the next inference; 0 for one that gives no chunks. dt_ns:
+    how long an action lasts [ns]; 0 where the file does not say it.
     """
 
     directory: Path
     cameras: tuple[CameraOutline, ...]
     execute_steps: int
+    dt_ns: int = 0
 
 
 def read_outline(checkpoint: str) -> Outline:
@@ -57,4 +59,5 @@ def read_outline(checkpoint: str) -> Outline:
         for each in (cameras if isinstance(cameras, list) else [])
         if isinstance(each, dict) and 'name' in each
     ]
-    return Outline(directory, tuple(found), document.get('execute_steps', 0))
+    steps, dt_ns = document.get('execute_steps', 0), document.get('dt_ns', 0)
+    return Outline(directory, tuple(found), steps, dt_ns if isinstance(dt_ns, int) else 0)

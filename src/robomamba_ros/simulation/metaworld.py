@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,6 +37,8 @@ CAMERA_POSITION = (0.75, 0.075, 0.7)
 MAX_STEPS = 500
 # One action of size 1 moves the target by this much along an axis [m].
 STEP_M = 0.01
+# Commands nearer to where the hand is [m] hold it; a controller without a policy gives them.
+_HELD_M = 1e-3
 
 
 class MetaWorldSim:
@@ -44,6 +46,8 @@ class MetaWorldSim:
 
     dt_ns = DT_NS
     cameras = (CAMERA,)
+    # metaworld/assets/objects/assets/xyz_base.xml.
+    view_angles: ClassVar[Mapping[str, float]] = {CAMERA: 60.0}
     # Its hand is pulled to a pose: nobody needs to know its bones.
     urdf = None
     joint_names = tuple(f'right_j{i}' for i in range(7))
@@ -142,6 +146,19 @@ class MetaWorldSim:
         if setpoint is not None and setpoint.pose is not None:
             target = setpoint.pose.position
         self.step(target, 1.0 if setpoint is None else setpoint.gripper)
+
+    def rest(self) -> None:
+        """Do nothing: a hand that nobody pulls stands still."""
+
+    def told_to_move(self, setpoint: Setpoint | None) -> bool:
+        """Tell whether a setpoint pulls the hand away from where it is."""
+        if setpoint is None or setpoint.pose is None:
+            return False
+        here = self.state(0).pose.position
+        return bool(np.linalg.norm(setpoint.pose.position - here) > _HELD_M)
+
+    def begin_at(self, now_ns: int) -> None:
+        """Do nothing: what pulls the hand has no time of its own."""
 
     def step_action(self, action: Float64Array) -> None:
         """Advance 12.5 ms with the benchmark's own action: (4,) in [-1, 1], clipped."""

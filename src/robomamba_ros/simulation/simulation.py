@@ -31,6 +31,10 @@ class Simulation(Protocol):
         """Its cameras, by name."""
 
     @property
+    def view_angles(self) -> Mapping[str, float]:
+        """How much each camera sees from top to bottom of its images, by name [degrees]."""
+
+    @property
     def urdf(self) -> str | None:
         """The URDF of a robot that is commanded by its joints; None for one that takes poses."""
 
@@ -58,6 +62,15 @@ class Simulation(Protocol):
 
         setpoint: of the period, None for no command. ways: new trajectories by part.
         """
+
+    def rest(self) -> None:
+        """Let a control period pass before or after an episode; no step of it is counted."""
+
+    def told_to_move(self, setpoint: Setpoint | None) -> bool:
+        """Tell whether its controllers, or a setpoint, want it elsewhere than where it began."""
+
+    def begin_at(self, now_ns: int) -> None:
+        """Count time from now_ns on; right after a reset."""
 
     def state(self, stamp_ns: int) -> RobotState:
         """Return the robot's state as its sensors give it, stamped `stamp_ns`."""

@@ -107,7 +107,7 @@ def commands_in_process(steps):
 def commands_by_messages(steps, chance):
     """Run the same parts as nodes do: messages keep their order within a topic, and only there."""
     sim, loop, (buffer, policy) = Sluggish(), controller(), policy_side()
-    gate = LockstepGate(EXECUTE, DT)
+    gate = LockstepGate(EXECUTE)
     commands = []
     topics = ('state to controller', 'state to policy', 'image to policy', 'chunk', 'command')
     in_flight = {topic: deque() for topic in topics}
@@ -166,7 +166,7 @@ def chunk(stamp_ns):
 
 @pytest.mark.parametrize('chunk_first', [True, False])
 def test_the_first_step_waits_for_both_state_and_chunk(chunk_first):
-    gate = LockstepGate(EXECUTE, DT)
+    gate = LockstepGate(EXECUTE)
     first = chunk(START_NS)
     calls = [lambda: gate.add_state(START_NS), lambda: gate.add_chunk(first)]
     for call in reversed(calls) if chunk_first else calls:
@@ -177,7 +177,7 @@ def test_the_first_step_waits_for_both_state_and_chunk(chunk_first):
 
 
 def test_steps_run_freely_until_the_next_chunk_is_due():
-    gate = LockstepGate(EXECUTE, DT)
+    gate = LockstepGate(EXECUTE)
     gate.add_chunk(chunk(START_NS))
     released = []
     for step in range(EXECUTE + 1):
@@ -190,7 +190,7 @@ def test_steps_run_freely_until_the_next_chunk_is_due():
 
 
 def test_a_repeated_state_is_released_again_without_its_chunk_and_a_passed_one_is_not():
-    gate = LockstepGate(EXECUTE, DT)
+    gate = LockstepGate(EXECUTE)
     gate.add_chunk(chunk(START_NS))
     for step in (0, 1):
         gate.add_state(START_NS + step * DT)
@@ -203,7 +203,7 @@ def test_a_repeated_state_is_released_again_without_its_chunk_and_a_passed_one_i
 
 
 def test_after_a_reset_the_next_state_needs_a_chunk_of_its_own():
-    gate = LockstepGate(EXECUTE, DT)
+    gate = LockstepGate(EXECUTE)
     gate.add_chunk(chunk(START_NS))
     gate.add_state(START_NS)
     gate.release()

@@ -16,6 +16,8 @@ from robomamba_ros.types import NANOSECONDS, Float64Array
 
 # How many samples over which time [s] a start needs.
 SAMPLES, SPAN_S = 3, 0.1
+# How long a simulation shows an arm at rest before a chunk may move it [ns].
+SEEN_NS = NANOSECONDS // 5
 # At rest is what moves less than this share of what its limit of velocity allows in that time.
 _STILL = 0.03
 # How far outside its positions a joint may be found, as a time at its limit of velocity [s].

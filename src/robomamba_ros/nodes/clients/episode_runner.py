@@ -22,8 +22,6 @@ from std_srvs.srv import SetBool, Trigger
 from robomamba_ros.errors import SimulationError
 from robomamba_ros.language.instructions import Instructions
 from robomamba_ros.nodes.common import qos
-from robomamba_ros.simulation.metaworld import DT_NS
-from robomamba_ros.simulation.tasks import known_tasks
 
 # A service can be announced before it takes requests, and the middleware drops what comes then.
 RESEND_S = 3.0
@@ -87,7 +85,6 @@ class EpisodeRunner:
         instruction: None takes the task's own. Raises SimulationError naming the node, service
         or topic that did not answer in time, or the reason a node gives for refusing.
         """
-        text = known_tasks()[task].instruction if instruction is None else instruction
         for name in MANAGED:
             self._enable(name, False)
         # Before the simulation is reset too: an arm still braking would move the new episode's.
@@ -96,6 +93,7 @@ class EpisodeRunner:
         episode = int(self._trigger('sim_node/reset').split(':')[0].removeprefix('episode '))
         for name in MANAGED:
             self._trigger(f'{name}/reset')
+        text = self._announced(episode) if instruction is None else instruction
         if not self._active_instruction:
             self._active_instruction = None  # the last one was refused
         self._instruction.publish(String(data=text))
@@ -103,16 +101,23 @@ class EpisodeRunner:
         for name in MANAGED:
             self._enable(name, True)
         self._wait_for_the_end(episode)
-        steps, end_ns = int(self._status['step']), int(self._status['stamp_ns'])
         return EpisodeResult(
             task,
             seed,
             success=self._status['success'] == 'True',
-            steps=steps,
-            begin_ns=end_ns - steps * DT_NS,
-            end_ns=end_ns,
+            steps=int(self._status['step']),
+            begin_ns=int(self._status['begin_ns']),
+            end_ns=int(self._status['stamp_ns']),
             latencies=self._latencies(),
         )
+
+    def _announced(self, episode: int) -> str:
+        """Return what an episode is to do, in words that may change with its scene."""
+        self._wait(
+            lambda: int(self._status.get('episode', 0)) >= episode,
+            f'episode {episode} on sim_node/status',
+        )
+        return self._status['instruction']
 
     def _wait_for_instruction(self, text: str) -> None:
         """Wait until the policy follows a text, in its own spelling."""

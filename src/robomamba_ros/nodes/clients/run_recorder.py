@@ -66,11 +66,13 @@ class _Samples:
 
 
 class RunRecorder(Node):
-    """Subscribes to a camera, the state, chunks and commands of a simulated arm.
+    """Subscribes to a camera, the state, chunks and commands of a simulated arm that takes poses.
 
     received: how many messages came in so far. first_s: when the first image, the first chunk and
     the first command that moves the arm came [s of the monotonic clock].
     """
+
+    period_ns = DT_NS
 
     def __init__(self, camera: str, **node_options: Any) -> None:
         super().__init__('run_recorder', **node_options)
@@ -82,12 +84,18 @@ class RunRecorder(Node):
         self._stood_at: tuple[float, float, float] | None = None
         for kind, topic, callback in (
             (Image, f'camera/{camera}/image', self._on_image),
-            (PoseStamped, 'ee_pose', self._on_state),
             (MultiDOFJointTrajectory, 'action_chunk', self._on_chunk),
-            (PoseStamped, 'target_pose', self._on_command),
             (JointState, 'gripper', self._on_gripper),
+            *self._of_the_arm(),
         ):
             self.create_subscription(kind, topic, partial(self._take_in, callback), _EVERY)
+
+    def _of_the_arm(self) -> tuple[tuple[Any, str, Callable[[Any], None]], ...]:
+        """Return the topics of state and command: type, name, callback."""
+        return (
+            (PoseStamped, 'ee_pose', self._on_state),
+            (PoseStamped, 'target_pose', self._on_command),
+        )
 
     def take(self, begin_ns: int, end_ns: int) -> Recording:
         """Return what was recorded of the episode between two stamps, and begin anew.
@@ -101,7 +109,8 @@ class RunRecorder(Node):
                     f'the state of {end_ns / NANOSECONDS:.3f} s, with which the episode ended, did '
                     f'not come on ee_pose within {_STATE_S:g} s; is the simulation running?'
                 )
-            self._wait(self._samples.commanded, end_ns - DT_NS, _SETPOINT_S)
+            self._wait(self._samples.commanded, end_ns - self.period_ns, _SETPOINT_S)
+            self._complete(begin_ns)
             samples, self._samples = self._samples, _Samples()
         states = _rows(samples.measured, begin_ns, end_ns + 1)
         commands = _rows(samples.commanded, begin_ns, end_ns)
@@ -131,6 +140,9 @@ class RunRecorder(Node):
             chunk_times=seconds(chunks[:, 1]),
             observation_to_command_s=(chunks[:, 1] - chunks[:, 0]) / NANOSECONDS,
         )
+
+    def _complete(self, begin_ns: int) -> None:
+        """Add what follows from the samples; none comes in meanwhile."""
 
     def _wait(self, samples: Mapping[int, Any], stamp_ns: int, patience_s: float) -> bool:
         """Wait for a sample of that stamp or a later one; return whether there is one."""

@@ -17,6 +17,13 @@ BUDGETS = Option(
     limits=(1.0, 100.0),
 )
 
+INTERPOLATES = Option(
+    'interpolate_from_desired_state',
+    True,
+    'as of a joint_trajectory_controller: a new trajectory begins where the last one put the '
+    'joints, not where they are',
+)
+
 POLICY = (
     declared.CHECKPOINT,
     declared.ARM,
@@ -75,7 +82,12 @@ CONTROLLER = (
 SIM = (
     declared.ARM,
     declared.MODE,
-    Option('task', 'reach', 'Meta-World task, used at the next reset', read_only=False),
+    Option(
+        'task',
+        'reach',
+        'of Meta-World, or of the FR3 as fr3/open; another one of this robot counts at ~/reset',
+        read_only=False,
+    ),
     declared.SEED,
     Option('camera_rate', 20.0, 'images per second in realtime mode', limits=(0.1, 80.0)),
     Option('camera_steps', 10, 'steps between images in lockstep mode', limits=(1, 1000)),
@@ -88,7 +100,10 @@ SIM = (
         'when an episode is over, let policy_node and controller_node begin the next one, with the '
         'next seed',
     ),
-    Option('camera_size', 224, 'width and height of the images [px]', limits=(16, 2048)),
+    Option('camera_size', 224, 'height of the images, and their width [px]', limits=(16, 2048)),
+    Option('camera_width', 0, 'width of the images of the FR3 [px]; 0: as high', limits=(0, 2048)),
+    declared.DISAGREE,
+    INTERPOLATES,
 )
 FAKE_ARM = (
     declared.ARM,
@@ -98,12 +113,7 @@ FAKE_ARM = (
         "path of the arm's URDF; empty: the file that the contract names, else one made up from "
         'the contract',
     ),
-    Option(
-        'interpolate_from_desired_state',
-        True,
-        'as of a joint_trajectory_controller: a new trajectory begins where the last one put the '
-        'joints, not where they are',
-    ),
+    INTERPOLATES,
     declared.DISAGREE,
     Option(
         'speed_scaling',

@@ -11,7 +11,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 
 from robomamba_ros.errors import ObservationError
-from robomamba_ros.messages.state import StateJoiner
+from robomamba_ros.messages.state import StateJoiner, nanoseconds
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.robot_description import RobotDescription
 from robomamba_ros.robots.arm import ArmContract, input_kind
@@ -24,8 +24,9 @@ class StateInput:
     """Subscribes to the streams that the contract names and calls back with every state.
 
     realtime: with every pose, or every JointState of the arm where the pose is computed from it,
-    the newest of the others beside it. lockstep: once all of one stamp are there. A message that
-    cannot be used is reported and dropped, so that the stream goes stale instead of wrong.
+    the newest of the others beside it. lockstep: once all of one stamp are there, whatever came in
+    between: no state is lost to a reader that is behind. A message that cannot be used is reported
+    and dropped, so that the stream goes stale instead of wrong.
 
     description: where the kinematics come from, if the pose is computed or somebody else wants
     them; without them there is no state.
@@ -46,6 +47,9 @@ class StateInput:
         self.count = 0
         self._joiner = StateJoiner(arm, same_stamp=mode == 'lockstep')
         self._description = description
+        self._lockstep = mode == 'lockstep'
+        # In lockstep the messages of stamps that are not complete yet, by stream.
+        self._waiting: dict[int, dict[str, Any]] = {}
         self._subscriptions = [
             node.create_subscription(
                 _TYPES[input_kind(stream)], stream, partial(self._take, stream), qos.state(mode)
@@ -54,6 +58,18 @@ class StateInput:
         ]
 
     def _take(self, stream: str, message: Any) -> None:
+        if not self._lockstep:
+            self._join(stream, message)
+            return
+        stamp_ns = nanoseconds(message.header.stamp)
+        together = self._waiting.setdefault(stamp_ns, {})
+        together[stream] = message
+        if len(together) == len(self._subscriptions):
+            self._waiting = {ns: kept for ns, kept in self._waiting.items() if ns > stamp_ns}
+            for name, each in together.items():
+                self._join(name, each)
+
+    def _join(self, stream: str, message: Any) -> None:
         try:
             if self._description is not None:
                 self._joiner.kinematics = self._description.kinematics

@@ -24,12 +24,14 @@ class ControlClock:
     """Nanoseconds that stamps are compared with, as long as the two clocks agree.
 
     simulated: whether the node's clock is /clock, as it was when the node was made; it cannot be
-    changed while the node is up.
+    changed while the node is up. step_ns: in lockstep the time of the step that runs, which the
+    message on /clock may follow.
     """
 
     def __init__(self, node: Any) -> None:
         self._clock = node.get_clock()
         self.simulated = bool(node.get_parameter('use_sim_time').value)
+        self.step_ns: int | None = None
         self._steady_ns = self._steady()
         self._offset_ns = self._system() - self._steady_ns
 
@@ -40,6 +42,8 @@ class ControlClock:
 
     def now_ns(self) -> int:
         """Return the time [ns]."""
+        if self.step_ns is not None:
+            return self.step_ns
         return self._system() if self.simulated else self._steady() + self._offset_ns
 
     def jump_s(self) -> float:

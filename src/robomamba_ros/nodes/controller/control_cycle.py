@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from robomamba_ros.control.setpoints.lockstep import LockstepGate
+from robomamba_ros.control.setpoints.senders import Command
 from robomamba_ros.control.setpoints.setpoint_loop import SetpointLoop
 from robomamba_ros.control.setpoints.status import STOPS
 from robomamba_ros.errors import ActionError, NotReadyError
@@ -43,6 +44,7 @@ class ControlCycle:
         self._check, self._warn = check, warn
         self._dry_run = dry_run
         self._enabled = False
+        self._sent: Command | None = None
         self.defects = 0
 
     @property
@@ -60,10 +62,12 @@ class ControlCycle:
     def reset(self) -> None:
         """Forget chunk, inputs, commands and measurements, once an arm that moves is at rest."""
         self._loop.reset(at_once=self._gate is not None)
-        if self.at_rest:
-            self._outputs.stop()
         if self._gate is not None:
             self._gate.reset()
+            self._clock.step_ns = None
+            self._outputs.forget()
+        elif self.at_rest:
+            self._outputs.stop()
         self._measured.clear()
 
     def on_state(self, state: RobotState) -> None:
@@ -103,6 +107,11 @@ class ControlCycle:
         step = self._gate.release() if self._gate is not None and self._enabled else None
         if step is None:
             return
+        if step.stamp_ns == self._clock.step_ns and step.chunk is None:
+            # What was sent may be lost; another look ahead would be another episode.
+            self._send(self._sent)
+            return
+        self._clock.step_ns = step.stamp_ns
         if step.chunk is not None:
             self._follow(step.chunk, step.stamp_ns)
         if self._command(step.stamp_ns) and step.chunk is not None:
@@ -127,12 +136,17 @@ class ControlCycle:
         self.defects = 0
         if self._loop.clock.stood_still:
             self._outputs.stand_still()
+        self._sent = None if setpoint is None else self._loop.command()
+        # What was computed before this process was stopped is not sent when it goes on.
+        if self._sent is None or self._gate or self._clock.now_ns() - now_ns < NANOSECONDS:
+            self._send(self._sent)
         if setpoint is None:
-            self._outputs.stop()
             return False
         self._measured.setpoints += 1
-        command = self._loop.command()
-        # What was computed before this process was stopped is not sent when it goes on.
-        if command is not None and (self._gate or self._clock.now_ns() - now_ns < NANOSECONDS):
-            self._outputs.send(command)
         return True
+
+    def _send(self, command: Command | None) -> None:
+        if command is None:
+            self._outputs.stop()
+        else:
+            self._outputs.send(command)

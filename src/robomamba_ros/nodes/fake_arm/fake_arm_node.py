@@ -61,7 +61,7 @@ class FakeArmNode(SelfStartingNode):
         arm = load_arm(parameters['arm'])
         urdf = urdf_of(arm, parameters['urdf'])
         kinematics = self._kinematics(arm, urdf)
-        disagreement = _disagreement(parameters)
+        disagreement = disagreement_of(parameters)
         fake = FakeArm(arm, kinematics, self._now_ns(), disagreement=disagreement, urdf=urdf)
         # Latched; kept by the node.
         self.create_publisher(String, 'robot_description', qos.LATCHED).publish(String(data=urdf))
@@ -125,11 +125,11 @@ class FakeArmNode(SelfStartingNode):
         self.warnings.note(reason)
 
 
-def _disagreement(parameters: Mapping[str, Any]) -> Disagreement:
-    """Return what the parameters say; raises ConfigError."""
-    own = ('interpolate_from_desired_state', 'speed_scaling')
+def disagreement_of(parameters: Mapping[str, Any]) -> Disagreement:
+    """Return what the parameters of a node say; raises ConfigError."""
+    own = {'interpolate_from_desired_state', 'speed_scaling'} & parameters.keys()
     found = read_disagreement(parameters['disagree'])
-    for name in own:
+    for name in sorted(own):
         if getattr(found, name) != getattr(Disagreement(), name):
             raise ConfigError(
                 f"the parameter 'disagree' sets {name}, which is a parameter of the node itself"

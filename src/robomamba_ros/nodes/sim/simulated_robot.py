@@ -1,24 +1,25 @@
 """The simulated robot between commands and publications: simulated time, episodes, two modes.
 
 realtime: `tick` lets time pass; the arm stands still until somebody moves it, then every tick is a
-step with the newest command. lockstep: a step waits for the two commands stamped with it.
+step with the newest command. lockstep: a step waits for the commands of all parts, stamped with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
-from robomamba_ros.simulation.metaworld import MetaWorldSim
-from robomamba_ros.types import NANOSECONDS, Float64Array, RobotState, UInt8Array
+from robomamba_ros.simulation.simulation import Simulation
+from robomamba_ros.types import NANOSECONDS, Float64Array, Pose, RobotState, Setpoint
 
 # Simulated time goes on over a reset, by more than any buffer reaches back.
 EPISODE_GAP_NS = NANOSECONDS
 # An arm that was not told anything for so long is not commanded.
 COMMANDED_NS = NANOSECONDS
-# Commands nearer to where the arm is [m] hold it; a controller without a policy gives them.
-HELD_M = 1e-3
+# A hand that is pulled does not turn.
+_UNTURNED = np.array([0.0, 0.0, 0.0, 1.0])
 
 
 class Outputs(Protocol):
@@ -30,8 +31,8 @@ class Outputs(Protocol):
     def state(self, state: RobotState) -> None:
         """Take the proprioception."""
 
-    def image(self, image: UInt8Array, stamp_ns: int) -> None:
-        """Take a camera image."""
+    def look(self, stamp_ns: int) -> Callable[[], None]:
+        """Take the images of a time; what is returned sends them."""
 
     def instruction(self, text: str) -> None:
         """Take the instruction of a new episode."""
@@ -44,22 +45,27 @@ class SimulatedRobot:
     """Steps one simulation; an image is taken every `camera_steps` steps from the reset.
 
     endless: whether somebody begins another episode when one is over; only said here.
+    first_image: steps from the reset to the first image. parts: those that a step of lockstep waits
+    for.
     """
 
     def __init__(
         self,
-        sim: MetaWorldSim,
+        sim: Simulation,
         outputs: Outputs,
         *,
         lockstep: bool,
         camera_steps: int,
         endless: bool,
+        first_image: int = 0,
+        parts: tuple[str, ...] = ('arm', 'gripper'),
     ) -> None:
         self._sim = sim
         self._outputs = outputs
         self._lockstep = lockstep
         self._endless = endless
-        self._camera_steps = camera_steps
+        self._camera_steps, self._first_image = camera_steps, first_image
+        self._parts = parts
         self._now_ns = 0
         self._episode = 0
         self.real_time_factor = 0.0
@@ -76,26 +82,45 @@ class SimulatedRobot:
         self._episode += 1
         self._now_ns += EPISODE_GAP_NS
         self._reset_ns = self._begin_ns = self._now_ns
-        self._begun, self._moved = self._lockstep, False
-        self._target, self._target_ns = self._sim.target_position, -1
-        self._opening, self._opening_ns = 1.0, -1
+        self._begun = self._lockstep
+        self._target: Float64Array | None = None
+        self._opening = 1.0
+        self._stamps = dict.fromkeys(self._parts, -1)
         self._repeated_ns = -1
+        self._sim.begin_at(self._now_ns)
         self._outputs.instruction(self._sim.instruction)
         self._publish()
 
     def command_position(self, position: Float64Array, stamp_ns: int) -> None:
         """Take the position (3,) to reach, base axes [m]."""
         if stamp_ns >= self._reset_ns:  # else it was meant for the episode before
-            self._target, self._target_ns = position, stamp_ns
-            here = self._sim.state(self._now_ns).pose.position
-            self._moved = self._moved or bool(np.linalg.norm(position - here) > HELD_M)
-            self._step_if_commanded()
+            self._target = position
+            self.take('arm', stamp_ns)
 
     def command_gripper(self, opening: float, stamp_ns: int) -> None:
         """Take the gripper's opening, 0 closed .. 1 open."""
         if stamp_ns >= self._reset_ns:
-            self._opening, self._opening_ns = opening, stamp_ns
-            self._step_if_commanded()
+            self._opening = opening
+            self.take('gripper', stamp_ns)
+
+    def waits_for(self, part: str, stamp_ns: int) -> bool:
+        """Tell whether a command of a part is one to follow; stamp 0: of now.
+
+        Not so of an episode before, and in lockstep of another period or one that came already.
+        """
+        if self._lockstep:
+            return stamp_ns == self._now_ns != self._stamps[part]
+        return stamp_ns == 0 or stamp_ns >= self._reset_ns
+
+    def take(self, part: str, stamp_ns: int) -> None:
+        """Take note of a command of a part, which may be that there is nothing new."""
+        self._stamps[part] = stamp_ns or self._now_ns
+        self._step_if_commanded()
+
+    @property
+    def now_ns(self) -> int:
+        """The simulated time."""
+        return self._now_ns
 
     @property
     def done(self) -> bool:
@@ -105,22 +130,31 @@ class SimulatedRobot:
     @property
     def commanded(self) -> bool:
         """Whether the arm has been commanded within the last second of simulated time."""
-        return self._target_ns > self._now_ns - COMMANDED_NS
+        return self._stamps['arm'] > self._now_ns - COMMANDED_NS
 
     def _step_if_commanded(self) -> None:
-        commanded = self._target_ns == self._opening_ns == self._now_ns
+        commanded = all(stamp_ns == self._now_ns for stamp_ns in self._stamps.values())
         if self._lockstep and commanded and not self._sim.done:
             self.tick()
 
     def tick(self) -> None:
         """Advance time by one step; before and after an episode the robot stands still."""
-        if not self._begun and self._moved:
+        setpoint = self._setpoint()
+        if not self._begun and self._sim.told_to_move(setpoint):
             self._begun, self._begin_ns = True, self._now_ns
         if self._begun and not self._sim.done:
-            self._sim.step(self._target, self._opening)
+            self._sim.follow(setpoint, {})
+        else:
+            self._sim.rest()
         self._now_ns += self._sim.dt_ns
         self.ticks += 1
         self._publish()
+
+    def _setpoint(self) -> Setpoint | None:
+        """Return what an arm that takes poses was told last; others have it already."""
+        if self._target is None:
+            return None
+        return Setpoint(self._now_ns, Pose(self._target, _UNTURNED), self._opening)
 
     def repeat(self) -> None:
         """Send the observation again where none was sent since the last call."""
@@ -130,20 +164,24 @@ class SimulatedRobot:
 
     def _publish(self) -> None:
         steps = (self._now_ns - self._reset_ns) // self._sim.dt_ns
+        since = steps - self._first_image
+        seen = since >= 0 and since % self._camera_steps == 0
         # Rendered first, so that everything of one instant is sent at one instant.
-        image = self._sim.render() if steps % self._camera_steps == 0 else None
+        show = self._outputs.look(self._now_ns) if seen else None
         self._outputs.clock(self._now_ns)
         self._outputs.state(self._sim.state(self._now_ns))
-        if image is not None:
-            self._outputs.image(image, self._now_ns)
-        if image is not None or self._sim.done:
+        if show is not None:
+            show()
+        if steps == 0 or seen or self._sim.done:
             self._outputs.status(
                 self._message(),
                 {
                     'task': self._sim.task,
                     'seed': self._sim.seed,
+                    'instruction': self._sim.instruction,
                     'episode': self._episode,
                     'step': self._sim.steps,
+                    'begin_ns': self._begin_ns,
                     'stamp_ns': self._begin_ns + self._sim.steps * self._sim.dt_ns,
                     'success': self._sim.success,
                     'done': self._sim.done,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -28,14 +29,13 @@ from robomamba_ros.simulation.robots.franka import (
     TCP,
     fr3_urdf,
 )
-from robomamba_ros.simulation.robots.scene import SceneLook, make_scene, pointing_down
+from robomamba_ros.simulation.robots.scene import VIEWS, SceneLook, make_scene, pointing_down
 from robomamba_ros.simulation.robots.tasks import TASKS
 from robomamba_ros.simulation.robots.world import World, import_mujoco
 from robomamba_ros.types import (
     NANOSECONDS,
     Float32Array,
     Float64Array,
-    Pose,
     RobotState,
     Setpoint,
     UInt8Array,
@@ -49,6 +49,8 @@ MAX_S = 15.0
 _RATE_HZ = 1000.0
 # Things come to rest on the table before an episode begins [s].
 _SETTLE_S = 0.3
+# Joints are told to move where they are wanted further away than this [rad].
+_MOVED_RAD = 2e-3
 
 
 class TableSim:
@@ -74,17 +76,36 @@ class TableSim:
         gripper = self.arm.gripper
         assert gripper is not None
         self._gripper = gripper
-        self._disagreement = disagreement or Disagreement(controller_rate_hz=_RATE_HZ)
+        given = disagreement or Disagreement()
+        rate_hz = given.controller_rate_hz or _RATE_HZ
         self._camera_size, self._fine = camera_size, fine
         self._renderer: Renderer | None = None
         self.dt_ns = self.arm.period_ns
         self.cameras, self.urdf = CAMERAS, fr3_urdf()
+        self.view_angles = {view.name: view.field_of_view_deg for view in VIEWS}
         self.task = ''
-        self.reset(task, seed)
+        self._load(task, seed)
+        # Its joints are those of the world that there is when it is reset.
+        self.fake = FakeArm(
+            self.arm,
+            None,
+            0,
+            disagreement=replace(given, controller_rate_hz=rate_hz),
+            make_joints=lambda: self.world,
+        )
+        self._begun = self._wanted
 
     def reset(self, task: str | None, seed: int) -> None:
         """Start a new episode of `task` (None: the same); the seed fixes everything in it."""
-        name = self.task if task is None else task
+        self._load(self.task if task is None else task, seed)
+        self.begin_at(0)
+
+    def begin_at(self, now_ns: int) -> None:
+        """Count the time of its controllers from now_ns on; right after a reset."""
+        self.fake.reset(now_ns)
+        self._begun = self._wanted
+
+    def _load(self, name: str, seed: int) -> None:
         if name not in TASKS:
             raise SimulationError(unknown_name('task of the FR3', name, TASKS))
         self.close()
@@ -98,13 +119,6 @@ class TableSim:
             self._look = SceneLook(self.world, FINGERS)
             if self._look.stands(self.scene):
                 break
-        self.fake = FakeArm(
-            self.arm,
-            None,
-            0,
-            disagreement=self._disagreement,
-            make_joints=lambda: self.world,
-        )
 
     def _make_world(self, scene: Arrangement) -> World:
         start = pointing_down(scene.start, scene.start_turn)
@@ -159,20 +173,30 @@ class TableSim:
         if setpoint is not None:
             finger = self._gripper.position(setpoint.gripper)
             fake.streams['gripper'].command(np.array([finger]))
-        fake.advance(fake.now_ns + self.dt_ns)
+        self.rest()
         self.steps += 1
         task = TASKS[self.task]
         self._held = self._held + 1 if task.holds(self.scene, self._look) else 0
         self.success = self.success or self._held * self.dt_ns >= task.hold_s * NANOSECONDS
 
+    def rest(self) -> None:
+        """Let a control period pass, of which no step is counted."""
+        self.fake.advance(self.fake.now_ns + self.dt_ns)
+
+    def told_to_move(self, setpoint: Setpoint | None) -> bool:
+        """Tell whether its controller wants the joints elsewhere than at the begin."""
+        return bool(np.abs(self._wanted - self._begun).max() > _MOVED_RAD)
+
+    @property
+    def _wanted(self) -> Float64Array:
+        return np.array(self.fake.trajectories['arm'].desired[0])
+
     def state(self, stamp_ns: int) -> RobotState:
-        """Return the arm's state as its sensors give it, stamped `stamp_ns`."""
-        tip = self.world.data.body(TCP)
-        w, x, y, z = tip.xquat
+        """Return the arm's state stamped `stamp_ns`: joints as measured, the pose from them."""
         *joints, finger = self.world.positions.tolist()
         return RobotState(
             stamp_ns=stamp_ns,
-            pose=Pose(np.array(tip.xpos), np.array([x, y, z, w])),
+            pose=self._kinematics.forward(self.world.positions[:-1]),
             gripper=self._gripper.opening(finger),
             joints=dict(zip(ARM_JOINTS, joints, strict=True)),
         )

@@ -31,9 +31,10 @@ __all__ = ['Outputs']
 class Outputs:
     """Every output of an arm contract; raises ConfigError and BackendError.
 
-    parameters: `gripper_output`, 'contract' or a kind instead of the contract's, and `dry_run`:
-    nothing is published. now_ns: the time of control. on_error: called with what goes wrong later.
-    on_other: called, with words, where somebody else sends a trajectory.
+    parameters: `gripper_output`, 'contract' or a kind instead of the contract's, `dry_run`: nothing
+    is published, and `mode`: lockstep has a message for every period. now_ns: the time of control.
+    on_error: called with what goes wrong later. on_other: called, with words, where somebody else
+    sends a trajectory.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class Outputs:
             if output.part == 'gripper' and gripper_output != 'contract':
                 output = replace(output, kind=gripper_output)
             try:
-                self._all[output.name] = _make(node, arm, output, now_ns, on_error, on_other)
+                self._all[output.name] = _make(
+                    node, arm, output, now_ns, on_error, on_other, parameters['mode']
+                )
             except Exception:
                 self.destroy()
                 raise
@@ -81,6 +84,11 @@ class Outputs:
         for output in self._all.values():
             output.stop()
 
+    def forget(self) -> None:
+        """Forget what was sent: a simulation has put the arm elsewhere."""
+        for output in self._all.values():
+            output.forget()
+
     def destroy(self) -> None:
         """Stop publishing."""
         while self._all:
@@ -94,6 +102,7 @@ def _make(
     now_ns: Callable[[], int],
     on_error: Callable[[Exception], None],
     on_other: Callable[[str], None],
+    mode: str,
 ) -> CommandOutput:
     part, kind = output.part, output.kind
     if part in ('base', 'head') and arm.takes_poses:
@@ -109,11 +118,12 @@ def _make(
     if kind == 'joint_trajectory' and part == 'gripper':
         return GripperTrajectory(node, arm, output)
     if kind == 'joint_trajectory':
-        return TrajectoryOutput(node, arm, output, now_ns, on_other)
+        return TrajectoryOutput(node, arm, output, now_ns, on_other, mode=mode)
+    if kind == 'joint_state':
+        return GripperState(node, arm, output, now_ns if mode == 'lockstep' else None)
     kinds: dict[str, Callable[[Any, ArmContract, Output], CommandOutput]] = {
         'target_pose': TargetPose,
         'twist': TwistOutput,
-        'joint_state': GripperState,
         'forward_position': GripperPosition,
     }
     return kinds[kind](node, arm, output)

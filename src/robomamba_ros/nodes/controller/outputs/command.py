@@ -25,5 +25,8 @@ class CommandOutput(Protocol):
     def stop(self) -> None:
         """Nothing is commanded any more: come to rest; once per period."""
 
+    def forget(self) -> None:
+        """Forget what was sent: a simulation has put the arm elsewhere."""
+
     def destroy(self) -> None:
         """Stop publishing."""

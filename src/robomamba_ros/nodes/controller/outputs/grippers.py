@@ -70,6 +70,10 @@ class OnChange:
         """Leave the gripper as it is."""
         self.opening = None
 
+    def forget(self) -> None:
+        """Begin anew at the opening that is measured next."""
+        self.opening = None
+
 
 class GripperTrajectory(OnChange):
     """A trajectory of one point, lead_s ahead."""

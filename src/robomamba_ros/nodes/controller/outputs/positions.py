@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
@@ -15,6 +16,7 @@ from robomamba_ros.nodes.common.conversions import (
     gripper_command,
     gripper_position,
     pose_to_stamped,
+    time_message,
 )
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
@@ -50,6 +52,9 @@ class _Streamed:
     def stop(self) -> None:
         """Leave the controller where it is."""
 
+    def forget(self) -> None:
+        """Nothing: every message says all."""
+
     def destroy(self) -> None:
         """Stop publishing."""
         self._node.destroy_publisher(self._publisher)
@@ -78,6 +83,7 @@ class ForwardPosition(_Streamed):
 
     def __init__(self, node: Any, arm: ArmContract, output: Output) -> None:
         super().__init__(node, Float64MultiArray, output.name)
+        self._arm, self._output = arm, output
         self._sender = PositionSender(arm, output)
 
     @property
@@ -93,6 +99,10 @@ class ForwardPosition(_Streamed):
         """Go on from rest, where the joints were told to be last."""
         self._sender.stand_still()
 
+    def forget(self) -> None:
+        """Begin anew at the next positions."""
+        self._sender = PositionSender(self._arm, self._output)
+
     def stop(self) -> None:
         """Publish what is left to come to rest, then leave the controller where it is."""
         positions = self._sender.stop()
@@ -101,11 +111,28 @@ class ForwardPosition(_Streamed):
 
 
 class GripperState(_Streamed):
-    """The position of the gripper as a JointState."""
+    """The position of the gripper as a JointState.
 
-    def __init__(self, node: Any, arm: ArmContract, output: Output) -> None:
+    lockstep_ns: in lockstep the time of the period. One without a command is said then too, by a
+    message without joints: simulated time waits for it.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        arm: ArmContract,
+        output: Output,
+        lockstep_ns: Callable[[], int] | None = None,
+    ) -> None:
         super().__init__(node, JointState, output.name)
-        self._arm = arm
+        self._arm, self._lockstep_ns = arm, lockstep_ns
+
+    def stop(self) -> None:
+        """Leave the gripper where it is."""
+        if self._lockstep_ns is not None:
+            message = JointState()
+            message.header.stamp = time_message(self._lockstep_ns())
+            self._publisher.publish(message)
 
     def message(self, setpoint: Setpoint) -> JointState:
         """Return the position."""

@@ -3,6 +3,9 @@
 The stamp is zero, so that the controller begins on receipt: versions differ in what they do with
 one in the past. The last velocity is zero, so that it comes to rest if nothing follows.
 
+In lockstep there is a message for every period, stamped with it, as simulated time waits there: one
+without points where the controller is to go on. A stamp of now means the same as none.
+
 What comes on the topic is read along: a message that was not sent here is somebody else's, who may
 be gone before the graph of nodes shows that there are two.
 """
@@ -19,7 +22,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from robomamba_ros.control.setpoints.senders import Command, TrajectorySender
 from robomamba_ros.nodes.common import qos
-from robomamba_ros.nodes.common.conversions import joint_trajectory
+from robomamba_ros.nodes.common.conversions import joint_trajectory, time_message
 from robomamba_ros.nodes.common.diagnostics import SOMEBODY_ELSE
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
@@ -32,6 +35,7 @@ class TrajectoryOutput:
     """The trajectories of a part's joints.
 
     now_ns: the time of control. on_other: told, in words, of a trajectory that somebody else sends.
+    mode: realtime, or lockstep.
     """
 
     def __init__(
@@ -41,8 +45,11 @@ class TrajectoryOutput:
         output: Output,
         now_ns: Callable[[], int],
         on_other: Callable[[str], None],
+        *,
+        mode: str = 'realtime',
     ) -> None:
-        self._node = node
+        self._node, self._arm, self._output = node, arm, output
+        self._lockstep = mode == 'lockstep'
         self._now_ns = now_ns
         self._sender = TrajectorySender(arm, output)
         self._names = [joint.name for joint in self._sender.joints]
@@ -53,18 +60,37 @@ class TrajectoryOutput:
         self._subscription = node.create_subscription(
             JointTrajectory, output.name, self._read_along, qos.READ_ALONG, raw=True
         )
+        self._stepped_ns: int | None = None
         self.count = 0
         self.at_rest = True
 
     def send(self, command: Command) -> None:
         """Publish the trajectory where it is another one than before."""
-        sent = self._sender.send(command, self._now_ns())
+        now_ns = self._now_ns()
+        if self._lockstep and now_ns == self._stepped_ns:
+            self._go_on(now_ns)
+            return
+        sent = self._sender.send(command, now_ns)
         if sent is not None:
-            message = joint_trajectory(self._names, *sent)
-            data = serialize_message(message)
-            self._sent.append((data, message))
-            self._publisher.publish(data)
+            self._publish(joint_trajectory(self._names, *sent), now_ns)
             self.count += 1
+        elif self._lockstep:
+            self._go_on(now_ns)
+
+    def _publish(self, message: JointTrajectory, now_ns: int) -> None:
+        if self._lockstep:
+            message.header.stamp = time_message(now_ns)
+            self._stepped_ns = now_ns
+        data = serialize_message(message)
+        self._sent.append((data, message))
+        self._publisher.publish(data)
+
+    def _go_on(self, now_ns: int) -> None:
+        """Say in lockstep that there is nothing new, or again what was said of this period."""
+        if now_ns == self._stepped_ns:
+            self._publisher.publish(self._sent[-1][0])
+        else:
+            self._publish(JointTrajectory(), now_ns)
 
     def _read_along(self, data: bytes) -> None:
         if any(data == own for own, _ in self._sent):
@@ -82,6 +108,12 @@ class TrajectoryOutput:
 
     def stop(self) -> None:
         """Leave the controller at the end of the way, at rest."""
+        if self._lockstep:
+            self._go_on(self._now_ns())
+
+    def forget(self) -> None:
+        """Begin anew with a controller that was sent nothing."""
+        self._sender = TrajectorySender(self._arm, self._output)
 
     def destroy(self) -> None:
         """Stop publishing."""

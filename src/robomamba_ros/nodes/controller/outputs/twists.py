@@ -51,6 +51,10 @@ class TwistOutput:
             self._send(twist)
         self._stopped = self._sender.at_rest
 
+    def forget(self) -> None:
+        """Begin anew at rest."""
+        self._sender.stand_still()
+
     def destroy(self) -> None:
         """Publish a last zero twist and stop publishing."""
         if not self._stopped:

@@ -1,0 +1,110 @@
+"""The FR3 in physics as a robot of ROS 2: the episode of one loop, and a stop in the middle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip('mujoco', reason='a physical robot needs MuJoCo: pip install mujoco')
+pytest.importorskip('pinocchio', reason='kinematics needs Pinocchio: pip install pin')
+
+from robomamba_ros.bringup.graph import PolicyOptions, SimOptions, sim_graph
+from robomamba_ros.evaluation.rollout import run_episode
+from robomamba_ros.nodes.clients.physical_recorder import recorder_of
+from robomamba_ros.nodes.clients.simulated_graph import simulated_graph
+from robomamba_ros.policies.base import CameraSpec, PolicySpec
+from robomamba_ros.robots.arm import load_arm
+from robomamba_ros.simulation.robots import table_sim
+from robomamba_ros.simulation.robots.expert import ACTION_NAMES, DT_NS, STATE_NAMES
+from robomamba_ros.simulation.robots.table_sim import TableSim
+from robomamba_ros.types import ActionChunk, ActionSpace
+
+TASK, SEED, SIZE, STEPS = 'fr3/push', 3, 24, 3
+ARM = load_arm('fr3_sim')
+CONFIG = f"""policy: anolevla
+cameras:
+- {{name: front, height: {SIZE}, width: {SIZE}}}
+execute_steps: {STEPS}
+dt_ns: {DT_NS}
+"""
+
+
+class Chaotic:
+    """Goes down and somewhere, by every bit of what it sees."""
+
+    spec = PolicySpec(
+        name='chaotic',
+        cameras=tuple(CameraSpec(name, SIZE, SIZE) for name in ('front', 'wrist')),
+        state_names=STATE_NAMES,
+        action_space=ActionSpace.EE_DELTA,
+        action_names=ACTION_NAMES,
+        horizon=8,
+        dt_ns=DT_NS,
+        execute_steps=STEPS,
+    )
+
+    def reset(self) -> None: ...
+
+    def infer(self, seen: Any) -> ActionChunk:
+        bits = [seen.state.tobytes(), seen.previous_state.tobytes(), seen.instruction.encode()]
+        bits += [image.tobytes() for _, image in sorted(seen.images.items())]
+        rng = np.random.default_rng(list(b''.join(bits)))
+        actions = np.zeros((8, 7), np.float32)
+        actions[:, :3] = rng.uniform(-0.004, 0.004, 3) - [0.0, 0.0, 0.005]
+        actions[:, 5:] = 0.01, rng.choice([0.0, 1.0])
+        return ActionChunk(seen.stamp_ns, DT_NS, actions, ActionSpace.EE_DELTA, ACTION_NAMES)
+
+
+@pytest.fixture
+def specs(monkeypatch, tmp_path):
+    monkeypatch.setattr(table_sim, 'MAX_S', 1.0)
+    (tmp_path / 'config.yaml').write_text(CONFIG)
+    options = PolicyOptions(str(tmp_path), arm=ARM.name, mode='lockstep', enabled=True)
+    return sim_graph(options, SimOptions(TASK))
+
+
+def test_lockstep_over_topics_is_the_episode_in_one_loop(ros_environment, specs) -> None:
+    policy = Chaotic()
+    sim = TableSim(TASK, SEED, camera_size=(SIZE, SIZE))
+    expected = run_episode(sim, policy, ARM, SEED, execute_steps=STEPS)
+    sim.close()
+    assert np.ptp(expected.measured, axis=0).max() > 0.02
+    recorders = []
+
+    def recorder():
+        recorders.append(recorder_of(ARM, specs[1].remappings))
+        return recorders[0]
+
+    with simulated_graph(specs, extra=[recorder], load=lambda *_: policy) as runner:
+        # The second one shows that nothing of an episode reaches into the next.
+        for _ in range(2):
+            result = runner.run(TASK, SEED)
+            assert (
+                (result.success, result.steps) == (expected.success, expected.steps) == (False, 100)
+            )
+            seen = recorders[0].take(result.begin_ns, result.end_ns)
+            np.testing.assert_array_equal(seen.measured, expected.measured)
+            # Where its controller wants it is where the loop wanted it, one lead earlier or later.
+            np.testing.assert_allclose(seen.commanded[-1], expected.commanded[-1], atol=2e-3)
+
+
+def test_an_emergency_stop_in_the_middle_ends_at_rest(ros_environment, specs, monkeypatch) -> None:
+    robots, stopped_at = [], 40
+    follow = TableSim.follow
+
+    def press(sim, *given):
+        robots[:] = [sim]
+        if sim.steps == stopped_at:
+            sim.fake.stop('emergency_stop')
+        return follow(sim, *given)
+
+    monkeypatch.setattr(TableSim, 'follow', press)
+    with simulated_graph(specs, load=lambda *_: Chaotic()) as runner:
+        result = runner.run(TASK, SEED)
+    assert (result.success, result.steps) == (False, 100)
+    sim = robots[0]
+    assert np.abs(sim.world.velocities[:7]).max() < 1e-3
+    # What came after the stop was refused: the controller had no say any more.
+    assert sim.fake.stopped == 'emergency_stop'
