@@ -148,7 +148,7 @@ def test_depth_comes_as_the_name_of_its_topic_says(peer, compressed: bool) -> No
     DepthInput(peer.node, camera, 'lockstep', depths, lambda _: None, lambda _: None)
     # The stand-in of the arm sends what the input takes.
     fake = CameraPublishers(peer.node, camera, 8, 6)
-    for publisher in (fake._depth, fake._info):
+    for publisher in (fake._topics._depth, fake._topics._info):
         peer.wait_for(lambda each=publisher: each.get_subscription_count() == 1, 'the input')
     fake.publish(1)
     peer.wait_for(lambda: depths.informed, 'camera_info')

@@ -103,6 +103,7 @@ class TableSim:
     def begin_at(self, now_ns: int) -> None:
         """Count the time of its controllers from now_ns on; right after a reset."""
         self.fake.reset(now_ns)
+        self.world.push(TCP, np.array([0.0, 0.0, -self.fake.disagreement.load_n]))
         self._begun = self._wanted
 
     def _load(self, name: str, seed: int) -> None:

@@ -95,6 +95,10 @@ class World:
             self._set(every, there, velocities)
         self._measure()
 
+    def push(self, body: str, force: Float64Array) -> None:
+        """Push a body at its middle with a force (3,) in base axes [N], until it is pushed anew."""
+        self.data.xfrc_applied[self.model.body(body).id, :3] = force
+
     def _set(self, which: Mask, positions: Float64Array, velocities: Float64Array) -> None:
         """Set the joints of some motors, as their columns say."""
         columns = self._columns[which]
