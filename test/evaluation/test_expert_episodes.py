@@ -11,8 +11,10 @@ pytest.importorskip('pyarrow', reason='LeRobot data sets need pyarrow')
 
 from robomamba_ros.cli.main import main
 from robomamba_ros.datasets.lerobot.reader import LeRobotDataset
+from robomamba_ros.errors import ConfigError
 from robomamba_ros.evaluation.expert_episodes import episode_seeds
 from robomamba_ros.evaluation.rollout import run_episode
+from robomamba_ros.simulation.disagreement import Disagreement
 from robomamba_ros.simulation.robots.expert import ACTION_NAMES, STATE_NAMES, Expert
 from robomamba_ros.simulation.robots.table_sim import TableSim
 
@@ -46,6 +48,11 @@ def test_an_expert_does_its_task_and_exceeds_no_limit_on_the_way(sim):
     with pytest.raises(EnoughError):
         run_episode(sim, Expert(sim), sim.arm, 0, execute_steps=1, watch=follow)
     np.testing.assert_array_equal(episode.measured[:60], again)
+
+
+def test_what_is_of_arms_without_masses_is_refused():
+    with pytest.raises(ConfigError, match='lag_s is of arms without masses'):
+        TableSim('fr3/push', 0, disagreement=Disagreement(lag_s=0.05))
 
 
 def emergency_stop(sim):

@@ -103,7 +103,7 @@ class SimOptions:
     camera_rate: float = 20.0
     # Whether an episode that is over is followed by the next, with the next seed.
     endless: bool = False
-    # How the FR3 deviates from its commands (see simulation/disagreement).
+    # How controllers and reports of the FR3 deviate (see simulation/disagreement).
     disagree: str = ''
     # Width and height of the images [px]; 0: as the policy takes them.
     width: int = 0

@@ -61,7 +61,7 @@ _ROBOT = Option(
 )
 _DEVIATES = replace(
     declared.DISAGREE,
-    description='how the FR3 deviates from its commands, as lag_s=0.05; empty: by physics alone',
+    description='how controllers and reports of the FR3 deviate, as state_latency_s=0.02',
 )
 _SIM = (
     replace(

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from robomamba_ros.errors import ActionError, SimulationError, unknown_name
+from robomamba_ros.errors import ActionError, ConfigError, SimulationError, unknown_name
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.robots.parts import Workspace
@@ -51,11 +51,21 @@ _RATE_HZ = 1000.0
 _SETTLE_S = 0.3
 # Joints are told to move where they are wanted further away than this [rad].
 _MOVED_RAD = 2e-3
+# What a Disagreement says of joints without masses.
+_MADE_UP = (
+    'lag_s',
+    'lag_order',
+    'velocity_share',
+    'acceleration_share',
+    'friction_rad',
+    'backlash_rad',
+)
 
 
 class TableSim:
     """One FR3 in one task. Raises SimulationError on an unknown task or without rendering.
 
+    disagreement: of its controllers and reports, and a load on the hand; ConfigError on others.
     camera_size: height and width of the images [px]. fine: images with shadows, for people.
     arm: the contract. scene: what stands where. world: its physics.
     steps: control periods of this episode. success: whether the task has been done.
@@ -77,6 +87,7 @@ class TableSim:
         assert gripper is not None
         self._gripper = gripper
         given = disagreement or Disagreement()
+        _check(given)
         rate_hz = given.controller_rate_hz or _RATE_HZ
         self._camera_size, self._fine = camera_size, fine
         self._renderer: Renderer | None = None
@@ -222,3 +233,13 @@ class TableSim:
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
+
+
+def _check(disagreement: Disagreement) -> None:
+    """Raise ConfigError on what a robot in physics has by its masses, motors and contacts."""
+    for name in _MADE_UP:
+        if getattr(disagreement, name) != getattr(Disagreement(), name):
+            raise ConfigError(
+                f'{name} is of arms without masses; leave it out for a robot in physics, which '
+                'has motors and contacts of its own'
+            )
