@@ -119,7 +119,7 @@ def test_an_interlock_is_waited_for_stops_the_arm_and_never_moves_it_again(start
     running.publish(Bool(data=True))
     robot.peer.wait_for(lambda: robot.values()['interlocks'] == '', 'the interlock to be free')
     assert robot.values()['state'] == 'holding'
-    assert refusal(robot) == ''
+    robot.peer.wait_for(lambda: refusal(robot) == '', 'the command to come to rest')
     # Whoever said so has gone: it counts no longer.
     peer.node.destroy_publisher(running)
     robot.wait_for('interlocks', 'interlock running: nothing received yet')
@@ -343,7 +343,7 @@ def test_a_stop_of_anybody_needs_an_enable(moving) -> None:
     assert answer.success
     assert 'stopped by ~/stop; enable to move again' in answer.message
     holds(robot, commands, 'stopped by ~/stop')
-    assert refusal(robot) == ''
+    robot.peer.wait_for(lambda: refusal(robot) == '', 'the command to come to rest')
 
 
 def change(robot: Robot, transition: int) -> bool:
@@ -375,7 +375,7 @@ def test_an_exception_that_nobody_has_foreseen_brakes_and_is_said(moving, monkey
     robot.send(np.full((5, 1), 0.01), ('joint1',), ActionSpace.JOINT_DELTA)
     holds(robot, commands, 'internal error, ValueError: nobody has foreseen this; enable to')
     monkeypatch.undo()
-    assert refusal(robot) == ''
+    robot.peer.wait_for(lambda: refusal(robot) == '', 'the command to come to rest')
     go(robot, commands)
     commands.check()
 

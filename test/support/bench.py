@@ -246,12 +246,18 @@ class Bench:
         *,
         ahead_ns: int = 0,
         dt_ns: int = STEP_NS,
+        execute_steps: int | None = None,
     ) -> ChunkReceipt | None:
         """Send a chunk of now; None and `refused`, the reason, where the loop refuses it."""
         self.refused = ''
         try:
             chunk = ActionChunk(
-                self.now_ns + ahead_ns, dt_ns, np.asarray(actions), space, names or self.names
+                self.now_ns + ahead_ns,
+                dt_ns,
+                np.asarray(actions),
+                space,
+                names or self.names,
+                execute_steps=execute_steps,
             )
             return self.loop.add_chunk(chunk, self.now_ns)
         except ActionError as error:

@@ -205,8 +205,12 @@ def _settle(watch: Watch, fault: Fault) -> None:
 
 
 def _again(bench: Bench, watch: Watch) -> bool:
-    watch.run(0.2, speaks=False)
-    if not bench.enable():
+    # The command of one that was slow goes to where it stands for a while.
+    for _ in range(10):
+        watch.run(0.2, speaks=False)
+        if bench.enable():
+            break
+    else:
         return False
     before, resumed = bench.joints, watch.resumed
     moved = False

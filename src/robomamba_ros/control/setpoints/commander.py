@@ -92,12 +92,16 @@ class Commander:
     @property
     def at_rest(self) -> bool:
         """Whether the command stands still for good, and controllers of trajectories know it."""
-        still = self._motion is None or self._motion.at_rest
         if self._motion is None or self._foresight is None:
-            return still
+            return self.still
         announced = self._foresight_current and not self._changed
         over = self._plan.is_over(self.tick_ns) and self._foresight.is_over(self.tick_ns)
-        return still and announced and over
+        return self.still and announced and over
+
+    @property
+    def still(self) -> bool:
+        """Whether the command stands still now, though it may be about to move."""
+        return self._motion is None or self._motion.at_rest
 
     @property
     def end_ns(self) -> int | None:
@@ -255,6 +259,7 @@ class Commander:
         self.give_up()
         self._diverge(0)
         self._foresight_current = False
+        self._settled_ns = None
 
     def catch_up(self, now_ns: int) -> tuple[int, str]:
         """Do the ticks that were missed, as controllers of trajectories did by themselves.

@@ -131,12 +131,14 @@ class SetpointLoop:
         """Allow motion from the next chunk on, or brake to rest and then command nothing.
 
         It starts from the measured state. Raises NotReadyError where the arm must not be moved: an
-        interlock is set, or it was measured where or as it cannot start; it does what it did
-        before then. An arm that was not measured yet starts once it is and stands still.
+        interlock is set, its command has not come to rest, or it was measured where or as it cannot
+        start; it does what it did before then. An arm that was not measured yet starts once it is
+        and stands still.
         """
         if enabled and not self._to.enabled:
             self._supervision.check_interlocks()
             if self._supervised:
+                self._to.check_at_rest()
                 self._supervision.check_start()
                 self._to.forget(held=True)
             self._to.enabled = True
@@ -216,10 +218,15 @@ class SetpointLoop:
         return receipt
 
     def withdraw_chunk(self, reason: str) -> None:
-        """Brake where a chunk is followed: its sender takes it back. The next one continues."""
+        """Brake where a chunk is followed: its sender takes it back. The next one continues.
+
+        So it does where the last one has just run out: the first of a new instruction takes longer.
+        """
         if self._to.state is LoopState.TRACKING:
             self._commander.drop_course()
             self._to.want_chunk(reason, self.clock.now_ns or 0, TAKEN_BACK_S)
+        else:
+            self._to.wait_longer(TAKEN_BACK_S)
 
     def tick(self, now_ns: int) -> Setpoint | None:
         """Return the command for the control period that begins now; once per period.

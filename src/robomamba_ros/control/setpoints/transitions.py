@@ -9,6 +9,7 @@ from robomamba_ros.common.metrics import MotionCounts
 from robomamba_ros.control.motion.pose_motion import Anchor
 from robomamba_ros.control.setpoints.commander import Commander
 from robomamba_ros.control.setpoints.status import STOPS, LoopState, LoopStatus
+from robomamba_ros.errors import NotReadyError
 from robomamba_ros.types import NANOSECONDS
 
 AGAIN = 'enable to move again'
@@ -32,12 +33,22 @@ class Transitions:
         self.enabled = self.returning = False
         self._settled = False
         self._at_rest = LoopState.DISABLED
-        self._resume_ns = 0
+        self._wanted_ns = self._resume_ns = 0
 
     @property
     def state(self) -> LoopState:
         """The state alone."""
         return self.status.state
+
+    def check_at_rest(self) -> None:
+        """Raise NotReadyError where the command of a stop has not come to rest yet.
+
+        An arm that is held back stands still by then. A start from there would be a jump of the
+        command, and controllers of trajectories are still on the way that they were sent.
+        """
+        if self.state in STOPS or not self._commander.still:
+            why = self.status.reason.removesuffix(f'; {AGAIN}')
+            raise NotReadyError(f'still stopping ({why}): wait until it has come to rest')
 
     def wait(self, reason: str = NO_CHUNK) -> None:
         """Hold still, or command nothing, until the first chunk."""
@@ -88,8 +99,14 @@ class Transitions:
 
     def want_chunk(self, reason: str, now_ns: int, resume_s: float = RESUME_S) -> None:
         """Come to rest for want of a chunk, which may continue until resume_s from now."""
+        self._wanted_ns = now_ns
         self._resume_ns = now_ns + round(resume_s * NANOSECONDS)
         self._stop(reason, LoopState.HOLDING)
+
+    def wait_longer(self, resume_s: float) -> None:
+        """Let a chunk continue until resume_s after the stop, where one still may."""
+        if self.enabled and self.state in (LoopState.STOPPING, LoopState.HOLDING):
+            self._resume_ns = self._wanted_ns + round(resume_s * NANOSECONDS)
 
     def wait_no_longer(self, now_ns: int) -> None:
         """End the time in which a chunk may continue, where it is over."""
