@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from robomamba_ros.messages.state import nanoseconds, pose_from_message
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.chunk_messages import is_withdrawal, messages_to_chunk
 from robomamba_ros.nodes.common.conversions import pose_to_stamped, rgb_to_image, time_message
-from robomamba_ros.nodes.policy.policy_node import PolicyNode
+from robomamba_ros.nodes.policy.policy_node import PolicyNode, load_checkpoint
+from robomamba_ros.policies.base import LoadOptions
 from robomamba_ros.policies.registry import load_policy
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.robots.kinematics import Kinematics
@@ -278,6 +280,40 @@ def test_a_question_is_answered_as_the_policy_answers_it(start, checkpoint) -> N
         assert answer != ''
     assert len(robot.answers) == 2
     assert robot.targets == []
+
+
+def test_a_follow_up_question_reads_no_second_image_though_the_camera_shows_another(
+    host, peer, checkpoint, write_arm, monkeypatch
+) -> None:
+    seen: list[int] = []
+
+    def load(directory: Path, options: LoadOptions) -> Any:
+        policy = load_checkpoint(directory, options)
+        policy.network.vision.register_forward_hook(lambda *_: seen.append(1))
+        return policy
+
+    path = write_arm()
+    robot = Robot(peer, path)
+    parameters = {'arm': path, 'checkpoint': str(checkpoint), 'enabled': False}
+    host((partial(PolicyNode, load=load), parameters))
+    rng = np.random.default_rng(0)
+    show = robot.observe
+
+    def observe() -> None:
+        monkeypatch.setattr(f'{__name__}.IMAGE', rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+        show()
+
+    robot.observe = observe
+    robot.start()
+    robot.wait_until_seen()
+    warm = len(seen)
+    first = robot.ask('what is there?')
+    assert len(seen) == warm + 1
+    assert robot.ask('is it open?') != ''
+    assert robot.ask('what is there?') == first
+    assert len(seen) == warm + 1
+    robot.ask('look again')
+    assert len(seen) == warm + 2
 
 
 def test_a_camera_on_the_end_effector_sees_from_where_that_is(start, checkpoint) -> None:

@@ -1,12 +1,15 @@
 """What a spec asks of an observation, and observations made up from it."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
+from support.toy_policy import ToyPolicy
 
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.policies.base import CameraSpec, PolicySpec, fake_observation
+from robomamba_ros.policies.timed import timed
 from robomamba_ros.types import EE_POSE_NAMES, ActionSpace
 
 SPEC = PolicySpec(
@@ -50,3 +53,20 @@ def test_a_seed_gives_one_observation():
 def test_depth_is_asked_for_where_it_is_needed(changes, message):
     with pytest.raises(ObservationError, match=message):
         SPEC.check(replace(fake_observation(SPEC), **changes))
+
+
+class Reasoner(ToyPolicy):
+    """Notes what it is asked."""
+
+    asked: ClassVar = []
+
+    def answer(self, image, question, *, max_tokens):
+        self.asked.append((image.shape, max_tokens))
+        return question
+
+
+def test_a_policy_that_answers_is_asked_before_the_first_question_and_forgets_that():
+    policy = timed(Reasoner())
+    policy.warm_up()
+    assert Reasoner.asked == [((4, 6, 3), 2)]
+    assert policy.latencies['answer'].count == 0

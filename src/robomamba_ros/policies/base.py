@@ -25,6 +25,8 @@ from robomamba_ros.types import (
 
 DTYPES = ('auto', 'float32', 'bfloat16')
 CACHES = ('auto', 'none', 'prefix', 'stream')
+# Of an answer, where nobody says how many it may have.
+ANSWER_TOKENS = 128
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,9 @@ class TargetPolicy(Policy, Protocol):
 class AnsweringPolicy(Policy, Protocol):
     """A policy that can reason in words."""
 
-    def answer(self, image: UInt8Array | None, question: str) -> str:
+    def answer(
+        self, image: UInt8Array | None, question: str, *, max_tokens: int = ANSWER_TOKENS
+    ) -> str:
         """Return the answer about an image (h, w, 3) RGB, None where the policy has no camera."""
 
 

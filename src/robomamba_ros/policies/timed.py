@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
+
 from robomamba_ros.common.metrics import LatencyWindow
 from robomamba_ros.errors import ActionError, ObservationError
 from robomamba_ros.policies.base import (
+    ANSWER_TOKENS,
     AnsweringPolicy,
     OutputKind,
     Policy,
@@ -65,10 +68,22 @@ class TimedAnsweringPolicy(TimedPolicy):
         self._reasoner = policy
         self.latencies['answer'] = LatencyWindow()
 
-    def answer(self, image: UInt8Array | None, question: str) -> str:
+    def warm_up(self) -> None:
+        """Infer, and answer a question, by a token of each kind: one read, one generated."""
+        super().warm_up()
+        camera = next(iter(self.spec.cameras), None)
+        image = None
+        if camera is not None:
+            image = np.zeros((camera.height, camera.width, 3), np.uint8)
+        self.answer(image, 'ready?', max_tokens=2)
+        self.reset()
+
+    def answer(
+        self, image: UInt8Array | None, question: str, *, max_tokens: int = ANSWER_TOKENS
+    ) -> str:
         """Return the policy's answer."""
         start = time.perf_counter()
-        answer = self._reasoner.answer(image, question)
+        answer = self._reasoner.answer(image, question, max_tokens=max_tokens)
         self.latencies['answer'].add(time.perf_counter() - start)
         return answer
 

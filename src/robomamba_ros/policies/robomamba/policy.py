@@ -14,7 +14,7 @@ from robomamba_ros.errors import ActionError, ConfigError
 from robomamba_ros.language.text import TextTokenizer
 from robomamba_ros.mamba.generation import Choice, TopP, generate, greedy
 from robomamba_ros.mamba.state import MambaState
-from robomamba_ros.policies.base import PolicySpec
+from robomamba_ros.policies.base import ANSWER_TOKENS, PolicySpec
 from robomamba_ros.policies.robomamba.captured import CapturedPasses
 from robomamba_ros.policies.robomamba.network import (
     PoseOutput,
@@ -27,7 +27,6 @@ from robomamba_ros.types import Float64Array, Observation, PoseTarget, UInt8Arra
 from robomamba_ros.vision.clip import Square, clip_image, clip_pixels
 
 CACHES = ('auto', 'none', 'prefix')
-ANSWER_TOKENS = 128
 
 Part = TypeVar('Part')
 
