@@ -87,10 +87,37 @@ def expressions() -> list[ast.expr]:
     return [node for node in nodes if isinstance(node, ast.expr)]
 
 
-def fixed(node: ast.expr) -> list[str]:
-    """Return the fixed parts of a text, in order; none of what is no text."""
+@cache
+def constants() -> dict[str, str]:
+    """Return the texts of the sources that have a name, by it."""
+    paths = (path for part in PARTS for path in (SOURCES / part).rglob('*.py'))
+    nodes = (node for path in paths for node in ast.parse(path.read_text()).body)
+    return {
+        node.targets[0].id: node.value.value
+        for node in nodes
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    }
+
+
+def fixed(node: ast.expr, *, joined: bool = True) -> list[str]:
+    """Return the fixed parts of a text, in order; none of what is no text.
+
+    joined: whether a constant is a part of the text around it.
+    """
     if isinstance(node, ast.JoinedStr):
-        return [text for value in node.values for text in fixed(value)]
+        parts = ['']
+        for value in node.values:
+            inner = value.value if isinstance(value, ast.FormattedValue) and joined else None
+            text = constants().get(inner.id) if isinstance(inner, ast.Name) else None
+            text = value.value if isinstance(value, ast.Constant) else text
+            if text is None:
+                parts.append('')
+            else:
+                parts[-1] += str(text)
+        return [part for part in parts if part]
     return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
 
 
@@ -146,7 +173,9 @@ def texts(path: Path) -> Iterator[list[str]]:
     inner |= {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
     for node in nodes:
         if isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in inner:
-            parts = [text for text in fixed(node) if ' ' in text.strip() and len(text) > 8]
+            parts = [
+                text for text in fixed(node, joined=False) if ' ' in text.strip() and len(text) > 8
+            ]
             if parts:
                 yield parts
 

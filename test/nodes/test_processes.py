@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -50,11 +51,15 @@ class Processes:
         program = f'from robomamba_ros.nodes.{place}.{name} import main; main()'
         self.start(name, ['-c', program], parameters)
 
-    def end(self, name: str, *numbers: int) -> tuple[int, str]:
-        """Send signals; return exit code and output."""
+    def end(self, name: str, number: int, *again: int) -> tuple[int, str]:
+        """Send a signal, and `again` until it has ended; return exit code and output."""
         process = self._running.pop(name)
-        for number in numbers:
-            process.send_signal(number)
+        process.send_signal(number)
+        while again and process.poll() is None:
+            for each in again:
+                process.send_signal(each)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.02)
         code = process.wait(timeout=PATIENCE_S)
         return code, self.output(name)
 
