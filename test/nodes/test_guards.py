@@ -420,7 +420,7 @@ class TwoClocks(ControlClock):
     """A control clock whose two clocks a test sets."""
 
     def __init__(self) -> None:
-        self.simulated = False
+        self.simulated, self.step_ns = False, None
         self.steady_ns, self.system_ns = 0, 1000 * NANOSECONDS
         self._steady_ns, self._offset_ns = 0, self.system_ns
 
