@@ -14,9 +14,9 @@ from rclpy.action.client import ActionClient
 from rclpy.action.graph import get_action_names_and_types
 from sensor_msgs.msg import JointState
 
+from robomamba_ros.control.setpoints.openings import OnChange
 from robomamba_ros.errors import ActionError, BackendError
 from robomamba_ros.nodes.common.conversions import gripper_position
-from robomamba_ros.nodes.controller.outputs.grippers import OnChange
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import ACTIONS, Output
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from robomamba_ros.nodes.controller.outputs.command import Command
-from robomamba_ros.nodes.controller.outputs.grippers import OnChange
+from robomamba_ros.control.setpoints.openings import OnChange
+from robomamba_ros.control.setpoints.senders import Command
 from robomamba_ros.types import Pose, RobotState, Setpoint
 
 RATE_HZ = 100.0
