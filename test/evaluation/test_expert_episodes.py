@@ -1,4 +1,4 @@
-"""Experts of the FR3 through the controls of a real arm, and the data set that they make."""
+"""Experts through the controls of a real robot, and the data sets that they make."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ pytest.importorskip('pyarrow', reason='LeRobot data sets need pyarrow')
 from robomamba_ros.cli.main import main
 from robomamba_ros.datasets.lerobot.reader import LeRobotDataset
 from robomamba_ros.errors import ConfigError
-from robomamba_ros.evaluation.expert_episodes import episode_seeds
+from robomamba_ros.evaluation.expert_episodes import RecordedExpert, episode_seeds
 from robomamba_ros.evaluation.rollout import run_episode
 from robomamba_ros.simulation.disagreement import Disagreement
-from robomamba_ros.simulation.robots.expert import ACTION_NAMES, STATE_NAMES, Expert
+from robomamba_ros.simulation.robots.expert import Expert
+from robomamba_ros.simulation.robots.roster import FR3, HSR
 from robomamba_ros.simulation.robots.table_sim import TableSim
 
 
@@ -48,6 +49,41 @@ def test_an_expert_does_its_task_and_exceeds_no_limit_on_the_way(sim):
     with pytest.raises(EnoughError):
         run_episode(sim, Expert(sim), sim.arm, 0, execute_steps=1, watch=follow)
     np.testing.assert_array_equal(episode.measured[:60], again)
+
+
+def test_a_whole_body_does_its_task_and_exceeds_no_limit_on_the_way():
+    sim = TableSim('hsr/push', 0, camera_size=(32, 32))
+    expert = RecordedExpert(sim)
+    start = np.array(sim.world.data.body('base_footprint').xpos)
+    episode = run_episode(sim, expert, sim.arm, 0, execute_steps=1)
+    assert episode.success
+    assert episode.steps * sim.dt_ns < 15e9
+    way = sim.world.data.body('base_footprint').xpos - start
+    assert np.linalg.norm(way) > 0.4
+    # What is recorded of it: an action of eleven channels and three images, ten times a second.
+    steps, actions = len(expert.actions), np.array(expert.actions)
+    assert abs(steps - episode.steps / 5) < 3
+    assert actions.shape == (steps, 11)
+    assert np.array(expert.states).shape == (steps, len(HSR.state_names))
+    shapes = {name: np.array(each).shape for name, each in expert.images.items()}
+    assert shapes == dict.fromkeys(('head', 'hand', 'external'), (steps, 32, 32, 3))
+    # The ways that were commanded are about the way that the wheels went.
+    told = expert.states[-1][HSR.state_names.index('odom_x')]
+    assert actions[:, 0].sum() == pytest.approx(told, abs=0.1)
+    assert {'base', 'arm', 'head'} <= set(sim.fake.peaks)
+    for part, peaks in sim.fake.peaks.items():
+        for quantity, peak in peaks.items():
+            assert not peak.exceeded, (part, quantity, peak)
+
+    def press():
+        if sim.steps == 75:
+            sim.fake.stop('emergency_stop')
+
+    # While it drives.
+    stopped = run_episode(sim, expert, sim.arm, 0, execute_steps=1, watch=press)
+    assert not stopped.success
+    assert 75 < stopped.steps < 325
+    assert np.abs(sim.world.velocities).max() < 1e-3
 
 
 def test_what_is_of_arms_without_masses_is_refused():
@@ -90,8 +126,8 @@ def test_collected_episodes_hold_what_the_expert_saw_and_did(tmp_path):
     data = LeRobotDataset(folder)
     assert data.tasks == ('Push the pump down',)
     assert data.info.fps == 10
-    assert data.names('observation.state') == STATE_NAMES
-    assert data.names('action') == ACTION_NAMES
+    assert data.names('observation.state') == FR3.state_names
+    assert data.names('action') == FR3.action_names
     assert sorted(data.cameras.values()) == ['front', 'wrist']
     assert int(data.values('seed')[0]) == episode_seeds('fr3/push', 1)[0]
     states, actions = data.values('observation.state'), data.values('action')

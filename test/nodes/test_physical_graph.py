@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from robomamba_ros.nodes.clients.physical_recorder import recorder_of
 from robomamba_ros.nodes.clients.simulated_graph import simulated_graph
 from robomamba_ros.policies.base import CameraSpec, PolicySpec
 from robomamba_ros.robots.arm import load_arm
-from robomamba_ros.simulation.robots import table_sim
-from robomamba_ros.simulation.robots.expert import ACTION_NAMES, DT_NS, STATE_NAMES
+from robomamba_ros.simulation.robots.expert import DT_NS
+from robomamba_ros.simulation.robots.roster import FR3, ROBOTS
 from robomamba_ros.simulation.robots.table_sim import TableSim
 from robomamba_ros.types import ActionChunk, ActionSpace
 
@@ -37,9 +38,9 @@ class Chaotic:
     spec = PolicySpec(
         name='chaotic',
         cameras=tuple(CameraSpec(name, SIZE, SIZE) for name in ('front', 'wrist')),
-        state_names=STATE_NAMES,
+        state_names=FR3.state_names,
         action_space=ActionSpace.EE_DELTA,
-        action_names=ACTION_NAMES,
+        action_names=FR3.action_names,
         horizon=8,
         dt_ns=DT_NS,
         execute_steps=STEPS,
@@ -54,12 +55,12 @@ class Chaotic:
         actions = np.zeros((8, 7), np.float32)
         actions[:, :3] = rng.uniform(-0.004, 0.004, 3) - [0.0, 0.0, 0.005]
         actions[:, 5:] = 0.01, rng.choice([0.0, 1.0])
-        return ActionChunk(seen.stamp_ns, DT_NS, actions, ActionSpace.EE_DELTA, ACTION_NAMES)
+        return ActionChunk(seen.stamp_ns, DT_NS, actions, ActionSpace.EE_DELTA, FR3.action_names)
 
 
 @pytest.fixture
 def specs(monkeypatch, tmp_path):
-    monkeypatch.setattr(table_sim, 'MAX_S', 1.0)
+    monkeypatch.setitem(ROBOTS, 'fr3', replace(FR3, max_s=1.0))
     (tmp_path / 'config.yaml').write_text(CONFIG)
     options = PolicyOptions(str(tmp_path), arm=ARM.name, mode='lockstep', enabled=True)
     return sim_graph(options, SimOptions(TASK))

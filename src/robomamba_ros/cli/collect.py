@@ -24,8 +24,8 @@ def add_parser(subparsers: Any) -> None:
         'collect',
         help='record demonstrations of scripted experts in simulation',
         description='Records demonstrations of Meta-World experts, disturbed in execution, or of '
-        'experts of the FR3, always as a LeRobot data set and undisturbed. With --correct a policy '
-        'does the tasks, and what an expert does where it strays is added to a store. An '
+        'experts of FR3 and HSR, always as a LeRobot data set and undisturbed. With --correct a '
+        'policy does the tasks, and what an expert does where it strays is added to a store. An '
         'interrupted collection is continued by the same command.',
     )
     parser.add_argument('folder', type=Path, help='where the data set is written')
@@ -33,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         '--episodes',
         type=int,
-        help='per task (default: 600; of the FR3 50; with --correct 10)',
+        help='per task (default: 600; of FR3 and HSR 50; with --correct 10)',
         metavar='N',
     )
     parser.add_argument(
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.image_share is not None and args.image_every is not None:
         raise ConfigError('give --image-share or --image-every, not both')
-    if (args.lerobot or args.robot == 'fr3') and (args.image_share, args.image_every) != (
+    if (args.lerobot or args.robot != 'sawyer') and (args.image_share, args.image_every) != (
         None,
         None,
     ):
@@ -91,8 +91,8 @@ def run(args: argparse.Namespace) -> int:
     if args.correct is not None:
         _correct(args)
         return 0
-    if args.robot == 'fr3':
-        _collect_fr3(args)
+    if args.robot != 'sawyer':
+        _collect_physical(args)
         return 0
     if args.video and not args.lerobot:
         raise ConfigError('--video is for LeRobot data sets; give --lerobot too')
@@ -143,7 +143,7 @@ def _correct(args: argparse.Namespace) -> None:
     )
 
 
-def _collect_fr3(args: argparse.Namespace) -> None:
+def _collect_physical(args: argparse.Namespace) -> None:
     from robomamba_ros.evaluation.expert_episodes import FPS, ExpertConfig, expert_collection
 
     if args.image_share is not None:

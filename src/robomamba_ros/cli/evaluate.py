@@ -152,10 +152,10 @@ def _through_graph(config: EvaluationConfig, jobs: Sequence[Job]) -> Iterator[Ou
     if not jobs:
         return
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    from robomamba_ros.simulation.catalog import FR3, robot_of
+    from robomamba_ros.simulation.catalog import SAWYER, robot_of
     from robomamba_ros.simulation.task_contract import task_contract
 
-    if robot_of(config.tasks[0]) == FR3:
+    if robot_of(config.tasks[0]) != SAWYER:
         yield from _run_graph(config, jobs)
         return
     with TemporaryDirectory() as folder:

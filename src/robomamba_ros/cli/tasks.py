@@ -20,25 +20,25 @@ MT10_TASKS = (
     'peg-insert-side',
 )
 
-# What a robot's tasks are called.
-_KINDS = {'sawyer': 'Meta-World', 'fr3': 'FR3'}
+# Named here too: a command line is read without a simulator.
+ROBOTS = ('sawyer', 'fr3', 'hsr')
 
 
 def add_task_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to a verb's parser."""
     parser.add_argument(
         '--robot',
-        choices=('sawyer', 'fr3'),
+        choices=ROBOTS,
         default='sawyer',
-        help="Meta-World's Sawyer, or an FR3 at a table with masses, motors and friction "
-        '(default: sawyer)',
+        help="Meta-World's Sawyer, or with masses, motors and friction an FR3 at a table or an HSR "
+        'in a room (default: sawyer)',
     )
     parser.add_argument(
         '--tasks',
         nargs='+',
         metavar='TASK',
         help='by name. sawyer: or easy, medium, hard, very_hard, all (of these), memory (default: '
-        'the ten of anolevla-mt10). fr3: move, pick, open, close, push (default: all five)',
+        'the ten of anolevla-mt10). fr3, hsr: move, pick, open, close, push (default: all five)',
     )
 
 
@@ -48,7 +48,7 @@ def choose_tasks(names: Sequence[str] | None, robot: str = 'sawyer') -> tuple[st
     Raises SimulationError for an unknown one.
     """
     from robomamba_ros.errors import SimulationError, unknown_name
-    from robomamba_ros.simulation.catalog import all_tasks, robot_of
+    from robomamba_ros.simulation.catalog import TITLES, all_tasks, robot_of
     from robomamba_ros.simulation.tasks import MEMORY
 
     known = {name: task for name, task in all_tasks().items() if robot_of(name) == robot}
@@ -64,7 +64,7 @@ def choose_tasks(names: Sequence[str] | None, robot: str = 'sawyer') -> tuple[st
         if not members:
             groups = {task.group for task in known.values()}
             raise SimulationError(
-                unknown_name(f'{_KINDS[robot]} task or group', name, {*known, *groups, 'all'})
+                unknown_name(f'{TITLES[robot]} task or group', name, {*known, *groups, 'all'})
             )
         chosen.update(dict.fromkeys(members))
     return tuple(chosen)

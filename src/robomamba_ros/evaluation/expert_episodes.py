@@ -21,9 +21,11 @@ from robomamba_ros.simulation.collect.collection import (
     SetLayout,
 )
 from robomamba_ros.simulation.collect.demonstrations import FIRST_SEED
-from robomamba_ros.simulation.robots.expert import ACTION_NAMES, DT_NS, STATE_NAMES, Expert
-from robomamba_ros.simulation.robots.table_sim import CAMERAS, TableSim
+from robomamba_ros.simulation.robots.expert import DT_NS
+from robomamba_ros.simulation.robots.roster import robot_with
+from robomamba_ros.simulation.robots.table_sim import TableSim
 from robomamba_ros.simulation.robots.tasks import TASKS
+from robomamba_ros.simulation.robots.whole_body import expert_for
 from robomamba_ros.types import (
     NANOSECONDS,
     ActionChunk,
@@ -38,21 +40,25 @@ IMAGE_SIZE = (128, 128)
 
 @dataclass(frozen=True)
 class ExpertConfig:
-    """What is collected: tasks by name, episodes of each; part: of a task before the next one's."""
+    """What is collected: tasks of one robot by name, episodes of each.
 
-    tasks: tuple[str, ...] = tuple(TASKS)
+    part: how many of a task come before those of the next one.
+    """
+
+    tasks: tuple[str, ...]
     episodes: int = 50
     part: int = 10
 
 
 def expert_collection(folder: Path, config: ExpertConfig, *, video: bool) -> Collection:
     """Return a data set of the configuration's episodes in the making; video: images as H.264."""
+    robot = robot_with(config.tasks[0])
     layout = SetLayout(
-        robot='franka_fr3',
+        robot=robot.model,
         fps=FPS,
-        cameras=dict.fromkeys(CAMERAS, IMAGE_SIZE),
-        state_names=STATE_NAMES,
-        action_names=ACTION_NAMES,
+        cameras=dict.fromkeys(robot.cameras, IMAGE_SIZE),
+        state_names=robot.state_names,
+        action_names=robot.action_names,
         disturbed=False,
         video=video,
     )
@@ -69,11 +75,11 @@ def episode_seeds(task: str, episodes: int) -> range:
 class RecordedExpert:
     """An expert that keeps what a policy would have seen, and what it did, inference by inference.
 
-    images: of each camera. states, actions: of STATE_NAMES and ACTION_NAMES.
+    images: of each camera. states, actions: of the names that the robot has for them.
     """
 
     def __init__(self, sim: TableSim) -> None:
-        self._sim, self._expert = sim, Expert(sim)
+        self._sim, self._expert = sim, expert_for(sim)
         self.reset()
 
     @property
@@ -83,7 +89,7 @@ class RecordedExpert:
 
     def reset(self) -> None:
         """Forget the episode, and plan the one that the simulation is at."""
-        self.images: dict[str, list[UInt8Array]] = {camera: [] for camera in CAMERAS}
+        self.images: dict[str, list[UInt8Array]] = {camera: [] for camera in self._sim.cameras}
         self.states: list[Float32Array] = []
         self.actions: list[Float32Array] = []
         self._expert.reset()

@@ -14,7 +14,14 @@ import numpy as np
 
 from robomamba_ros.control.policy.observation_buffer import observation_buffer
 from robomamba_ros.control.policy.policy_loop import PolicyLoop
-from robomamba_ros.control.setpoints.senders import TrajectorySender, sends_trajectories
+from robomamba_ros.control.setpoints.openings import OnChange
+from robomamba_ros.control.setpoints.senders import (
+    Command,
+    TrajectorySender,
+    TwistSender,
+    lead_ns,
+    sends_trajectories,
+)
 from robomamba_ros.control.setpoints.setpoint_loop import SetpointLoop
 from robomamba_ros.control.setpoints.start import SEEN_NS
 from robomamba_ros.control.setpoints.status import STOPS
@@ -22,6 +29,7 @@ from robomamba_ros.errors import ActionError
 from robomamba_ros.policies.base import ChunkPolicy
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
+from robomamba_ros.robots.parts import Output
 from robomamba_ros.simulation.joint_trajectory import JointTrajectory, joint_trajectory
 from robomamba_ros.simulation.simulation import Simulation
 from robomamba_ros.types import ActionChunk, Float64Array, UInt8Array
@@ -148,6 +156,15 @@ class _Controls:
             for output in arm.outputs
             if output.kind == 'joint_trajectory' and output.part != 'gripper'
         }
+        self._twists = {
+            output.part: TwistSender(arm, output)
+            for output in arm.outputs
+            if output.kind == 'twist'
+        }
+        hand = arm.output('gripper')
+        self._gripper: _GripperWays | None = None
+        if hand is not None and hand.kind == 'joint_trajectory':
+            self._gripper = _GripperWays(arm, hand)
 
     @property
     def at_rest(self) -> bool:
@@ -165,5 +182,39 @@ class _Controls:
             sent = None if command is None else sender.send(command, now_ns)
             if sent is not None:
                 ways[part] = joint_trajectory([joint.name for joint in sender.joints], *sent)
-        self._sim.follow(setpoint, ways)
+        if self._gripper is not None:
+            ways.update(self._gripper.ways(command))
+        told = {
+            part: sender.stop() if command is None else sender.send(command)
+            for part, sender in self._twists.items()
+        }
+        twists = {part: twist for part, twist in told.items() if twist is not None}
+        self._sim.follow(setpoint, ways, twists)
         return target
+
+
+class _GripperWays(OnChange):
+    """The trajectories of a gripper that takes them: one point each, when its opening changes."""
+
+    def __init__(self, arm: ArmContract, output: Output) -> None:
+        super().__init__(arm.control_rate_hz)
+        self._arm, self._lead_ns = arm, lead_ns(arm, output)
+        self._new: dict[str, JointTrajectory] = {}
+
+    def go_to(self, opening: float) -> bool:
+        """Keep the trajectory, for `ways`."""
+        gripper = self._arm.gripper
+        assert gripper is not None
+        point = np.array([[[gripper.position(opening)], [0.0], [0.0]]])
+        names = self._arm.names_of('gripper')
+        self._new['gripper'] = joint_trajectory(names, [self._lead_ns], point)
+        return True
+
+    def ways(self, command: Command | None) -> dict[str, JointTrajectory]:
+        """Return what its controller is sent in a period, by part."""
+        if command is None:
+            self.stop()
+        else:
+            self.send(command)
+        new, self._new = self._new, {}
+        return new

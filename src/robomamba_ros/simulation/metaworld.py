@@ -20,6 +20,7 @@ from robomamba_ros.simulation.joint_trajectory import JointTrajectory
 from robomamba_ros.simulation.memory_trial import Trial, environment, shows_cue
 from robomamba_ros.simulation.robots.cameras import off_screen
 from robomamba_ros.simulation.scene_changes import SceneChange, Scenery
+from robomamba_ros.simulation.simulation import NO_TWISTS
 from robomamba_ros.simulation.tasks import MEMORY, known_tasks
 from robomamba_ros.types import (
     NANOSECONDS,
@@ -137,10 +138,15 @@ class MetaWorldSim:
         delta = (np.asarray(target_position, dtype=np.float64) - self.target_position) / STEP_M
         self.step_action(np.array([*delta, 1.0 - 2.0 * gripper_opening]))
 
-    def follow(self, setpoint: Setpoint | None, ways: Mapping[str, JointTrajectory]) -> None:
+    def follow(
+        self,
+        setpoint: Setpoint | None,
+        ways: Mapping[str, JointTrajectory],
+        twists: Mapping[str, Float64Array] = NO_TWISTS,
+    ) -> None:
         """Advance 12.5 ms towards a setpoint; None: to where it goes already, with open fingers.
 
-        ways: trajectories by part, of which this arm takes none.
+        ways, twists: trajectories and velocities by part, of which this arm takes none.
         """
         target = self.target_position
         if setpoint is not None and setpoint.pose is not None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from robomamba_ros.robots.parts import Workspace
 from robomamba_ros.simulation.joint_trajectory import JointTrajectory
 from robomamba_ros.types import Float64Array, RobotState, Setpoint, UInt8Array
+
+NO_TWISTS: Mapping[str, Float64Array] = MappingProxyType({})
 
 
 class Simulation(Protocol):
@@ -57,10 +60,16 @@ class Simulation(Protocol):
     def reset(self, task: str | None, seed: int) -> None:
         """Start a new episode of a task (None: the same)."""
 
-    def follow(self, setpoint: Setpoint | None, ways: Mapping[str, JointTrajectory]) -> None:
+    def follow(
+        self,
+        setpoint: Setpoint | None,
+        ways: Mapping[str, JointTrajectory],
+        twists: Mapping[str, Float64Array] = NO_TWISTS,
+    ) -> None:
         """Advance by a control period, with what its controllers are sent at the begin of it.
 
-        setpoint: of the period, None for no command. ways: new trajectories by part.
+        setpoint: of the period, None for no command. ways: new trajectories by part. twists:
+        velocities of a part, of a base (3,): ahead, to the left [m/s], turn [rad/s].
         """
 
     def rest(self) -> None:

@@ -11,13 +11,12 @@ pytest.importorskip('pinocchio', reason='kinematics needs Pinocchio: pip install
 from robomamba_ros.errors import SimulationError
 from robomamba_ros.simulation.joint_trajectory import JointTrajectory, TrajectoryPoint
 from robomamba_ros.simulation.robots.arrangement import APART_M
-from robomamba_ros.simulation.robots.franka import ARM_JOINTS
 from robomamba_ros.simulation.robots.furniture import DRAWER_JOINT, PUMP_JOINT
 from robomamba_ros.simulation.robots.table_sim import TableSim
 from robomamba_ros.simulation.robots.tasks import MOVE_M, TASKS
-from robomamba_ros.types import NANOSECONDS, Setpoint
+from robomamba_ros.types import NANOSECONDS, Pose, Setpoint
 
-MOVING = [name for name in TASKS if name not in ('fr3/open', 'fr3/close')]
+MOVING = ['fr3/move', 'fr3/pick', 'fr3/push']
 
 
 def scenes(name, count=60):
@@ -80,28 +79,69 @@ def test_an_episode_follows_from_its_seed(sim):
 def test_an_unknown_task_is_refused_with_those_there_are(sim):
     with pytest.raises(SimulationError, match=r"'fr3/pik'.*fr3/pick"):
         sim.reset('fr3/pik', 0)
+    with pytest.raises(SimulationError, match=r"task of the FR3 'hsr/pick'.*fr3/pick"):
+        sim.reset('hsr/pick', 0)
 
 
-def flail(rng, here, wide):
+def flail(rng, here, wide, names):
     """Return a trajectory to somewhere near, as a policy that learnt nothing gives."""
-    there = here + rng.uniform(-wide, wide, 7)
-    still = np.zeros(7)
+    there = here + rng.uniform(-wide, wide, len(names))
+    still = np.zeros(len(names))
     points = (TrajectoryPoint(NANOSECONDS // 2, there, still, still),)
-    return JointTrajectory(0, ARM_JOINTS, points)
+    return JointTrajectory(0, names, points)
+
+
+@pytest.fixture(scope='module')
+def driving():
+    return TableSim('hsr/pick', 0)
+
+
+def test_a_base_has_to_move_for_its_hand_to_reach_anything(driving):
+    """From where it begins: the arm alone comes 0.83 m far, with its hand at the end of it."""
+    reach = 0.141 + 0.345 + 0.1405 + 0.2
+    for name in [each for each in TASKS if each.startswith('hsr/')]:
+        for scene in scenes(name, 30):
+            x, y = (
+                scene.fixture.handle(scene.fixture.moved)[:2]
+                if scene.fixture
+                else scene.thing(scene.target).place[:2]
+            )
+            assert np.hypot(x - scene.start[0], y - scene.start[1]) > reach - 0.04, name
+
+
+def test_what_is_seen_from_a_base_that_slips_is_where_its_hand_finds_it(driving):
+    sim = driving
+    sim.reset('hsr/pick', 3)
+    twist = {'base': np.array([0.15, 0.05, 0.2])}
+    for _ in range(60):
+        sim.follow(None, {}, twist)
+    tip, state = sim.world.data.body('hand_palm_link'), sim.state(0)
+    hand = sim.as_seen(Pose(np.array(tip.xpos), np.array(tip.xquat)[[1, 2, 3, 0]]))
+    np.testing.assert_allclose(hand.position, state.pose.position, atol=1e-6)
+    # It has come less far than its wheels say, by up to 2 %.
+    base = sim.world.data.body('base_footprint').xpos[:2] - sim.scene.start[:2]
+    told = np.array([state.joints['odom_x'], state.joints['odom_y']])
+    assert np.linalg.norm(told) > 0.15
+    assert 0.98 <= np.linalg.norm(base) / np.linalg.norm(told) < 1.0
 
 
 @pytest.mark.parametrize('name', TASKS)
 @pytest.mark.parametrize('policy', ['still', 'random'])
-def test_neither_stillness_nor_chance_does_a_task(sim, name, policy):
+def test_neither_stillness_nor_chance_does_a_task(sim, driving, name, policy):
     rng = np.random.default_rng(5)
+    sim = sim if name.startswith('fr3/') else driving
     sim.reset(name, 11)
-    names = list(ARM_JOINTS)
+    names = sim.arm.names_of('arm')
     begin = np.array([sim.state(0).joints[joint] for joint in names])
+    twists = {}
     for step in range(60 if policy == 'still' else 180):
         ways = {}
         if policy == 'random' and step % 30 == 0:
-            ways['arm'] = flail(rng, begin, 0.25)
-        sim.follow(Setpoint(0, None, float(rng.integers(2))) if ways else None, ways)
+            ways['arm'] = flail(rng, begin, 0.25, names)
+            if sim.robot.base:
+                twists['base'] = rng.uniform(-0.2, 0.2, 3)
+        setpoint = Setpoint(0, None, float(rng.integers(2))) if ways else None
+        sim.follow(setpoint, ways, twists)
         assert not sim.success
 
 

@@ -26,8 +26,9 @@ from robomamba_ros.nodes.sim.next_episode import LOOK_S, NextEpisode
 from robomamba_ros.nodes.sim.publishers import PhysicalPublishers, SimPublishers
 from robomamba_ros.nodes.sim.simulated_robot import SimulatedRobot
 from robomamba_ros.robots.arm import load_arm
-from robomamba_ros.simulation.catalog import FR3, robot_of
+from robomamba_ros.simulation.catalog import SAWYER, robot_of
 from robomamba_ros.simulation.metaworld import MetaWorldSim
+from robomamba_ros.simulation.robots.roster import HSR
 from robomamba_ros.simulation.robots.table_sim import TableSim
 from robomamba_ros.simulation.simulation import Simulation
 from robomamba_ros.types import NANOSECONDS
@@ -136,7 +137,12 @@ def _simulation(parameters: Mapping[str, Any]) -> Simulation:
     """Return the simulation that parameters ask for; raises ConfigError, SimulationError."""
     task, disagree = parameters['task'], parameters['disagree']
     height, width = _size(parameters)
-    if robot_of(task) == FR3:
+    if robot_of(task) == HSR.name:
+        raise ConfigError(
+            f"'{task}' is a task of the HSR, which is simulated in process only: "
+            'robomamba evaluate --robot hsr, without --graph'
+        )
+    if robot_of(task) != SAWYER:
         return TableSim(
             task,
             parameters['seed'],

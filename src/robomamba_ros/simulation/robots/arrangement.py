@@ -23,6 +23,9 @@ _BESIDE_M = 0.12
 # The place of the end effector at the start, in base axes [m], and its turn about z [rad].
 _START_LOWER, _START_UPPER = np.array([0.32, -0.15, 0.28]), np.array([0.48, 0.15, 0.42])
 _START_TURN = 0.3
+# Where a base begins [m], with its lift, and its turn about z [rad]: the table is out of reach.
+_BASE_LOWER, _BASE_UPPER = np.array([-0.60, -0.25, 0.22]), np.array([-0.40, 0.25, 0.32])
+_BASE_TURN = 0.25
 _TRIES = 1000
 
 GRIPPED = tuple(name for name, kind in KINDS.items() if kind.grip)
@@ -34,7 +37,8 @@ class Arrangement:
 
     target: the body that the task is about, '' for the fixture. shift: the way that it is to be
     moved (3,) [m]. start: position (3,) of the end effector [m], which points down, and its turn
-    about z [rad]. tint: brightness of the table, about 1.
+    about z [rad]; of a robot on a base, where that stands, x and y, how far its lift is up, and the
+    base's turn. tint: brightness of the table, about 1.
     """
 
     instruction: str
@@ -55,6 +59,12 @@ def draw_start(rng: np.random.Generator) -> tuple[Float64Array, float]:
     """Draw where the hand begins, and how it is turned about z."""
     turn = float(rng.uniform(-_START_TURN, _START_TURN))
     return rng.uniform(_START_LOWER, _START_UPPER), turn
+
+
+def draw_base(rng: np.random.Generator) -> tuple[Float64Array, float]:
+    """Draw where a base begins, with its lift, and how it is turned about z."""
+    turn = float(rng.uniform(-_BASE_TURN, _BASE_TURN))
+    return rng.uniform(_BASE_LOWER, _BASE_UPPER), turn
 
 
 def draw_things(

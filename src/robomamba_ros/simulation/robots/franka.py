@@ -11,6 +11,7 @@ from typing import Any
 
 from robomamba_ros.common.resources import share_directory
 from robomamba_ros.simulation.robots.motors import Motor, add_motors
+from robomamba_ros.simulation.robots.world import couple
 
 HAND, TCP = 'fr3_hand', 'fr3_hand_tcp'
 FINGERS = ('fr3_leftfinger', 'fr3_rightfinger')
@@ -71,11 +72,5 @@ def fr3_spec(mujoco: Any) -> Any:
             geom.condim, geom.friction, geom.priority = 4, _GRIP, 1
             geom.solref, geom.solimp[:3] = _HARD, (0.95, 0.99, 0.001)
     # One motor moves both fingers.
-    spec.add_equality(
-        type=mujoco.mjtEq.mjEQ_JOINT,
-        objtype=mujoco.mjtObj.mjOBJ_JOINT,
-        name1=FINGER_JOINT,
-        name2=OTHER_FINGER_JOINT,
-        data=[0.0, 1.0, *[0.0] * 9],
-    )
+    couple(mujoco, spec, FINGER_JOINT, OTHER_FINGER_JOINT, 1.0, 0.0)
     return spec

@@ -12,6 +12,8 @@ from robomamba_ros.types import Float64Array
 
 DRAWER, DRAWER_JOINT, CABINET = 'drawer', 'drawer_slide', 'cabinet'
 PUMP, PUMP_HEAD, PUMP_JOINT = 'pump', 'pump_head', 'pump_slide'
+# How high the table in the room is [m]; ours.
+ROOM_TABLE_M = 0.45
 # How far they move [m].
 DRAWER_TRAVEL_M, PUMP_TRAVEL_M = 0.16, 0.025
 
@@ -20,6 +22,8 @@ _HANDLE, _SOAP, _CAP = (0.20, 0.21, 0.23), (0.35, 0.65, 0.85), (0.95, 0.95, 0.95
 # The cabinet, halves [m]: depth, width, height; where the bar of the handle is from the front.
 _DEEP, _WIDE, _HIGH, _PANEL, _BAR_OUT = 0.10, 0.14, 0.065, 0.007, 0.075
 _BAR_HEIGHT = 0.105
+# Half of the bar [m].
+BAR_HALF_M = 0.008
 # Halves of the bottle, and of its head [m].
 _BOTTLE_R, _BOTTLE_H, _NECK_H, _HEAD_H = 0.035, 0.055, 0.012, 0.012
 _HEAD_R = 0.020
@@ -68,9 +72,48 @@ def add_table(mujoco: Any, spec: Any, tint: float) -> None:
         name='floor', type=box, size=[3.0, 3.0, 0.02], pos=[0, 0, -0.8], rgba=[0.5, 0.5, 0.52, 1]
     )
     # Behind the robot, as the front camera sees it.
+    _add_wall(mujoco, spec, [0.02, 4, 3], [-1.6, 0, 1])
+    _add_lights(spec)
+
+
+def add_room(mujoco: Any, spec: Any, tint: float) -> None:
+    """Add a table with its top at z = 0 that stands in a room with a floor, walls and lights.
+
+    The robot comes from where x is small; tint: of the wood, about 1.
+    """
+    box, world = mujoco.mjtGeom.mjGEOM_BOX, spec.worldbody
+    wood = [*(np.array(_WOOD) * tint).clip(0.0, 1.0), 1.0]
     world.add_geom(
-        name='wall', type=box, size=[0.02, 4, 3], pos=[-1.6, 0, 1], rgba=[0.74, 0.76, 0.79, 1]
+        name='table', type=box, size=[0.32, 0.5, 0.015], pos=[0.62, 0, -0.015], rgba=wood
     )
+    # Its legs stand back, so that a base comes near.
+    leg = ROOM_TABLE_M / 2.0 - 0.015
+    for x in (0.54, 0.90):
+        for y in (-0.46, 0.46):
+            world.add_geom(type=box, size=[0.02, 0.02, leg], pos=[x, y, -0.03 - leg], rgba=wood)
+    world.add_geom(
+        name='floor',
+        type=box,
+        size=[3.5, 3.5, 0.02],
+        pos=[0, 0, -ROOM_TABLE_M - 0.02],
+        rgba=[0.58, 0.55, 0.50, 1],
+    )
+    # Cameras on the robot see what is 1 cm before them; the room is large.
+    spec.stat.extent, spec.visual.map.znear = 2.0, 0.005
+    # Behind and beside the robot, and behind the table as the robot sees it.
+    for x in (-2.2, 2.4):
+        _add_wall(mujoco, spec, [0.02, 4, 3], [x, 0, 1])
+    _add_wall(mujoco, spec, [4, 0.02, 3], [0, -2.6, 1])
+    _add_lights(spec)
+
+
+def _add_wall(mujoco: Any, spec: Any, size: list[float], place: list[float]) -> None:
+    box, gray = mujoco.mjtGeom.mjGEOM_BOX, [0.74, 0.76, 0.79, 1]
+    spec.worldbody.add_geom(type=box, size=size, pos=place, rgba=gray)
+
+
+def _add_lights(spec: Any) -> None:
+    world = spec.worldbody
     world.add_light(pos=[0.6, 0.8, 2.0], dir=[-0.1, -0.4, -1.0], diffuse=[0.55] * 3)
     world.add_light(pos=[0.6, -0.8, 2.0], dir=[-0.1, 0.4, -1.0], diffuse=[0.25] * 3)
     spec.visual.headlight.ambient = [0.35] * 3
@@ -125,7 +168,7 @@ def _add_cabinet(mujoco: Any, spec: Any, fixture: Fixture) -> None:
     out = -_DEEP - _PANEL - _BAR_OUT
     height = _BAR_HEIGHT - _HIGH
     bar = {'rgba': [*_HANDLE, 1], 'mass': 0.05, 'friction': [0.8, 0.005, 0.0001]}
-    drawer.add_geom(type=box, size=[0.008, 0.06, 0.008], pos=[out, 0, height], **bar)
+    drawer.add_geom(type=box, size=[BAR_HALF_M, 0.06, BAR_HALF_M], pos=[out, 0, height], **bar)
     for side in (-1, 1):
         post = [out + _BAR_OUT / 2, side * 0.055, height]
         drawer.add_geom(type=box, size=[_BAR_OUT / 2, 0.006, 0.006], pos=post, **bar)

@@ -15,7 +15,8 @@ from robomamba_ros.types import Float64Array
 class Motor:
     """The motor of a joint, which is told a position and a velocity.
 
-    stiffness: [Nm/rad or N/m]. damping: on the difference of the velocities [Nm s/rad or N s/m].
+    stiffness: [Nm/rad or N/m]; 0 for one that is told a velocity only, as those of wheels are.
+    damping: on the difference of the velocities [Nm s/rad or N s/m].
     armature: rotor and gears, seen at the joint [kg m^2 or kg]. effort: the most that it does
     [Nm or N]; None leaves what the URDF says. follows: the joint whose commands it takes too.
     """
@@ -32,6 +33,11 @@ class Motor:
         """The joint by whose commands it moves."""
         return self.follows or self.joint
 
+    @property
+    def by_velocity(self) -> bool:
+        """Whether it is told a velocity only."""
+        return self.stiffness == 0.0
+
 
 class Motors:
     """The motors of a compiled model, as its actuators.
@@ -42,11 +48,16 @@ class Motors:
     def __init__(self, model: Any, motors: Sequence[Motor], joints: Sequence[str]) -> None:
         self._actuators = np.array([model.actuator(motor.joint).id for motor in motors])
         self._columns = np.array([joints.index(motor.command) for motor in motors])
-        self._lead_s = np.array([motor.damping / motor.stiffness for motor in motors])
+        # What is commanded: position + lead * velocity, or the velocity itself.
+        self._by_position = np.array([0.0 if motor.by_velocity else 1.0 for motor in motors])
+        self._lead_s = np.array(
+            [1.0 if motor.by_velocity else motor.damping / motor.stiffness for motor in motors]
+        )
 
     def command(self, data: Any, positions: Float64Array, velocities: Float64Array) -> None:
         """Have the joints go to positions (n,), with velocities (n,), from the next step on."""
-        wanted = positions[self._columns] + self._lead_s * velocities[self._columns]
+        places = self._by_position * positions[self._columns]
+        wanted = places + self._lead_s * velocities[self._columns]
         data.ctrl[self._actuators] = wanted
 
 
@@ -62,7 +73,7 @@ def add_motors(mujoco: Any, spec: Any, motors: Sequence[Motor]) -> None:
         )
         actuator.gaintype = mujoco.mjtGain.mjGAIN_FIXED
         actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
-        actuator.gainprm[0] = motor.stiffness
+        actuator.gainprm[0] = motor.damping if motor.by_velocity else motor.stiffness
         actuator.biasprm[1:3] = -motor.stiffness, -motor.damping
         if motor.effort is not None:
             joint.actfrcrange = -motor.effort, motor.effort

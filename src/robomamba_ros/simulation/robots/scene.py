@@ -9,38 +9,22 @@ from typing import Any
 import numpy as np
 
 from robomamba_ros.simulation.robots.arrangement import Arrangement
-from robomamba_ros.simulation.robots.cameras import View, add_camera
-from robomamba_ros.simulation.robots.franka import HAND, fr3_spec
-from robomamba_ros.simulation.robots.furniture import (
-    CABINET,
-    DRAWER_JOINT,
-    add_fixture,
-    add_table,
-)
+from robomamba_ros.simulation.robots.furniture import CABINET, DRAWER_JOINT, add_fixture
 from robomamba_ros.simulation.robots.things import add_thing
 from robomamba_ros.simulation.robots.world import World
 from robomamba_ros.types import Float64Array, Pose
 
-# One before the table that sees robot and things, one on the hand that sees between the fingers.
-VIEWS = (
-    View('front', 'world', (1.20, 0.40, 0.66), (0.44, 0.0, 0.13), (0.0, 0.0, 1.0), 42.0),
-    View('wrist', HAND, (0.070, 0.0, 0.0), (0.030, 0.0, 0.13), (1.0, 0.0, 0.0), 75.0),
-)
 # Things have come to rest where they were put, but for this [m].
 _SETTLED_M = 0.02
 
 
-def make_scene(mujoco: Any, scene: Arrangement, make: Callable[[Any], World]) -> World:
-    """Return the robot with a scene before it; make: a world from a model."""
-    spec = fr3_spec(mujoco)
-    add_table(mujoco, spec, scene.tint)
+def make_scene(mujoco: Any, spec: Any, scene: Arrangement, make: Callable[[Any], World]) -> World:
+    """Return a scene before the robot of a model; make: a world from a model."""
     for thing in scene.things:
         add_thing(mujoco, spec, thing)
     fixture = scene.fixture
     if fixture is not None:
         add_fixture(mujoco, spec, fixture)
-    for view in VIEWS:
-        add_camera(mujoco, spec, view)
     world = make(spec)
     if fixture is not None and fixture.kind == CABINET:
         world.data.joint(DRAWER_JOINT).qpos[0] = fixture.moved

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from robomamba_ros.simulation.robots.arrangement import (
     Arrangement,
     clear_way,
+    draw_base,
     draw_kinds,
     draw_start,
     draw_things,
@@ -45,6 +47,10 @@ PRESSED_SHARE = 0.8
 DISTURBED_M, UPRIGHT = 0.05, 0.9
 # What rests does not move faster [m/s].
 _RESTS_M_S = 0.03
+
+
+# Draws where a robot begins (see Arrangement).
+Start = Callable[[np.random.Generator], tuple[Float64Array, float]]
 
 
 class Look(Protocol):
@@ -79,17 +85,17 @@ class Task:
     hold_s: float
 
 
-def _draw_pick(rng: np.random.Generator) -> Arrangement:
+def _draw_pick(rng: np.random.Generator, start: Start) -> Arrangement:
     while True:
         kinds, way = draw_kinds(rng, 3)
         things = draw_things(rng, kinds)
         words = words_for(things, way)
         if words is not None:
             text = f'Pick up the {words}'
-            return Arrangement(text, things, *draw_start(rng), _tint(rng), target=things[0].body)
+            return Arrangement(text, things, *start(rng), _tint(rng), target=things[0].body)
 
 
-def _draw_move(rng: np.random.Generator) -> Arrangement:
+def _draw_move(rng: np.random.Generator, start: Start) -> Arrangement:
     while True:
         kinds, way = draw_kinds(rng, 3)
         things = draw_things(rng, kinds)
@@ -101,14 +107,16 @@ def _draw_move(rng: np.random.Generator) -> Arrangement:
             return Arrangement(
                 text,
                 things,
-                *draw_start(rng),
+                *start(rng),
                 _tint(rng),
                 target=things[0].body,
                 shift=shift,
             )
 
 
-def _draw_drawer(rng: np.random.Generator, text: str, moved: tuple[float, float]) -> Arrangement:
+def _draw_drawer(
+    rng: np.random.Generator, start: Start, text: str, moved: tuple[float, float]
+) -> Arrangement:
     fixture = Fixture(
         CABINET,
         float(rng.uniform(0.70, 0.75)),
@@ -116,23 +124,23 @@ def _draw_drawer(rng: np.random.Generator, text: str, moved: tuple[float, float]
         float(rng.uniform(-0.2, 0.2)),
         float(rng.uniform(*moved)),
     )
-    return Arrangement(text, (), *draw_start(rng), _tint(rng), fixture)
+    return Arrangement(text, (), *start(rng), _tint(rng), fixture)
 
 
-def _draw_open(rng: np.random.Generator) -> Arrangement:
-    return _draw_drawer(rng, 'Open the drawer', (0.0, 0.005))
+def _draw_open(rng: np.random.Generator, start: Start) -> Arrangement:
+    return _draw_drawer(rng, start, 'Open the drawer', (0.0, 0.005))
 
 
-def _draw_close(rng: np.random.Generator) -> Arrangement:
-    return _draw_drawer(rng, 'Close the drawer', (0.09, 0.14))
+def _draw_close(rng: np.random.Generator, start: Start) -> Arrangement:
+    return _draw_drawer(rng, start, 'Close the drawer', (0.09, 0.14))
 
 
-def _draw_push(rng: np.random.Generator) -> Arrangement:
+def _draw_push(rng: np.random.Generator, start: Start) -> Arrangement:
     x, y = float(rng.uniform(0.42, 0.58)), float(rng.uniform(-0.2, 0.2))
     fixture = Fixture(PUMP, x, y, float(rng.uniform(-np.pi, np.pi)))
     kinds, _ = draw_kinds(rng, 2)
     things = draw_things(rng, kinds[1:], taken=[np.array([x, y])])
-    return Arrangement('Push the pump down', things, *draw_start(rng), _tint(rng), fixture)
+    return Arrangement('Push the pump down', things, *start(rng), _tint(rng), fixture)
 
 
 def _tint(rng: np.random.Generator) -> float:
@@ -190,13 +198,17 @@ def _stands(thing: Thing, look: Look) -> bool:
     return not thing.stands or look.upright(thing.body) > UPRIGHT
 
 
-TASKS: Mapping[str, Task] = {
-    task.name: task
-    for task in (
-        Task('fr3/move', _draw_move, _moved, 0.3),
-        Task('fr3/pick', _draw_pick, _picked, 0.5),
-        Task('fr3/open', _draw_open, _opened, 0.3),
-        Task('fr3/close', _draw_close, _closed, 0.3),
-        Task('fr3/push', _draw_push, _pushed, 0.1),
+def _tasks(robot: str, start: Start) -> tuple[Task, ...]:
+    """Return the tasks of a robot that begins somewhere."""
+    return (
+        Task(f'{robot}/move', partial(_draw_move, start=start), _moved, 0.3),
+        Task(f'{robot}/pick', partial(_draw_pick, start=start), _picked, 0.5),
+        Task(f'{robot}/open', partial(_draw_open, start=start), _opened, 0.3),
+        Task(f'{robot}/close', partial(_draw_close, start=start), _closed, 0.3),
+        Task(f'{robot}/push', partial(_draw_push, start=start), _pushed, 0.1),
     )
+
+
+TASKS: Mapping[str, Task] = {
+    task.name: task for task in (*_tasks('fr3', draw_start), *_tasks('hsr', draw_base))
 }

@@ -42,11 +42,17 @@ class World:
 
     joints: the robot's joints that are commanded, in the order of positions and velocities (n,)
     [rad or m, per s]. start: where they are at first, by joint, and those that follow them.
-    Raises BackendError where MuJoCo is missing.
+    slips: what share of the way that joints are measured to go they do not go, as of wheels that
+    slip. Raises BackendError where MuJoCo is missing.
     """
 
     def __init__(
-        self, spec: Any, motors: Sequence[Motor], joints: Sequence[str], start: Mapping[str, float]
+        self,
+        spec: Any,
+        motors: Sequence[Motor],
+        joints: Sequence[str],
+        start: Mapping[str, float],
+        slips: Mapping[str, float] | None = None,
     ) -> None:
         self._mujoco = import_mujoco()
         set_physics(self._mujoco, spec)
@@ -57,9 +63,12 @@ class World:
         # Of every joint with a motor, and the column of the joint that it follows.
         self._all_at, self._all_dof = self._places([motor.joint for motor in motors])
         self._columns = np.array([list(joints).index(motor.command) for motor in motors])
+        given = slips or {}
+        self._gone = np.array([1.0 - given.get(name, 0.0) for name in joints])
         here = np.array([start[name] for name in joints])
-        self.data.qpos[self._all_at] = here[self._columns]
-        self._motors.command(self.data, here, np.zeros(len(here)))
+        self._couplings = _couplings(self._mujoco, self.model)
+        self._set(np.ones(len(motors), dtype=bool), here, np.zeros(len(here)))
+        self._command(here, np.zeros(len(here)))
         self._mujoco.mj_forward(self.model, self.data)
         self._measure()
 
@@ -76,7 +85,7 @@ class World:
         blocked: (n,) joints that something in their way keeps where they are, None for none.
         """
         here = self.positions
-        self._motors.command(self.data, wanted, speeds)
+        self._command(wanted, speeds)
         for _ in range(self._steps(seconds)):
             self._mujoco.mj_step(self.model, self.data)
             if blocked is not None:
@@ -90,7 +99,7 @@ class World:
         every = np.ones(len(self._columns), dtype=bool)
         for number in range(1, count + 1):
             there = here + (positions - here) * (number / count)
-            self._motors.command(self.data, there, velocities)
+            self._command(there, velocities)
             self._mujoco.mj_step(self.model, self.data)
             self._set(every, there, velocities)
         self._measure()
@@ -99,15 +108,21 @@ class World:
         """Push a body at its middle with a force (3,) in base axes [N], until it is pushed anew."""
         self.data.xfrc_applied[self.model.body(body).id, :3] = force
 
+    def _command(self, positions: Float64Array, velocities: Float64Array) -> None:
+        self._motors.command(self.data, self._gone * positions, self._gone * velocities)
+
     def _set(self, which: Mask, positions: Float64Array, velocities: Float64Array) -> None:
-        """Set the joints of some motors, as their columns say."""
-        columns = self._columns[which]
-        self.data.qpos[self._all_at[which]] = positions[columns]
-        self.data.qvel[self._all_dof[which]] = velocities[columns]
+        """Set the joints of some motors, as their columns say, and what is geared to them."""
+        columns, data = self._columns[which], self.data
+        data.qpos[self._all_at[which]] = (self._gone * positions)[columns]
+        data.qvel[self._all_dof[which]] = (self._gone * velocities)[columns]
+        for at, dof, other_at, other_dof, offset, ratio in self._couplings:
+            data.qpos[at] = offset + ratio * data.qpos[other_at]
+            data.qvel[dof] = ratio * data.qvel[other_dof]
 
     def _measure(self) -> None:
-        self.positions = np.array(self.data.qpos[self._at])
-        self.velocities = np.array(self.data.qvel[self._dof])
+        self.positions = self.data.qpos[self._at] / self._gone
+        self.velocities = self.data.qvel[self._dof] / self._gone
 
     def _places(self, joints: Sequence[str]) -> tuple[Any, Any]:
         found = [self.model.joint(name) for name in joints]
@@ -118,3 +133,28 @@ class World:
 
     def _steps(self, seconds: float) -> int:
         return max(round(seconds / float(self.model.opt.timestep)), 1)
+
+
+def couple(mujoco: Any, spec: Any, joint: str, other: str, ratio: float, offset: float) -> None:
+    """Gear a joint of a model that is being made to another one: offset + ratio * the other."""
+    spec.add_equality(
+        type=mujoco.mjtEq.mjEQ_JOINT,
+        objtype=mujoco.mjtObj.mjOBJ_JOINT,
+        name1=joint,
+        name2=other,
+        data=[offset, ratio, *[0.0] * 9],
+    )
+
+
+def _couplings(mujoco: Any, model: Any) -> list[tuple[int, int, int, int, float, float]]:
+    """Return places and velocities of the joints that `couple` has geared, with how they are."""
+    joints = [
+        (model.eq_obj1id[each], model.eq_obj2id[each], model.eq_data[each])
+        for each in range(model.neq)
+        if model.eq_type[each] == mujoco.mjtEq.mjEQ_JOINT
+    ]
+    at, dof = model.jnt_qposadr, model.jnt_dofadr
+    return [
+        (int(at[i]), int(dof[i]), int(at[j]), int(dof[j]), float(data[0]), float(data[1]))
+        for i, j, data in joints
+    ]
