@@ -20,12 +20,13 @@ def measured(part, path, device=CPU):
     return read_rows(path)
 
 
-def test_every_part_gives_a_value_for_every_row_and_parity_holds(tmp_path):
+def test_every_part_gives_a_value_for_every_row_and_parity_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr(device_kernels, 'LENGTHS', (1, 17))
     parts = (device_kernels.kernels, device_policies.anolevla, device_policies.robomamba)
     rows = [row for part in parts for row in measured(part, tmp_path / part.__name__)]
     assert [row for row in rows if row.verdict == 'failed'] == []
     parity = [row for row in rows if row.kind == 'parity']
-    assert len(parity) > 20
+    assert len(parity) > 15
     assert {row.verdict for row in parity} == {'ok'}
     times = [row for row in rows if row.kind == 'time']
     assert all(row.value > 0 for row in times)
@@ -65,16 +66,15 @@ import os, sys, time
 from pathlib import Path
 from robomamba_ros.benchmarks.device_rows import Rows
 Rows('part', Path(sys.argv[1])).add('fact', 'before', lambda: 1.0)
-print('no CUDA graph', file=sys.stderr)
+print('no CUDA graph', file=sys.stderr, flush=True)
 """
 
 
 @pytest.mark.parametrize(
     ('end', 'seconds', 'said'),
     [
-        ('os.abort()', 60.0, 'exit status -6'),
-        ('raise SystemExit(3)', 60.0, 'exit status 3: no CUDA graph'),
-        ('sys.stderr.flush(); time.sleep(600)', 3.0, 'not at its end after 3 s'),
+        ('os.abort()', 60.0, 'exit status -6: no CUDA graph'),
+        ('time.sleep(600)', 3.0, 'not at its end after 3 s'),
         ('', 60.0, None),
     ],
 )
@@ -92,7 +92,9 @@ def test_what_a_part_knew_before_its_process_died_is_kept(tmp_path, end, seconds
     assert rows[-1].verdict == 'failed'
 
 
-def test_failing_tests_are_counted_and_what_cannot_run_says_so(tmp_path):
+def test_failing_tests_are_counted_and_what_cannot_run_says_so(tmp_path, monkeypatch):
+    # What pytest finds installed takes it seconds to load.
+    monkeypatch.setenv('PYTEST_DISABLE_PLUGIN_AUTOLOAD', '1')
     path = tmp_path / 'test_some.py'
     path.write_text('def test_a(): pass\ndef test_b(): assert 0\n')
     assert device_tests.failures(path) == 1
@@ -104,7 +106,14 @@ def test_failing_tests_are_counted_and_what_cannot_run_says_so(tmp_path):
     assert all((device_tests.TESTS / name).is_file() for name in device_tests.FILES)
 
 
-def test_the_command_writes_what_it_prints(tmp_path, capsys):
+def test_the_command_writes_what_it_prints(tmp_path, monkeypatch, capsys):
+    def in_this_process(part, command, path, seconds):
+        assert command[:3] == [sys.executable, '-m', 'robomamba_ros.benchmarks.gpu']
+        assert gpu.main(command[3:]) == 0
+        return read_rows(path)
+
+    # Processes of their own are tested above; each would import torch once more.
+    monkeypatch.setattr(gpu, 'run_alone', in_this_process)
     path = tmp_path / 'gpu.json'
     arguments = ['bench', '--device', 'cpu', '--json', str(path)]
     assert main([*arguments, 'gpu', '--size', 'small', '--only', 'machine']) == 0
