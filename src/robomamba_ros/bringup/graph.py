@@ -95,7 +95,7 @@ class PolicyOptions:
 class SimOptions:
     """The simulated arm."""
 
-    # Task: of Meta-World, or of the FR3 as fr3/open.
+    # Task: of Meta-World, or as fr3/open or hsr/pick.
     task: str
     # Of the objects' places.
     seed: int = 0

@@ -48,11 +48,11 @@ POLICY_ARGUMENTS = (
 _TASK = Option(
     'task',
     'drawer-open',
-    'task to simulate, of Meta-World or as fr3/open of the FR3; it gives the instruction',
+    'task to simulate, of Meta-World or as fr3/open or hsr/pick; it gives the instruction',
 )
 # Names of the robots whose tasks are called `robot/task`: as elsewhere here, and as Franka's ROS
 # packages have it.
-_ROBOTS = {'fr3': 'fr3', 'franka_fr3': 'fr3', 'sawyer': ''}
+_ROBOTS = {'fr3': 'fr3', 'franka_fr3': 'fr3', 'hsr': 'hsr', 'sawyer': ''}
 _ROBOT = Option(
     'robot',
     '',
@@ -61,7 +61,7 @@ _ROBOT = Option(
 )
 _DEVIATES = replace(
     declared.DISAGREE,
-    description='how controllers and reports of the FR3 deviate, as state_latency_s=0.02',
+    description='how controllers and reports of FR3 and HSR deviate, as state_latency_s=0.02',
 )
 _SIM = (
     replace(
@@ -69,8 +69,8 @@ _SIM = (
         description='fixes where the objects lie in the first episode; the next has the next',
     ),
     declared.MODE,
-    Option('camera_width', 0, 'of the images of the FR3 [px]; 0: as the policy takes them'),
-    Option('camera_height', 0, 'of the images of the FR3 [px]; 0: as the policy takes them'),
+    Option('camera_width', 0, 'of the images of FR3 and HSR [px]; 0: as the policy takes them'),
+    Option('camera_height', 0, 'of the images of FR3 and HSR [px]; 0: as the policy takes them'),
 )
 SIM_ARGUMENTS = (*_COMMON, _ROBOT, _TASK, *_SIM, _DEVIATES)
 _BAG = replace(

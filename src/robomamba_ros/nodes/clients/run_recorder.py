@@ -85,10 +85,14 @@ class RunRecorder(Node):
         for kind, topic, callback in (
             (Image, f'camera/{camera}/image', self._on_image),
             (MultiDOFJointTrajectory, 'action_chunk', self._on_chunk),
-            (JointState, 'gripper', self._on_gripper),
+            self._of_the_gripper(),
             *self._of_the_arm(),
         ):
             self.create_subscription(kind, topic, partial(self._take_in, callback), _EVERY)
+
+    def _of_the_gripper(self) -> tuple[Any, str, Callable[[Any], None]]:
+        """Return the topic of its commands: type, name, callback."""
+        return (JointState, 'gripper', self._on_gripper)
 
     def _of_the_arm(self) -> tuple[tuple[Any, str, Callable[[Any], None]], ...]:
         """Return the topics of state and command: type, name, callback."""

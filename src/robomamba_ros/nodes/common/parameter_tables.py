@@ -85,7 +85,7 @@ SIM = (
     Option(
         'task',
         'reach',
-        'of Meta-World, or of the FR3 as fr3/open; another one of this robot counts at ~/reset',
+        'of Meta-World, or as fr3/open or hsr/pick; another one of this robot counts at ~/reset',
         read_only=False,
     ),
     declared.SEED,

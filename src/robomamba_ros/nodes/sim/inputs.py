@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
@@ -49,7 +50,8 @@ class PulledInputs:
 class PhysicalInputs(FakeArmInputs):
     """The commands of every controller of a robot in physics.
 
-    In lockstep there is a message for each part and period; one without joints says nothing new.
+    In lockstep there is a message for each part and period, stamped with it; a trajectory without
+    joints says nothing new.
     """
 
     def __init__(
@@ -59,18 +61,27 @@ class PhysicalInputs(FakeArmInputs):
         robot: SimulatedRobot,
         fake: FakeArm,
         warn: Callable[[str], None],
+        *,
+        lockstep: bool,
     ) -> None:
         self._robot = robot
+        if lockstep:
+            # Twists are stamped then, whatever the contract says.
+            outputs = tuple(replace(output, stamped=True) for output in arm.outputs)
+            arm = replace(arm, outputs=outputs)
         super().__init__(node, arm, fake, lambda: fake.now_ns, warn)
 
     def _callback(self, part: str, take: Callable[[Any], None]) -> Callable[[Any], None]:
         follow = super()._callback(part, take)
 
         def on_message(message: Any) -> None:
-            stamp_ns = nanoseconds(message.header.stamp)
+            header = getattr(message, 'header', None)
+            stamp_ns = 0 if header is None else nanoseconds(header.stamp)
             if not self._robot.waits_for(part, stamp_ns):
                 return
-            if message.name if part == 'gripper' else message.joint_names:
+            names = getattr(message, 'joint_names', getattr(message, 'name', None))
+            # A twist has none.
+            if names is None or names:
                 follow(message)
             # Refused or not: the step does not wait for another one.
             self._robot.take(part, stamp_ns)

@@ -28,7 +28,6 @@ from robomamba_ros.nodes.sim.simulated_robot import SimulatedRobot
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.simulation.catalog import SAWYER, robot_of
 from robomamba_ros.simulation.metaworld import MetaWorldSim
-from robomamba_ros.simulation.robots.roster import HSR
 from robomamba_ros.simulation.robots.table_sim import TableSim
 from robomamba_ros.simulation.simulation import Simulation
 from robomamba_ros.types import NANOSECONDS
@@ -69,7 +68,7 @@ class SimNode(SelfStartingNode):
             parts=tuple(output.part for output in arm.outputs),
         )
         if isinstance(outputs, PhysicalPublishers):
-            self._connect_controllers(robot, outputs)
+            self._connect_controllers(robot, outputs, lockstep=lockstep)
         else:
             PulledInputs(self, arm, robot, self.warnings.note)
         if parameters['endless']:
@@ -86,10 +85,12 @@ class SimNode(SelfStartingNode):
 
         self.create_timer(1.0, measure, clock=self.steady)
 
-    def _connect_controllers(self, robot: SimulatedRobot, outputs: PhysicalPublishers) -> None:
+    def _connect_controllers(
+        self, robot: SimulatedRobot, outputs: PhysicalPublishers, *, lockstep: bool
+    ) -> None:
         """Let the robot's controllers take commands, and faults act on it."""
         sim = outputs.robot
-        PhysicalInputs(self, sim.arm, robot, sim.fake, self.warnings.note)
+        PhysicalInputs(self, sim.arm, robot, sim.fake, self.warnings.note, lockstep=lockstep)
         FakeArmEvents(self, sim.arm, sim.fake, lambda: sim.fake.now_ns)
         self.create_timer(1.0 / RATE_HZ, outputs.safety, clock=self.steady)
 
@@ -137,11 +138,6 @@ def _simulation(parameters: Mapping[str, Any]) -> Simulation:
     """Return the simulation that parameters ask for; raises ConfigError, SimulationError."""
     task, disagree = parameters['task'], parameters['disagree']
     height, width = _size(parameters)
-    if robot_of(task) == HSR.name:
-        raise ConfigError(
-            f"'{task}' is a task of the HSR, which is simulated in process only: "
-            'robomamba evaluate --robot hsr, without --graph'
-        )
     if robot_of(task) != SAWYER:
         return TableSim(
             task,

@@ -79,7 +79,7 @@ HSR = Robot(
     views=(
         View('head', 'head_rgbd_sensor_link', (0.0,) * 3, (0.0, 0.0, 1.0), (0.0, -1.0, 0.0), 45.0),
         View('hand', 'hand_camera_frame', (0.0,) * 3, (0.0, 0.0, 1.0), (1.0, 0.0, 0.0), 70.0),
-        View('external', 'world', (1.55, 1.05, 0.75), (0.28, -0.03, 0.02), (0.0, 0.0, 1.0), 42.0),
+        View('external', 'world', (0.05, 1.75, 0.80), (0.22, -0.05, 0.06), (0.0, 0.0, 1.0), 45.0),
     ),
     surround=_in_room,
     begin=_driving,

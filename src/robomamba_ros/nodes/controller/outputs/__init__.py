@@ -105,6 +105,7 @@ def _make(
     mode: str,
 ) -> CommandOutput:
     part, kind = output.part, output.kind
+    lockstep_ns = now_ns if mode == 'lockstep' else None
     if part in ('base', 'head') and arm.takes_poses:
         raise ConfigError(
             f"arm '{arm.name}' is commanded by poses, which say nothing about its part '{part}'; "
@@ -116,14 +117,15 @@ def _make(
     if kind == 'forward_position' and part != 'gripper':
         return ForwardPosition(node, arm, output)
     if kind == 'joint_trajectory' and part == 'gripper':
-        return GripperTrajectory(node, arm, output)
+        return GripperTrajectory(node, arm, output, lockstep_ns)
     if kind == 'joint_trajectory':
         return TrajectoryOutput(node, arm, output, now_ns, on_other, mode=mode)
     if kind == 'joint_state':
-        return GripperState(node, arm, output, now_ns if mode == 'lockstep' else None)
+        return GripperState(node, arm, output, lockstep_ns)
+    if kind == 'twist':
+        return TwistOutput(node, arm, output, lockstep_ns)
     kinds: dict[str, Callable[[Any, ArmContract, Output], CommandOutput]] = {
         'target_pose': TargetPose,
-        'twist': TwistOutput,
         'forward_position': GripperPosition,
     }
     return kinds[kind](node, arm, output)

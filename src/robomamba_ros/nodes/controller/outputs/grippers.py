@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from trajectory_msgs.msg import JointTrajectory
 
 from robomamba_ros.control.setpoints.openings import OnChange
-from robomamba_ros.control.setpoints.senders import lead_ns
+from robomamba_ros.control.setpoints.senders import Command, lead_ns
 from robomamba_ros.nodes.common import qos
-from robomamba_ros.nodes.common.conversions import gripper_position, joint_trajectory
+from robomamba_ros.nodes.common.conversions import gripper_position, joint_trajectory, time_message
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
 
 
 class GripperTrajectory(OnChange):
-    """A trajectory of one point, lead_s ahead."""
+    """A trajectory of one point, lead_s ahead.
 
-    def __init__(self, node: Any, arm: ArmContract, output: Output) -> None:
+    lockstep_ns: in lockstep the time of the period. One in which the opening does not change has a
+    message without points: simulated time waits for it.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        arm: ArmContract,
+        output: Output,
+        lockstep_ns: Callable[[], int] | None = None,
+    ) -> None:
         super().__init__(arm.control_rate_hz)
-        self._node = node
+        self._node, self._lockstep_ns = node, lockstep_ns
+        self._stepped_ns, self._last = -1, JointTrajectory()
         self._arm = arm
         self._lead_ns = lead_ns(arm, output)
         self._publisher = node.create_publisher(JointTrajectory, output.name, qos.COMMAND)
@@ -28,10 +40,38 @@ class GripperTrajectory(OnChange):
     def go_to(self, opening: float) -> bool:
         """Publish the trajectory."""
         point = np.array([[[gripper_position(opening, self._arm)], [0.0], [0.0]]])
-        self._publisher.publish(
-            joint_trajectory(self._arm.names_of('gripper'), [self._lead_ns], point)
-        )
+        self._publish(joint_trajectory(self._arm.names_of('gripper'), [self._lead_ns], point))
         return True
+
+    def send(self, command: Command) -> None:
+        """Publish the opening where it has changed."""
+        if not self._repeat():
+            super().send(command)
+            self._go_on()
+
+    def stop(self) -> None:
+        """Leave the gripper as it is."""
+        if not self._repeat():
+            super().stop()
+            self._go_on()
+
+    def _repeat(self) -> bool:
+        """Say again what was said of this period of lockstep; tell whether it was said before."""
+        if self._lockstep_ns is None or self._stepped_ns != self._lockstep_ns():
+            return False
+        self._publisher.publish(self._last)
+        return True
+
+    def _go_on(self) -> None:
+        """Say in lockstep that there is nothing new, where nothing was said of this period."""
+        if self._lockstep_ns is not None and self._stepped_ns != self._lockstep_ns():
+            self._publish(JointTrajectory())
+
+    def _publish(self, message: JointTrajectory) -> None:
+        if self._lockstep_ns is not None:
+            self._stepped_ns, self._last = self._lockstep_ns(), message
+            message.header.stamp = time_message(self._stepped_ns)
+        self._publisher.publish(message)
 
     def destroy(self) -> None:
         """Stop publishing."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from geometry_msgs.msg import Twist, TwistStamped
 
 from robomamba_ros.control.setpoints.senders import Command, TwistSender
 from robomamba_ros.nodes.common import qos
-from robomamba_ros.nodes.common.conversions import twist_message
+from robomamba_ros.nodes.common.conversions import time_message, twist_message
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
 from robomamba_ros.types import Float64Array
@@ -19,16 +20,27 @@ class TwistOutput:
 
     The arm's is that of the end effector in the base frame; the base's is that of its footprint,
     whose name no contract knows: a stamped one leaves the frame empty.
+
+    lockstep_ns: in lockstep the time of the period. There it is stamped with that, whatever the
+    contract says, and comes in every period: simulated time waits for it.
     """
 
-    def __init__(self, node: Any, arm: ArmContract, output: Output) -> None:
-        self._node = node
+    def __init__(
+        self,
+        node: Any,
+        arm: ArmContract,
+        output: Output,
+        lockstep_ns: Callable[[], int] | None = None,
+    ) -> None:
+        self._node, self._lockstep_ns = node, lockstep_ns
         self._sender = TwistSender(arm, output)
         self._frame = '' if output.part == 'base' else arm.base_frame
-        self._stamped = output.stamped
-        kind = TwistStamped if output.stamped else Twist
+        self._stamped = output.stamped or lockstep_ns is not None
+        kind = TwistStamped if self._stamped else Twist
         self._publisher = node.create_publisher(kind, output.name, qos.COMMAND)
         self._stopped = True
+        # In lockstep the period of the last twist, which may have to be said again.
+        self._stepped: tuple[int, Twist] | None = None
         self.count = 0
 
     @property
@@ -38,17 +50,22 @@ class TwistOutput:
 
     def send(self, command: Command) -> None:
         """Publish the velocity of this period, corrected while a chunk is followed."""
-        self._send(self._sender.send(command))
+        if not self._repeat():
+            self._send(self._sender.send(command))
 
     def stand_still(self) -> None:
         """Go on from rest: the controller has stopped by itself."""
         self._sender.stand_still()
 
     def stop(self) -> None:
-        """Publish what is left to come to rest, and once zero."""
+        """Publish what is left to come to rest, and once zero; in lockstep zero goes on."""
+        if self._repeat():
+            return
         twist = self._sender.stop()
         if twist is not None:
             self._send(twist)
+        elif self._lockstep_ns is not None:
+            self._publish(Twist())
         self._stopped = self._sender.at_rest
 
     def forget(self) -> None:
@@ -60,6 +77,16 @@ class TwistOutput:
         if not self._stopped:
             self._publish(Twist())
         self._node.destroy_publisher(self._publisher)
+
+    def _repeat(self) -> bool:
+        """Say again what was said of this period of lockstep; tell whether it was said before."""
+        if self._lockstep_ns is None or self._stepped is None:
+            return False
+        stamp_ns, twist = self._stepped
+        if stamp_ns == self._lockstep_ns():
+            self._publish(twist)
+            return True
+        return False
 
     def _send(self, twist: Float64Array) -> None:
         numbers = twist.tolist()
@@ -75,7 +102,11 @@ class TwistOutput:
         if self._stamped:
             message = TwistStamped(twist=twist)
             message.header.frame_id = self._frame
-            # Servos refuse what is not of now.
-            message.header.stamp = self._node.get_clock().now().to_msg()
+            if self._lockstep_ns is None:
+                # Servos refuse what is not of now.
+                message.header.stamp = self._node.get_clock().now().to_msg()
+            else:
+                self._stepped = self._lockstep_ns(), twist
+                message.header.stamp = time_message(self._stepped[0])
         self._publisher.publish(message)
         self.count += 1
