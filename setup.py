@@ -23,7 +23,8 @@ POLICY = [
 ]
 VLM = [*POLICY, 'transformers>=5,<6']
 # The authors' kernels are built against the torch that is installed: docs/mamba.md has the command.
-CUDA = [*POLICY, 'triton>=3.6,<4']
+# Triton comes with torch for CUDA; 3.2 is torch 2.6's. Every kernel was compiled with 3.2 and 3.4.
+CUDA = [*POLICY, 'triton>=3.2,<4']
 # xacro expands what makers publish; where it is missing, the error names the remedy.
 KINEMATICS = ['pin>=3,<5', 'xacro>=2.1,<3']
 BAGS = ['rosbags>=0.11.9,<0.12', 'tqdm>=4.66,<5', JPEG]

@@ -46,7 +46,13 @@ FLOORS = (
 FLOOR = {part: height for height, parts in enumerate(FLOORS) for part in parts}
 
 # ROS is named in these parts and nowhere else.
-ROS_PARTS = ('nodes', 'benchmarks.nodes', 'cli', 'messages.ros_cv_bridge')
+ROS_PARTS = (
+    'nodes',
+    'benchmarks.nodes',
+    'benchmarks.questions',
+    'cli',
+    'messages.ros_cv_bridge',
+)
 ROS = ('rclpy', 'tf2_ros', 'cv_bridge', 'builtin_interfaces', 'std_srvs', 'rcl_interfaces')
 ROS += ('robomamba_interfaces',)
 

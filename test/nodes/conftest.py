@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from support.made_arms import MADE
 from support.made_robot import JOINTS, PacedController, Robot, contract
 from support.patience import PATIENCE_S
 
+from robomamba_ros.benchmarks.domain import free_domain
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.host import Host
 
@@ -35,19 +35,6 @@ with warnings.catch_warnings():
 RESEND_S = 5.0
 # Between two looks at what other threads do, of which no message tells.
 LOOK_S = 0.01
-
-
-def free_domain() -> int:
-    """Return a domain whose discovery port nobody on this machine holds."""
-    for offset in range(101):
-        domain = 1 + (os.getpid() + offset) % 101
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(('0.0.0.0', 7400 + 250 * domain + 10))
-            except OSError:
-                continue
-            return domain
-    raise RuntimeError('every ROS 2 domain of this machine is in use')
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -28,6 +28,7 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from robomamba_ros.benchmarks.domain import keep_to_itself
 from robomamba_ros.benchmarks.measuring import machine
 from robomamba_ros.bringup.graph import NodeSpec, PolicyOptions, fake_graph
 from robomamba_ros.common.resources import find_file
@@ -172,9 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if args.serve:
         return serve(args.serve, args.arm)
-    # A domain of its own: a robot that is on the network must not see these commands.
-    os.environ.setdefault('ROS_DOMAIN_ID', '97')
-    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    keep_to_itself()
     # Through the way out that ends the processes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(machine(1))

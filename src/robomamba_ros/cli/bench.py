@@ -16,6 +16,7 @@ BENCHMARKS = {
     'launches': 'how many kernels a chunk, a pose and a token launch on a GPU, without one',
     'replay': 'replays of recordings',
     'nodes': 'from an observation to a command through the nodes, and how even commands come',
+    'questions': 'the first question about a scene and those that follow, through the nodes',
     'periods': 'how long a control period takes to compute for an arm, with a chunk or a stop',
     'delays': 'how long an arm takes to turn round and to stop, in virtual time',
     'standstill': 'time and way to standstill after each kind of stop, in virtual time',
