@@ -455,3 +455,11 @@ def test_errors_without_number_are_cut_short(tmp_path):
 def test_an_unknown_arm_lists_the_known_ones():
     with pytest.raises(ConfigError, match=r'known: .*sawyer_sim'):
         load_arm('sawer_sim')
+
+
+@pytest.mark.parametrize('arm', ['franka_fr3', 'franka_panda', 'fr3_sim'])
+def test_a_franka_gripper_is_told_half_of_its_width(arm):
+    hand = load_arm(arm).gripper
+    # franka_gripper doubles the position of a GripperCommand, and aborts beyond 0.08 m.
+    assert 0.07 < 2 * hand.open_position < 0.08
+    assert hand.closed_position == 0.0

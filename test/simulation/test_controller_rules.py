@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from robomamba_ros.errors import ActionError
 from robomamba_ros.simulation.controller_rules import VERSIONS
 from robomamba_ros.simulation.trajectory_controller import (
     JointTrajectory,
@@ -129,3 +130,20 @@ def test_time_scaling_begins_anew_with_every_message():
     # At half the speed it lags by 0.05 rad in the 0.1 s of a chunk and makes up for them at once.
     assert speeds.max() > 1.5
     assert path[-1] == pytest.approx(0.75, abs=0.06)
+
+
+@pytest.mark.parametrize('version', VERSIONS)
+def test_humble_alone_takes_a_trajectory_that_ends_in_motion_and_stops_dead(version):
+    controller = TrajectoryController(('pan',), np.zeros(1), START_NS, rules=VERSIONS[version])
+    ends = TrajectoryPoint(NANOSECONDS, np.ones(1), np.ones(1))
+    still = TrajectoryPoint(START_NS, np.zeros(1), np.zeros(1))
+    sent = JointTrajectory(0, ('pan',), (ends,))
+    if version != 'humble':
+        with pytest.raises(ActionError, match='velocity of pan at the last point is 1, not 0'):
+            controller.accept(sent, START_NS, still)
+        return
+    controller.accept(sent, START_NS, still)
+    times_ns = START_NS + np.array([0.0, 0.98, 0.99, 1.0, 1.01]) * NANOSECONDS
+    at = [controller.step(int(now_ns), np.zeros(1))[0] for now_ns in times_ns]
+    # On the cubic 2 t^2 - t^3 until the end, and then at once at rest.
+    np.testing.assert_allclose(np.diff(at)[1:] * 100, [1.0293, 1.0099, 0.0], atol=1e-9)

@@ -18,6 +18,9 @@ class Rules:
         is taken to begin one period earlier than it does, so one period of motion is skipped.
     replaces: a trajectory that runs is left where it was at the last update, whatever
         interpolate_from_desired_state says (`allow_trajectory_replacement`).
+    ends_in_motion: a last velocity other than 0 is accepted by default
+        (`allow_nonzero_velocity_at_trajectory_end`). The position there is held nevertheless, so
+        the joints stop within an update.
 
     With at_update, and where a trajectory is replaced, one period of motion is done twice instead.
     """
@@ -25,13 +28,15 @@ class Rules:
     at_update: bool = False
     looks_ahead: bool = False
     replaces: bool = False
+    ends_in_motion: bool = False
 
 
 # ideal: the limit of a controller whose update period is 0; no released version is that good.
-# humble: 2.54, and 4.8. jazzy: 4.42, and UR's scaled ones. kilted: 5.17. master: 6.8 and later.
+# humble: 2.54; 4.8 hands over like it. jazzy: 4.42, and UR's scaled ones. kilted: 5.17. master: 6.8
+# and later.
 VERSIONS = {
     'ideal': Rules(),
-    'humble': Rules(at_update=True),
+    'humble': Rules(at_update=True, ends_in_motion=True),
     'jazzy': Rules(at_update=True, looks_ahead=True),
     'kilted': Rules(at_update=True, looks_ahead=True),
     'master': Rules(at_update=True, looks_ahead=True, replaces=True),

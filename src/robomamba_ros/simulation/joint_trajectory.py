@@ -49,8 +49,17 @@ def joint_trajectory(
     return JointTrajectory(0, tuple(names), tuple(TrajectoryPoint(at, *rows) for at, rows in each))
 
 
-def check_trajectory(trajectory: JointTrajectory, own: Sequence[str], received_ns: int) -> None:
-    """Raise ActionError with the reason where a controller of the joints `own` rejects it."""
+def check_trajectory(
+    trajectory: JointTrajectory,
+    own: Sequence[str],
+    received_ns: int,
+    *,
+    ends_in_motion: bool = False,
+) -> None:
+    """Raise ActionError with the reason where a controller of the joints `own` rejects it.
+
+    ends_in_motion: whether the last velocity may be other than 0.
+    """
     names, points = trajectory.names, trajectory.points
     if sorted(names) != sorted(own):
         raise ActionError(
@@ -68,7 +77,7 @@ def check_trajectory(trajectory: JointTrajectory, own: Sequence[str], received_n
                 f'{point.time_ns / NANOSECONDS:.6f} s and {following.time_ns / NANOSECONDS:.6f} s'
             )
     last = points[-1].velocities
-    if last is not None and (np.abs(last) > _STILL).any():
+    if not ends_in_motion and last is not None and (np.abs(last) > _STILL).any():
         joint = int(np.argmax(np.abs(last)))
         raise ActionError(
             f'the velocity of {names[joint]} at the last point is {last[joint]:.6g}, not 0'

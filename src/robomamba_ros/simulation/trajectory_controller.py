@@ -12,7 +12,7 @@ ros2_controllers), with its defaults:
   else linear: there velocities jump. The way to the first point begins where the arm is on
   receipt. Where that point is due already there is no way to it but a step, so a first point at
   0 s is a step, and so is a stamp that has passed.
-- The last velocity is 0, and the last point is held.
+- The last velocity is 0, but for those of Humble, and the last point is held.
 - A trajectory replaces the one before it as a whole.
 - What is not measured of the state that it begins at, velocity or acceleration, is taken for 0
   (since December 2025; versions before draw a cubic from a measured state).
@@ -107,7 +107,9 @@ class TrajectoryController:
 
         Raises ActionError with the reason of a rejection; what was followed before then goes on.
         """
-        check_trajectory(trajectory, self.names, received_ns)
+        check_trajectory(
+            trajectory, self.names, received_ns, ends_in_motion=self._rules.ends_in_motion
+        )
         self.observe(measured)
         if self._rules.at_update:
             self._pending = trajectory
