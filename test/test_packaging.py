@@ -155,6 +155,20 @@ def test_package_xml_names_every_ros_package_in_use() -> None:
     assert ros - {element.text for element in package.iter('exec_depend')} == set()
 
 
+def test_robostack_is_asked_for_what_package_xml_names() -> None:
+    tomllib = pytest.importorskip('tomllib', reason='tomllib comes with Python 3.11')
+    with (REPOSITORY / 'pixi.toml').open('rb') as file:
+        given = set(tomllib.load(file)['dependencies'])
+    package = ET.parse(REPOSITORY / 'package.xml').getroot()
+    # Of rosdep's keys, those that RoboStack's robostack.yaml gives another name than its own.
+    conda = {'python3-opencv': 'py-opencv', 'python3-yaml': 'pyyaml'}
+    for element in package.iter('exec_depend'):
+        key = str(element.text)
+        ros = f'ros-jazzy-{key.replace("_", "-")}'
+        assert (conda.get(key, key[8:]) if key.startswith('python3-') else ros) in given
+    assert {'colcon-common-extensions', 'ros-jazzy-rmw-fastrtps-cpp'} <= given
+
+
 def tracked_text() -> dict[str, str]:
     """Return every tracked text file by its path."""
     listed = subprocess.run(
