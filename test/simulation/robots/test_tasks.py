@@ -134,7 +134,8 @@ def test_neither_stillness_nor_chance_does_a_task(sim, driving, name, policy):
     names = sim.arm.names_of('arm')
     begin = np.array([sim.state(0).joints[joint] for joint in names])
     twists = {}
-    for step in range(60 if policy == 'still' else 180):
+    seconds = 0.6 if policy == 'still' else 1.8
+    for step in range(round(seconds * sim.arm.control_rate_hz)):
         ways = {}
         if policy == 'random' and step % 30 == 0:
             ways['arm'] = flail(rng, begin, 0.25, names)
