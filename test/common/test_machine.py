@@ -14,11 +14,15 @@ from robomamba_ros.common.machine import (
     cpu_device,
     read_processor,
 )
+from robomamba_ros.errors import ConfigError
 from robomamba_ros.policies.checkpoint import compute_dtype
+from robomamba_ros.training.anolevla.config import TrainConfig
+from robomamba_ros.training.robomamba.config import load_robomamba_training
 from robomamba_ros.training.shared.precision import autocast, resolve_dtype
 
 FAST = ComputeDevice('a processor with AVX512-BF16', True)
 SLOW = ComputeDevice('a processor with AVX2', False)
+TURING = ComputeDevice('a GPU before Ampere', False, fast_float16=True)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +47,13 @@ SLOW = ComputeDevice('a processor with AVX2', False)
 def test_instructions_decide_whether_bfloat16_is_fast(flags, instruction_set, fast):
     device = cpu_device(Processor('x', frozenset(flags.split())), instruction_set)
     assert device == ComputeDevice('x', fast)
+
+
+def test_float16_is_fast_where_the_processor_multiplies_it_and_pytorch_may_use_that():
+    processor = Processor('x', frozenset({'avx512f', 'avx512_fp16'}))
+    assert cpu_device(processor, 'AVX512').fast('float16')
+    assert not cpu_device(processor, 'AVX2').fast('float16')
+    assert cpu_device(processor, 'AVX2').fast('float32')
 
 
 @pytest.mark.parametrize(
@@ -76,6 +87,9 @@ def test_a_system_that_does_not_describe_its_processor_has_no_fast_types(tmp_pat
         ('bfloat16', SLOW, 'float32', 'bfloat16', logging.WARNING),
         ('bfloat16', FAST, 'float32', 'bfloat16', None),
         ('float32', FAST, 'bfloat16', 'float32', None),
+        ('auto', TURING, 'bfloat16', 'float32', logging.INFO),
+        ('float16', TURING, 'bfloat16', 'float16', None),
+        ('float16', SLOW, 'float32', 'float16', logging.WARNING),
     ],
 )
 def test_auto_is_what_is_fast_and_a_slow_choice_is_taken_with_one_line(
@@ -111,6 +125,17 @@ def test_training_multiplies_in_bfloat16_where_that_is_fast(device):
     with autocast(cpu, dtype):
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == (torch.bfloat16 if device.fast_bfloat16 else torch.float32)
+
+
+def test_training_refuses_float16_by_name(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"unknown dtype 'float16'\..*Valid: auto, bfloat16, float32"
+    ):
+        TrainConfig('data', 'output', dtype='float16')
+    path = tmp_path / 'run.yaml'
+    path.write_text('stages: {}\n')
+    with pytest.raises(ConfigError, match=r'dtype.*float16.*auto, float32, bfloat16'):
+        load_robomamba_training(path, {'dtype': 'float16'})
 
 
 def test_the_log_is_shown_once_however_deep_and_then_no_more(capsys):

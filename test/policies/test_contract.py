@@ -116,11 +116,12 @@ def test_observations_are_left_as_they_were(policy):
     assert equal([*seen.images.values(), seen.state, seen.previous_state], copies)
 
 
-def test_bfloat16_gives_nearly_the_same_actions_as_float32(policy, folder, load):
+@pytest.mark.parametrize(('dtype', 'share'), [('bfloat16', 0.05), ('float16', 0.01)])
+def test_sixteen_bits_give_nearly_the_same_actions_as_float32(policy, folder, load, dtype, share):
     (exact,) = infer(policy, 0)
-    (rounded,) = infer(load(folder, dtype='bfloat16'), 0)
+    (rounded,) = infer(load(folder, dtype=dtype), 0)
     assert rounded.dtype == np.float32
-    assert np.abs(rounded - exact).max() <= 0.05 * np.abs(exact).max()
+    assert np.abs(rounded - exact).max() <= share * np.abs(exact).max()
 
 
 def test_a_missing_or_wrong_image_is_refused_by_name(policy):

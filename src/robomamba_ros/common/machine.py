@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Linux's names of the instructions that multiply bfloat16 numbers: of x86-64, then of ARM.
 BFLOAT16_FLAGS = frozenset({'avx512_bf16', 'amx_bf16', 'bf16'})
+# Of x86-64, that multiply float16 numbers.
+FLOAT16_FLAGS = frozenset({'avx512_fp16', 'amx_fp16'})
 # The instruction sets of PyTorch below those: it can be told to use no more (ATEN_CPU_CAPABILITY).
 NARROW = ('DEFAULT', 'NO AVX', 'AVX2')
 # On ARM 'DEFAULT' is NEON, and oneDNN takes what the processor has whatever PyTorch uses itself.
@@ -36,14 +38,19 @@ class Processor:
 
 @dataclass(frozen=True)
 class ComputeDevice:
-    """Where a network computes. fast_bfloat16: products in bfloat16 are not slower than float32.
-
-    torch_name: what PyTorch calls it.
+    """Where a network computes. fast_bfloat16, fast_float16: products in that type are not slower
+    than in float32. torch_name: what PyTorch calls it.
     """
 
     name: str
     fast_bfloat16: bool
     torch_name: str = 'cpu'
+    fast_float16: bool = False
+
+    def fast(self, dtype: str) -> bool:
+        """Return whether products in a type, by its name, are not slower than in float32."""
+        known = {'bfloat16': self.fast_bfloat16, 'float16': self.fast_float16}
+        return known.get(dtype, True)
 
 
 def read_processor(path: Path = Path('/proc/cpuinfo')) -> Processor:
@@ -59,7 +66,8 @@ def cpu_device(processor: Processor, instruction_set: str) -> ComputeDevice:
     """Return the CPU as a device; instruction_set: the one that PyTorch uses."""
     wide = instruction_set not in NARROW or NEON in processor.flags
     fast = bool(processor.flags & BFLOAT16_FLAGS) and wide
-    return ComputeDevice(processor.name, fast)
+    half = bool(processor.flags & FLOAT16_FLAGS) and instruction_set not in NARROW
+    return ComputeDevice(processor.name, fast, fast_float16=half)
 
 
 def compute_device(device: torch.device) -> ComputeDevice:
@@ -68,16 +76,16 @@ def compute_device(device: torch.device) -> ComputeDevice:
 
     if device.type == 'cuda':
         fast = torch.cuda.get_device_capability(device) >= GPU_BFLOAT16
-        return ComputeDevice(torch.cuda.get_device_name(device), fast, str(device))
+        return ComputeDevice(torch.cuda.get_device_name(device), fast, str(device), True)
     set_in_use: Any = torch.backends.cpu.get_cpu_capability()
     return cpu_device(read_processor(), set_in_use)
 
 
-def bfloat16_factor(device: ComputeDevice) -> float:
-    """Return how many times as long a product takes in bfloat16 as in float32, measured now."""
+def slow_factor(dtype: str, device: ComputeDevice) -> float:
+    """Return how many times as long a product takes in a type as in float32, measured now."""
     import torch
 
-    return _product_s(torch.bfloat16, device) / _product_s(torch.float32, device)
+    return _product_s(getattr(torch, dtype), device) / _product_s(torch.float32, device)
 
 
 def _product_s(dtype: torch.dtype, device: ComputeDevice) -> float:
@@ -95,18 +103,19 @@ def _product_s(dtype: torch.dtype, device: ComputeDevice) -> float:
 
 
 def choose_dtype(asked: str, device: ComputeDevice, preferred: str) -> str:
-    """Return the type to compute in, 'float32' or 'bfloat16', and log it with the reason.
+    """Return the type to compute in, one that torch names, and log it with the reason.
 
     asked: 'auto' for `preferred` where the device is fast in it and float32 where it is not. A
     type that was named is taken; a slow one is warned about, with the measured factor.
     """
     if asked != 'auto':
-        if asked == 'bfloat16' and not device.fast_bfloat16:
+        if not device.fast(asked):
             _log.warning(
-                'dtype bfloat16 is slow here: %s has no instructions for it; a product, measured '
-                'now, takes %.1f times as long as in float32. Give auto or float32',
+                'dtype %s is slow here: on %s a product, measured now, takes %.1f times as long '
+                'as in float32. Give auto or float32',
+                asked,
                 device.name,
-                bfloat16_factor(device),
+                slow_factor(asked, device),
             )
         return asked
     if preferred == 'bfloat16' and not device.fast_bfloat16:

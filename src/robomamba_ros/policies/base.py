@@ -23,7 +23,9 @@ from robomamba_ros.types import (
     UInt8Array,
 )
 
-DTYPES = ('auto', 'float32', 'bfloat16')
+DTYPES = ('auto', 'float32', 'bfloat16', 'float16')
+# Gradients vanish in float16, unless losses are scaled.
+TRAINING_DTYPES = ('auto', 'float32', 'bfloat16')
 CACHES = ('auto', 'none', 'prefix', 'stream')
 # Of an answer, where nobody says how many it may have.
 ANSWER_TOKENS = 128
@@ -181,7 +183,8 @@ class LoadOptions:
     device: str = 'cpu'
     # Type of the large weights; scan, convolution and recurrent state always compute in float32.
     # auto: the type that the weights are stored in, but float32 where that is bfloat16 and the
-    # device has no fast products of it.
+    # device has no fast products of it. float16, by name alone: for GPUs before Ampere (T4,
+    # Xavier). Its numbers end at 65504; a network whose own are larger does not compute in it.
     dtype: str = 'auto'
     # none computes every token at every inference. prefix keeps the state after the tokens that do
     # not change, with the same result. stream carries the state from one inference to the next

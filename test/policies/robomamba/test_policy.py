@@ -359,16 +359,17 @@ def test_a_checkpoint_gives_back_the_policy(folder, policy, image, config):
     )
 
 
-def test_bfloat16_keeps_the_head_exact(folder, policy, image):
-    loaded = load(folder, LoadOptions(dtype='bfloat16'))
-    assert loaded.network.language.embedding.weight.dtype == torch.bfloat16
+@pytest.mark.parametrize(('dtype', 'share'), [(torch.bfloat16, 0.1), (torch.float16, 0.01)])
+def test_sixteen_bits_keep_the_head_exact(folder, policy, image, dtype, share):
+    loaded = load(folder, LoadOptions(dtype=str(dtype).removeprefix('torch.')))
+    assert loaded.network.language.embedding.weight.dtype == dtype
     outputs = []
     loaded.network.head.register_forward_hook(lambda module, args, out: outputs.append(out))
     exact, found = policy.contact(image, 'open').pixel, loaded.contact(image, 'open').pixel
-    assert 0 < np.abs(found - exact).max() < 0.1 * np.abs(exact).max()
+    assert 0 < np.abs(found - exact).max() < share * np.abs(exact).max()
     # Sixteen bits would resolve a contact in this square to a fifth of a pixel.
     contact = outputs[0].contact
-    assert not torch.equal(contact, contact.bfloat16().float())
+    assert not torch.equal(contact, contact.to(dtype).float())
 
 
 def test_every_error_of_a_configuration_is_named_at_once(folder):

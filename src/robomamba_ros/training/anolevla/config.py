@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from robomamba_ros.errors import ConfigError, unknown_name
-from robomamba_ros.policies.base import DTYPES
+from robomamba_ros.policies.base import TRAINING_DTYPES
 from robomamba_ros.training.anolevla.augmentation import Augmentation
 from robomamba_ros.training.anolevla.state_noise import StateNoise
 from robomamba_ros.training.shared.optimization import cosine
@@ -159,8 +159,8 @@ class TrainConfig:
                 raise ConfigError(f'camera_dropout of {camera} is {share}; give less than 1')
         if self.localization not in LOCALIZATIONS:
             raise ConfigError(unknown_name('localization', self.localization, LOCALIZATIONS))
-        if self.dtype not in DTYPES:
-            raise ConfigError(unknown_name('dtype', self.dtype, DTYPES))
+        if self.dtype not in TRAINING_DTYPES:
+            raise ConfigError(unknown_name('dtype', self.dtype, TRAINING_DTYPES))
         if self.action_space and self.action_space not in list(ActionSpace):
             spaces = [space.value for space in ActionSpace]
             raise ConfigError(unknown_name('action_space', self.action_space, spaces))

@@ -14,7 +14,7 @@ from typing import Any
 from robomamba_ros.common.config_file import Range, Section, refuse
 from robomamba_ros.common.documents import read_yaml
 from robomamba_ros.errors import ConfigError
-from robomamba_ros.policies.base import DTYPES
+from robomamba_ros.policies.base import TRAINING_DTYPES
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def load_robomamba_training(path: Path, overrides: Mapping[str, Any]) -> RoboMam
     if root.has('seed'):
         settings['seed'] = root.integer('seed', 0, most=2**31)
     if root.has('dtype'):
-        settings['dtype'] = root.choice('dtype', DTYPES)
+        settings['dtype'] = root.choice('dtype', TRAINING_DTYPES)
     stages = root.section('stages', (), tuple(STAGES))
     names = [name for name in STAGES if stages.has(name)]
     if stages.clean and not names:
