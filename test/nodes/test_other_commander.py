@@ -7,7 +7,7 @@ from support.made_arms import MADE
 from support.made_robot import GRIPPER, JOINTS, TRAJECTORY, contract
 from trajectory_msgs.msg import JointTrajectory
 
-from robomamba_ros.control.motion.forecast import Trajectory
+from robomamba_ros.control.motion.trajectory import Trajectory
 from robomamba_ros.control.setpoints.senders import Command
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.conversions import joint_trajectory

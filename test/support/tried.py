@@ -18,12 +18,15 @@ from support.faults import ARMS, Watch, arm_of, inward, policy
 from robomamba_ros.control.setpoints.setpoint_loop import LoopState
 from robomamba_ros.robots.arm import ArmContract, Workspace, load_arm
 from robomamba_ros.robots.controller_settings import problems_of
+from robomamba_ros.robots.following import joint_tolerance
 from robomamba_ros.simulation.disagreement import Disagreement
 from robomamba_ros.types import EE_DELTA_NAMES, NANOSECONDS, ActionSpace
 
 QUANTITIES = ('velocity', 'acceleration', 'jerk')
 # Joints are moved far; where the hand then is, is another matter.
 ROOM_M = 9.0
+# How far joints hang that are held, as a share of the following error that is allowed.
+HANG = 0.9
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,29 @@ def protective_stop(name: str, kind: str) -> Iterator[Found]:
     bench.fake.forget_peaks()
     watch.run(1.0)
     yield Found(shares(bench), watch.reason)
+
+
+def switched_while_it_holds(name: str, kind: str) -> Iterator[Found]:
+    """Controllers are switched off and on within a second after a chunk ran out, as joints hang."""
+    for says in (True, False):
+        bench = bench_of(name, kind, states=says)
+        policy(bench)
+        while bench.state is not LoopState.HOLDING:
+            bench.tick()
+        bench.run(0.3)
+        joints = bench.arm.joints_of('arm')
+        bench.fake.blocked.add('arm')
+        hang = HANG * joint_tolerance(joints) * [inward(joint) for joint in joints]
+        wanted = bench.fake.trajectories['arm'].desired[0] + hang
+        # As activated where they hang.
+        bench.fake.trajectories['arm'].hold(bench.fake.now_ns, wanted)
+        bench.fake.blocked.clear()
+        bench.tick(3)
+        bench.fake.forget_peaks()
+        policy(bench)
+        said = bench.refused
+        bench.run(0.5)
+        yield Found(shares(bench), said, 'says what it wants' if says else 'says nothing')
 
 
 def activated_late(name: str, kind: str) -> Iterator[Found]:
@@ -439,6 +465,7 @@ CASES: dict[str, tuple[Callable[[str, str], Iterator[Found]], tuple[str, ...], t
     'base blocked for 8 s': (base_blocked, HSR, (TRAJECTORIES,)),
     'speed slider': (slider, UR, (TRAJECTORIES,)),
     'protective stop': (protective_stop, UR, (TRAJECTORIES,)),
+    'switched while it holds': (switched_while_it_holds, ARMS, (TRAJECTORIES,)),
     'controllers activated late': (activated_late, ARMS, (TRAJECTORIES,)),
     'interpolate_from_desired_state false': (from_measured, ARMS, (TRAJECTORIES,)),
     'interpolate_from_desired_state true': (from_desired, ARMS, (TRAJECTORIES,)),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robomamba_ros.control.motion.forecast import Trajectory
+from robomamba_ros.control.motion.trajectory import Trajectory
 from robomamba_ros.control.setpoints.senders import sends_trajectories
 from robomamba_ros.control.setpoints.setpoint_loop import SetpointLoop
 from robomamba_ros.control.setpoints.status import LoopStatus

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from robomamba_ros.control.motion.forecast import Trajectory
 from robomamba_ros.control.motion.handover import Handover, Quintic
+from robomamba_ros.control.motion.trajectory import Trajectory
 from robomamba_ros.robots.parts import Joint
 from robomamba_ros.types import NANOSECONDS
 

@@ -15,6 +15,7 @@ from support.tried import (
     instruction_at_the_end,
     paused_and_stopped,
     stopped_while_it_brakes,
+    switched_while_it_holds,
     turned_base,
 )
 
@@ -73,6 +74,16 @@ def test_a_clock_that_goes_back_during_a_stop_locks_nothing() -> None:
     bench.run(1.0)
     assert bench.state is LoopState.HOLDING
     assert bench.enable(), bench.refused
+
+
+@pytest.mark.parametrize('name', ['ur5e', 'hsr'])
+def test_a_controller_that_was_switched_while_it_held_is_not_gone_on_with(name) -> None:
+    says, silent = switched_while_it_holds(name, TRAJECTORIES)
+    assert says.worst == 0.0
+    assert 'it was switched off and on, or somebody else commands it; enable' in says.said
+    # Without its word, the next chunk makes up for what nobody knows.
+    assert silent.worst > 1.5
+    assert silent.said == ''
 
 
 def test_a_controller_that_is_activated_too_late_moves_nothing() -> None:

@@ -12,7 +12,7 @@ from math import comb
 
 import numpy as np
 
-from robomamba_ros.control.motion.forecast import Trajectory
+from robomamba_ros.control.motion.trajectory import Trajectory
 from robomamba_ros.robots.following import joint_tolerance
 from robomamba_ros.robots.parts import Joint
 from robomamba_ros.types import NANOSECONDS, Float64Array

@@ -9,22 +9,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from robomamba_ros.control.history import History, StateHistory
+from robomamba_ros.control.history import StateHistory
 from robomamba_ros.control.motion.blending import Blending, Hold
 from robomamba_ros.control.motion.course import Course, Plan, advance
-from robomamba_ros.control.motion.forecast import Foresight, Trajectory
-from robomamba_ros.control.motion.joint_motion import (
-    JointMotion,
-    measured_anchor,
-    start_motion,
-)
-from robomamba_ros.control.motion.pose_motion import Anchor, Motion, mixed_anchor
+from robomamba_ros.control.motion.forecast import Foresight
+from robomamba_ros.control.motion.joint_motion import JointMotion, measured_anchor, start_motion
+from robomamba_ros.control.motion.pose_motion import Anchor, Motion
 from robomamba_ros.control.motion.timeline import Timeline, check_times, executed_steps, gap
-from robomamba_ros.control.setpoints.following import Following
+from robomamba_ros.control.motion.trajectory import Trajectory
+from robomamba_ros.control.setpoints.commanded import Commanded
 from robomamba_ros.control.setpoints.held import Held
 from robomamba_ros.control.setpoints.preview import Scene, Stretch, discarded_at_seam
 from robomamba_ros.control.setpoints.status import ChunkReceipt
-from robomamba_ros.errors import ActionError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import ActionChunk, RobotState, Setpoint
@@ -67,9 +63,8 @@ class Commander:
         # Where to come to rest, None for straight on.
         self._rest: Anchor | None = None
         self._discarded: tuple[Stretch, ...] = ()
-        # Stamped with the end of the control period in which each command is to be reached.
-        self._commanded = History(mixed_anchor)
-        self.following = Following(arm)
+        self._commanded = Commanded(arm)
+        self.following = self._commanded.following
         self.tick_ns = 0
         self.anew, self._rested = False, True
         # From when on controllers of trajectories are known to be where the arm was started.
@@ -102,6 +97,19 @@ class Commander:
     def still(self) -> bool:
         """Whether the command stands still now, though it may be about to move."""
         return self._motion is None or self._motion.at_rest
+
+    @property
+    def joints(self) -> dict[str, float]:
+        """The position that each joint was told to be in last [rad or m]; {} before the first."""
+        if self._motion is None:
+            return {}
+        told = self._motion.commanded.joints.tolist()
+        return {j.name: p for j, p in zip(self._arm.joints, told, strict=False)}
+
+    @property
+    def settling_ns(self) -> int:
+        """How long controllers of trajectories may take to hold the arm where it was started."""
+        return 0 if self._foresight is None else _SETTLING * self._foresight.delay_ns
 
     @property
     def end_ns(self) -> int | None:
@@ -144,47 +152,37 @@ class Commander:
         lag_ns = motion.lag_ns(chunk.space)
         if resting is None:
             seen_ns = chunk.stamp_ns if seen_ns is None else seen_ns
-            resting = self._anchor(chunk.stamp_ns, seen_ns, lag_ns, measured)
+            resting = self._commanded.anchor(chunk.stamp_ns, seen_ns, lag_ns, measured)
         timeline = motion.timeline(chunk, resting)
         start = timeline.at(now_ns + lag_ns)
-        here = (self._commanded.at(now_ns) or motion.anchor).like(start)
+        here = (self._commanded.history.at(now_ns) or motion.anchor).like(start)
         path = Hold(here) if self._course is None else self._course.path
         if type(path.at(now_ns)) is not type(start):
             path = Hold(here)
         path = self._blending.join(path, timeline, now_ns)
         self._discarded = discarded_at_seam(self._timeline, timeline, now_ns)
         self._course, self._timeline = Course(path, chunk.end_ns, lag_ns), timeline
-        self._rest = None
         self._rested = self._rested or self.at_rest
-        self._changed = True
+        self._rest, self._changed = None, True
         return ChunkReceipt(executed_steps(chunk, now_ns), *gap(here, start))
-
-    def _anchor(self, stamp_ns: int, seen_ns: int, lag_ns: int, measured: StateHistory) -> Anchor:
-        """Return what was commanded at the stamp, or measured where nothing was by then."""
-        first_ns, measured_ns = self._commanded.oldest_ns, measured.oldest_ns
-        commanded = self._commanded.at(stamp_ns - lag_ns)
-        if commanded and first_ns is not None and first_ns - self._arm.period_ns < stamp_ns:
-            return commanded
-        if measured_ns is not None and measured_ns <= seen_ns:
-            return measured_anchor(self._arm, measured.at(seen_ns))
-        raise ActionError('the chunk is too old: no pose is known at its stamp')
 
     def step(self, tick_ns: int) -> Setpoint:
         """Return the command of the period that begins at tick_ns, which must be started."""
         motion, period_ns = self._motion, self._arm.period_ns
         assert motion is not None
-        delay_ns = 0 if self._foresight is None else self._foresight.delay_ns
         if self._settled_ns is None:
-            self._settled_ns = tick_ns + _SETTLING * delay_ns
+            self._settled_ns = tick_ns + self.settling_ns
         if self._changed and tick_ns >= self._settled_ns:
-            plan = Plan(self._course, tick_ns + delay_ns, self._plan, self._rest)
+            begins_ns = tick_ns + (0 if self._foresight is None else self._foresight.delay_ns)
+            plan = Plan(self._course, begins_ns, self._plan, self._rest)
             self._plan = plan.since(tick_ns)
             self._changed = self._foresight_current = False
-            self._diverge(tick_ns + delay_ns)
+            if self._foresight is not None:
+                self._foresight.diverge(begins_ns)
         known = None if self._foresight is None else self._foresight.step(tick_ns)
         if known is not None:
-            motion = self._motion = known.motion
-            followed = known.followed
+            motion, followed = known.motion, known.followed
+            self._motion = motion
         else:
             followed = advance(motion, self._plan, tick_ns, period_ns)
         self.active_limits = motion.active_limits if followed else ()
@@ -192,25 +190,15 @@ class Commander:
         if followed is not None:
             opening = followed.path.gripper_at(tick_ns)
             self._gripper = self._gripper if opening is None else opening
-        self._note(tick_ns, motion)
+        self._commanded.note(tick_ns, motion)
         self.tick_ns = tick_ns
         return motion.setpoint(tick_ns, self._gripper)
-
-    def _note(self, tick_ns: int, motion: Motion) -> None:
-        reached_ns = tick_ns + self._arm.period_ns
-        self._commanded.put(reached_ns, motion.anchor)
-        self.following.tell(reached_ns, motion.commanded)
 
     def return_to(self, place: Anchor) -> None:
         """Come to rest at `place` within limits, from now on or as soon as controllers can."""
         if self._motion is not None:
             self.run_out()
             self._rest, self._changed = place, True
-
-    def _diverge(self, tick_ns: int) -> None:
-        """Take note that what is done from the tick at tick_ns on is not what was forecast."""
-        if self._foresight is not None:
-            self._foresight.diverge(tick_ns)
 
     def drop_course(self) -> None:
         """Brake from now on, or as soon as controllers of trajectories can."""
@@ -223,15 +211,13 @@ class Commander:
 
     def give_up(self) -> None:
         """Brake at once, as controllers of trajectories have been told to do here."""
-        self.run_out()
-        self._plan, self._changed, self._rest = Plan(), False, None
+        self._drop_plan()
         if self._foresight is not None:
             self._foresight.give_up()
 
     def end_as_sent(self) -> None:
         """Send controllers of trajectories nothing more: they rest at the end of what they have."""
-        self.run_out()
-        self._plan, self._changed, self._rest = Plan(), False, None
+        self._drop_plan()
         if self._foresight is not None:
             self._foresight.end()
 
@@ -239,8 +225,11 @@ class Commander:
         """Go on from rest where the last command was: nothing has moved the arm since."""
         if self._motion is not None:
             self._motion = start_motion(self._arm, self.kinematics, self._motion.commanded)
-            self.run_out()
-            self._plan, self._changed, self._rest = Plan(), False, None
+            self._drop_plan()
+
+    def _drop_plan(self) -> None:
+        self.run_out()
+        self._plan, self._changed, self._rest = Plan(), False, None
 
     def forget(self, *, held: bool = False) -> None:
         """Command nothing any more; held: controllers hold what they were told last (see Held)."""
@@ -255,9 +244,9 @@ class Commander:
     def forget_times(self) -> None:
         """Forget when things were commanded or were to be: brake at once."""
         self._commanded.clear()
-        self.following.clear()
         self.give_up()
-        self._diverge(0)
+        if self._foresight is not None:
+            self._foresight.diverge(0)
         self._foresight_current = False
         self._settled_ns = None
 
@@ -278,7 +267,7 @@ class Commander:
             motion, stopped = foresight.advance_missed(motion, missed_ns)
             problem = stopped or problem
             self._motion = motion
-            self._note(missed_ns, motion)
+            self._commanded.note(missed_ns, motion)
             if motion.at_rest and foresight.is_over(missed_ns):
                 break
         return tick_ns, problem
@@ -304,7 +293,7 @@ class Commander:
             self._arm,
             self._drawing_kinematics,
             now_ns,
-            self._commanded.copy(),
+            self._commanded.history.copy(),
             self._course,
             self._timeline,
             self._discarded,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from robomamba_ros.control.motion.forecast import STOOD_STILL
 from robomamba_ros.control.motion.pose_motion import Anchor
 from robomamba_ros.control.setpoints.commander import Commander
 from robomamba_ros.control.setpoints.plausible import check_plausible
-from robomamba_ros.control.setpoints.status import LoopState
+from robomamba_ros.control.setpoints.status import ChunkReceipt, LoopState
 from robomamba_ros.control.setpoints.supervision import Supervision
 from robomamba_ros.control.setpoints.transitions import NO_CHUNK, Transitions
 from robomamba_ros.errors import ActionError, ObservationError, RoboMambaError
@@ -20,6 +21,8 @@ SCALE = 0.005
 # A chunk may be as old as this, however few of its steps are to be executed [s]; and one that does
 # not say, by so much older than it is long: a robot that goes slower comes to its end later.
 MIN_AGE_S, MARGIN_S = 0.3, 1.0
+# How long after the arm has come to rest its controllers may still say what they wanted before.
+HEARD_NS = NANOSECONDS // 10
 
 
 class Decisions:
@@ -47,6 +50,7 @@ class Decisions:
         self._age_factor = age_factor
         self._enable_timeout_s = enable_timeout_s
         self.waits_since_ns: int | None = None
+        self._rests_ns: int | None = None
         self._scale = 1.0
         self._supervised = supervised
         self.chunk: ActionChunk | None = None
@@ -76,22 +80,32 @@ class Decisions:
             else:
                 self._to.wait(str(error))
 
-    def watch(self, own: Callable[[int], int], problems: str) -> None:
+    def watch(self, now_ns: int, own: Callable[[int], int], problems: str) -> None:
         """Stop an arm that does not do what it is told, and let go of one that was moved.
 
         own: the arm's time of a time of the clock. problems: what is wrong with the inputs.
         """
         problem = self._supervision.following_problem(self._commander.following, own)
         if self._commander.at_rest:
+            self._rests_ns = self._rests_ns or now_ns
             if problems:
                 # A driver that is started anew is not given what the one before it was told.
                 self._to.lose_sight()
             elif problem:
                 self._to.was_moved(problem)
+            elif forgot := self._forgot(self._rests_ns):
+                self._to.was_forgotten(forgot)
             elif self._to.unsettled and (here := self._supervision.resting()) is not None:
                 self._to.settle(here)
-        elif problem and not self._to.returning:
+            return
+        self._rests_ns = None
+        if problem and not self._to.returning:
             self._to.return_to(self._supervision.place_of_rest(), problem)
+
+    def _forgot(self, rests_ns: int) -> str:
+        """Return why controllers of trajectories do not hold what they were told at rests_ns."""
+        since_ns = rests_ns + max(HEARD_NS, self._commander.settling_ns)
+        return self._supervision.references.forgot(self._commander.joints, since_ns)
 
     def decide(self, problems: str, now_ns: int, tick_ns: int) -> None:
         """Stop where the inputs or the chunk no longer carry the motion."""
@@ -175,6 +189,23 @@ class Decisions:
         too_old = self._too_old(chunk, now_ns)
         if too_old:
             raise ActionError(too_old)
+
+    def follow(self, chunk: ActionChunk, now_ns: int, own: Callable[[int], int]) -> ChunkReceipt:
+        """Follow `chunk` from now on; raises where it cannot be followed, and changes nothing.
+
+        own: the arm's time of a time of the clock.
+        """
+        self.check_may_move(chunk, now_ns)
+        receipt = self._commander.take(
+            replace(chunk, stamp_ns=own(chunk.stamp_ns)),
+            own(now_ns),
+            self._supervision.measured,
+            seen_ns=chunk.stamp_ns,
+            resting=self.resting() if self._supervised else None,
+        )
+        self.chunk = chunk
+        self._to.track()
+        return receipt
 
     def _too_old(self, chunk: ActionChunk, now_ns: int) -> str:
         """Return by how much a chunk is too old to be followed, '' where it is not."""

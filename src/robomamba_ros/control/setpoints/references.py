@@ -19,6 +19,9 @@ from robomamba_ros.types import Float64Array
 
 # At rest is what moves less than this share of its limit of velocity.
 _STILL = 1e-3
+# What a controller wants and what it was told differ by less than this share of the following error
+# that is allowed. From 0.06 of it on, making up for it has exceeded limits (HSR).
+_FORGOTTEN = 0.01
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,31 @@ class References:
                 self._arm.joints_of(part), reference.state[0].tolist(), strict=True
             )
         }
+
+    def forgot(self, told: Mapping[str, float], since_ns: int) -> str:
+        """Return which controller at rest does not want what it was told, '' where all do.
+
+        told: the command by joint; since_ns: when controllers had come to it. One that was
+        switched off and on wants its joints where they are. What moves was said on the way.
+        """
+        for part, reference in self.known.items():
+            joints = self._arm.joints_of(part)
+            positions, velocities, _ = reference.state
+            moves = np.abs(velocities) > _STILL * np.array([joint.velocity for joint in joints])
+            known = all(joint.name in told for joint in joints)
+            if not known or reference.received_ns < since_ns or moves.any():
+                continue
+            commanded = np.array([told[joint.name] for joint in joints])
+            away = np.abs(nearest_turn(positions, commanded, wraps(joints)) - commanded)
+            shares = away / joint_tolerance(joints)
+            worst = int(np.argmax(shares))
+            if shares[worst] > _FORGOTTEN:
+                return (
+                    f'the controller of {joints[worst].name} wants it at {positions[worst]:.4f}, '
+                    f'and was told {commanded[worst]:.4f}: it was switched off and on, or somebody '
+                    'else commands it'
+                )
+        return ''
 
     def problem(self, measured: Mapping[str, float]) -> str:
         """Return why a controller is no place to start from, '' where all are.

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from robomamba_ros.control.motion.forecast import Trajectory
 from robomamba_ros.control.motion.handover import Handover
 from robomamba_ros.control.motion.joint_limits import JointLimiter
+from robomamba_ros.control.motion.trajectory import Trajectory
 from robomamba_ros.control.motion.twist_servo import BaseServo, PoseServo
 from robomamba_ros.control.setpoints.arm_time import ArmTime
 from robomamba_ros.control.setpoints.references import Reference

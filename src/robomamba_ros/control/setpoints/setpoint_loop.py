@@ -7,11 +7,9 @@ to be called from one thread.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from robomamba_ros.common.metrics import MotionCounts
 from robomamba_ros.control.motion.blending import Blending
-from robomamba_ros.control.motion.forecast import Trajectory
+from robomamba_ros.control.motion.trajectory import Trajectory
 from robomamba_ros.control.setpoints.arm_time import ArmTime, check_scale
 from robomamba_ros.control.setpoints.commander import Commander
 from robomamba_ros.control.setpoints.decisions import Decisions
@@ -20,13 +18,11 @@ from robomamba_ros.control.setpoints.preview import Scene
 from robomamba_ros.control.setpoints.senders import Command
 from robomamba_ros.control.setpoints.status import STOPS, ChunkReceipt, LoopState, LoopStatus
 from robomamba_ros.control.setpoints.supervision import Supervision
-from robomamba_ros.control.setpoints.transitions import TAKEN_BACK_S, Transitions
+from robomamba_ros.control.setpoints.transitions import PAUSED, TAKEN_BACK_S, Transitions
 from robomamba_ros.errors import ActionError, ObservationError, RoboMambaError
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.kinematics import Kinematics
 from robomamba_ros.types import ActionChunk, RobotState, Setpoint
-
-PAUSED = 'the speed scaling is 0 %, so the robot is paused'
 
 __all__ = ['ChunkReceipt', 'LoopState', 'LoopStatus', 'SetpointLoop']
 
@@ -119,9 +115,7 @@ class SetpointLoop:
             self.clock.forget()
             self._to.let_go(held=not at_once)
         elif self._to.state is not LoopState.RESETTING:
-            # Of an arm that a fault has stopped, the reason stays: the reset does not enable it.
-            why = '' if self._to.enabled else f'; {self._to.status.reason}'
-            self._to.stop(f'reset{why}', LoopState.WAITING)
+            self._to.reset()
 
     def let_go(self) -> None:
         """Forget chunk and commands, as of an arm that does not do what it is told: a dry run."""
@@ -200,20 +194,10 @@ class SetpointLoop:
         Raises ActionError where it cannot be followed; what was followed before goes on.
         """
         try:
-            self._decisions.check_may_move(chunk, now_ns)
-            own = replace(chunk, stamp_ns=self.clock.own(chunk.stamp_ns))
-            receipt = self._commander.take(
-                own,
-                self.clock.own(now_ns),
-                self._supervision.measured,
-                seen_ns=chunk.stamp_ns,
-                resting=self._decisions.resting() if self._supervised else None,
-            )
+            receipt = self._decisions.follow(chunk, now_ns, self.clock.own)
         except RoboMambaError as error:
             self.counts.add_refusal(str(error))
             raise ActionError(str(error)) from error
-        self._decisions.chunk = chunk
-        self._to.track()
         self.counts.add_seam(receipt.seam_jump_m, receipt.seam_jump_rad, receipt.seam_jump_joint)
         return receipt
 
@@ -254,10 +238,7 @@ class SetpointLoop:
         return self._setpoint
 
     def trajectory(self) -> Trajectory | None:
-        """Return what controllers of trajectories are to be sent after this tick.
-
-        None where what they have still holds, and without foresight.
-        """
+        """Return what controllers of trajectories are to be sent now, None while theirs holds."""
         return self._commander.trajectory()
 
     def command(self) -> Command | None:
@@ -292,7 +273,7 @@ class SetpointLoop:
         if not self._commander.started:
             self._decisions.begin(problems)
         if self._supervised and self._commander.started:
-            self._decisions.watch(self.clock.own, problems)
+            self._decisions.watch(now_ns, self.clock.own, problems)
         self._decisions.decide(problems, now_ns, tick_ns)
         if not self._commander.started:
             return None

@@ -14,6 +14,7 @@ from robomamba_ros.types import NANOSECONDS
 
 AGAIN = 'enable to move again'
 NO_CHUNK = 'no action_chunk yet'
+PAUSED = 'the speed scaling is 0 %, so the robot is paused'
 # How long the next chunk may continue by itself: after one ran out, and after one was taken back,
 # as for a new instruction, whose first inference takes a while [s].
 RESUME_S, TAKEN_BACK_S = 1.0, 10.0
@@ -85,6 +86,11 @@ class Transitions:
         if self._commander.at_rest and self.state is LoopState.STOPPING:
             self.come_to_rest()
 
+    def reset(self) -> None:
+        """Brake, and wait then; the reason of a fault stays: a reset does not enable an arm."""
+        why = '' if self.enabled else f'; {self.status.reason}'
+        self.stop(f'reset{why}', LoopState.WAITING)
+
     def fault(self, reason: str) -> None:
         """Brake, hold, and wait to be enabled; an arm that is not enabled does so already."""
         if self.enabled:
@@ -142,6 +148,16 @@ class Transitions:
     def was_moved(self, problem: str) -> None:
         """Let go of an arm that something else has moved from where it was held."""
         self._let_go_of(f'{problem}, at rest: something else moved it; {AGAIN}')
+
+    def was_forgotten(self, problem: str) -> None:
+        """Let go of an arm at rest whose controllers do not hold it where they were told to.
+
+        What they were told last is no place to go on from, nor to come back from after a fault.
+        """
+        if self.enabled:
+            self._let_go_of(f'{problem}; {AGAIN}')
+        else:
+            self.forget()
 
     def give_way(self, problem: str) -> None:
         """Let go of an arm that somebody else has taken, where it is enabled or moves."""
