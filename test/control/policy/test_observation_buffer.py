@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support.toy_policy import DT, FRONT, SECOND, SPEC, STREAMS, WRIST, empty_buffer, fill, state
 
+from robomamba_ros.control.policy.camera_images import CameraImage, newest_set
 from robomamba_ros.control.policy.observation_buffer import ObservationBuffer, observation_buffer
 from robomamba_ros.errors import ConfigError, ObservationError
 from robomamba_ros.policies.base import CameraSpec
@@ -327,3 +328,18 @@ def test_the_arm_contract_says_which_cameras_may_be_absent_and_how_far_apart_ima
     assert buffer.stamp_ns() == SECOND
     buffer.add_image('hand', SECOND - 21 * MS, image(1))
     assert buffer.absent == ('hand',)
+
+
+def test_of_three_cameras_those_on_one_side_go_together_where_the_nearest_do_not():
+    def seen(*stamps_ms: int) -> list[CameraImage]:
+        image = np.zeros((1, 1, 3), np.uint8)
+        return [CameraImage(stamp_ms * 1_000_000, image) for stamp_ms in stamps_ms]
+
+    cameras = {'left': seen(100), 'front': seen(135, 70), 'right': seen(130)}
+    found = newest_set(cameras, {}, 50_000_000)
+    assert {name: image.stamp_ns // 1_000_000 for name, image in found.items()} == {
+        'left': 100,
+        'front': 135,
+        'right': 130,
+    }
+    assert newest_set(cameras, {}, 34_000_000) is None

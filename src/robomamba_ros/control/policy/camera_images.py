@@ -129,10 +129,33 @@ def newest_set(
     # No set can be newer than the camera whose newest image is the oldest.
     slowest = min(leading.values(), key=lambda images: images[0].stamp_ns, default=())
     for reference in slowest:
-        chosen = {name: _nearest(images, reference) for name, images in leading.items()}
-        if _skew_ns(chosen) <= max_skew_ns:
+        chosen = _around(leading, reference, max_skew_ns)
+        if chosen is not None:
             return _joined(chosen, reference, optional, max_skew_ns)
     return None if leading else {}
+
+
+def _around(
+    cameras: Mapping[str, Sequence[CameraImage]], reference: CameraImage, max_skew_ns: int
+) -> dict[str, CameraImage] | None:
+    """Return a set with the reference whose stamps lie within max_skew_ns, None where none do.
+
+    Of three cameras, the images nearest to the reference may lie on both sides of it, too far apart
+    from each other, where others lie on one side.
+    """
+    chosen = {name: _nearest(images, reference) for name, images in cameras.items()}
+    if _skew_ns(chosen) <= max_skew_ns or len(cameras) < 3:
+        return chosen if _skew_ns(chosen) <= max_skew_ns else None
+    stamps = {image.stamp_ns for images in cameras.values() for image in images}
+    earliest = reference.stamp_ns - max_skew_ns
+    for first in sorted((s for s in stamps if earliest <= s <= reference.stamp_ns), reverse=True):
+        inside = {
+            name: [image for image in images if first <= image.stamp_ns <= first + max_skew_ns]
+            for name, images in cameras.items()
+        }
+        if all(inside.values()):
+            return {name: _nearest(images, reference) for name, images in inside.items()}
+    return None
 
 
 def _newest_camera(
