@@ -10,6 +10,7 @@ import pytest
 from robomamba_ros.common.resources import share_directory
 from robomamba_ros.errors import CheckpointError, ConfigError, ObservationError
 from robomamba_ros.language.instructions import LONGEST, Instructions, check_text, normalize
+from robomamba_ros.simulation.tasks import known_tasks
 
 DRAWER, DOOR = 'Open a drawer', 'Open a door with a revolving joint'
 TEN = Instructions((DRAWER, 'Push and close a drawer', DOOR, 'Insert a peg sideways'))
@@ -146,13 +147,14 @@ def test_a_link_that_leads_nowhere_is_not_the_same_as_no_file(tmp_path: Path) ->
         ('anolevla-mt10', 10),
         ('anolevla-mt10-clean', 10),
         ('anolevla-mt50', 49),
+        ('anolevla-memory', 2),
         ('robomamba-small', 20),
     ],
 )
 def test_the_shipped_policies_say_what_they_were_trained_on(name: str, count: int) -> None:
     found = Instructions.load(share_directory() / 'models' / name, own_words=True)
     assert len(found.trained) == count
-    assert set(found.trained) <= {task['instruction'] for task in ALL}
+    assert set(found.trained) <= {task.instruction for task in known_tasks().values()}
 
 
 SAID = ('shut that drawer', 'could you pull the door open', 'put in a peg sideways', *TEN.trained)
