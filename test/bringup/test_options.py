@@ -72,9 +72,9 @@ def test_text_becomes_a_value_of_the_defaults_type(
         (Option('decay', 0.1, 'of it'), 'slow', 'decay:=slow must be a number: of it'),
         (
             Option('dtype', 'auto', '', DTYPES),
-            'float16',
-            "unknown value of dtype:= 'float16'. Did you mean 'bfloat16'? "
-            'Valid: auto, bfloat16, float32',
+            'float8',
+            "unknown value of dtype:= 'float8'. Did you mean 'float32'? "
+            'Valid: auto, bfloat16, float16, float32',
         ),
     ],
 )

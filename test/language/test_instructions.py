@@ -147,6 +147,7 @@ def test_a_link_that_leads_nowhere_is_not_the_same_as_no_file(tmp_path: Path) ->
         ('anolevla-mt10', 10),
         ('anolevla-mt10-clean', 10),
         ('anolevla-mt50', 49),
+        ('anolevla-mt50-clean', 49),
         ('anolevla-memory', 2),
         ('robomamba-small', 20),
     ],

@@ -78,7 +78,8 @@ def test_it_is_where_a_trajectory_put_it_a_period_later():
     assert fake.trajectories['arm'].arrived
     # The peaks of that cubic: 1.5 and 6 times the way.
     assert fake.peaks['arm']['velocity'].value == pytest.approx(0.15, rel=1e-3)
-    assert fake.peaks['arm']['acceleration'].value == pytest.approx(0.6, rel=0.02)
+    # As large at both ends: rounding decides which of them it is.
+    assert abs(fake.peaks['arm']['acceleration'].value) == pytest.approx(0.6, rel=0.03)
 
 
 def test_a_step_is_followed_and_noticed():

@@ -189,6 +189,9 @@ class Robot:
             self._paused = True
             response = self.peer.call(SetBool, 'controller_node/enable', request)
             self._paused = False
+            tried_ns = self.now_ns()
+            if not response.success:
+                self.peer.wait_for(lambda: self.now_ns() > tried_ns, 'time to go on')
             return bool(response.success)
 
         self.peer.wait_for(done, 'the controller to be active')
