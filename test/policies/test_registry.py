@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[2] / 'src'
 
 
 def test_a_name_that_is_nowhere_is_answered_with_those_that_are():
-    with pytest.raises(CheckpointError, match=r'models/ has: anolevla-mt10, .*hold, .*scripted'):
+    with pytest.raises(CheckpointError, match=r'models/ has: .*anolevla-mt10, .*hold, .*scripted'):
         load_policy('anolevla-mt11')
     with pytest.raises(ConfigError, match=r'(?s)models/ has: .*hold.*known: anolevla-467m'):
         describe_policy('anolevla-mt11')
