@@ -293,7 +293,7 @@ def test_a_dry_run_shows_everything_and_publishes_no_command(start, peer) -> Non
         robot.send(np.full((20, 1), 0.01), ('joint1',), ActionSpace.JOINT_DELTA)
         robot.wait_for('state', 'tracking')
         values = robot.wait_for('reason', 'action_chunk ran out')
-    assert (robot.now_ns() - begin) / NANOSECONDS > 2.0
+    assert (robot.now_ns() - begin) / NANOSECONDS >= 2.0
     # The second chunk began where the arm is, not where the first one would have brought it.
     assert float(values['seam_jump_max_joint']) < 0.06
     assert int(values['observation_to_command_count']) == 2
