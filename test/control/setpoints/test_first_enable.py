@@ -15,10 +15,11 @@ from support.first_enable import begin, held, pushed
 from robomamba_ros.control.motion.pose_motion import Anchor
 from robomamba_ros.control.setpoints.held import Held
 from robomamba_ros.control.setpoints.references import References
-from robomamba_ros.control.setpoints.setpoint_loop import LoopState
+from robomamba_ros.control.setpoints.setpoint_loop import LoopState, SetpointLoop
 from robomamba_ros.robots.arm import load_arm
 from robomamba_ros.robots.following import joint_tolerance
 from robomamba_ros.simulation.disagreement import Disagreement
+from robomamba_ros.types import NANOSECONDS, ActionChunk, ActionSpace, Pose, RobotState
 
 pytest.importorskip('pinocchio', reason='kinematics needs Pinocchio: pip install pin')
 pytest.importorskip('mujoco', reason='an arm with masses needs MuJoCo: pip install mujoco')
@@ -175,3 +176,39 @@ def test_a_reset_of_an_arm_that_a_fault_stops_keeps_the_reason() -> None:
     bench.run(1.5)
     assert bench.loop.status.state is LoopState.DISABLED
     assert bench.loop.status.reason == 'reset; something was wrong; enable to move again'
+
+
+@pytest.mark.parametrize('simulated', [True, False])
+def test_a_simulated_arm_that_was_put_elsewhere_before_a_reset_starts_there(simulated) -> None:
+    """Meta-World's hand may be a metre off its commands; a real arm is where it was held."""
+    arm = load_arm('sawyer_sim')
+    loop = SetpointLoop(arm, simulated_time=simulated)
+    begin, moved = np.array([0.0, 0.6, 0.2]), np.array([0.1, 0.2, 0.1])
+    now_ns, here, told = NANOSECONDS, begin, None
+
+    def run(count: int, follows: bool) -> None:
+        nonlocal now_ns, here, told
+        for _ in range(count):
+            now_ns += arm.period_ns
+            loop.update_state(
+                RobotState(now_ns, Pose(here, np.array([0.0, 0.0, 0.0, 1.0])), 1.0), now_ns
+            )
+            told = loop.tick(now_ns)
+            here = told.pose.position if follows and told is not None else here
+
+    run(30, follows=True)
+    loop.enable(True)
+    run(5, follows=True)
+    names, actions = ('ee_dx', 'ee_dy', 'ee_dz'), np.full((20, 3), 0.002, dtype=np.float32)
+    loop.add_chunk(ActionChunk(now_ns, arm.period_ns, actions, ActionSpace.EE_DELTA, names), now_ns)
+    run(20, follows=True)
+    loop.enable(False)
+    run(80, follows=True)
+    assert loop.status.state is LoopState.DISABLED
+    end, here = here, begin + moved
+    assert np.linalg.norm(end - here) > 0.1
+    loop.reset()
+    run(30, follows=False)
+    loop.enable(True)
+    run(1, follows=False)
+    assert told.pose.position == pytest.approx(here if simulated else end, abs=1e-6)

@@ -43,7 +43,7 @@ class SetpointLoop:
     and MARGIN_S.
     enable_timeout_s: how long a supervised arm that is enabled waits for a chunk before it is
     disabled again [s]; 0: for ever. simulated_time: whether somebody else makes the time, as
-    LoopClock takes it.
+    LoopClock takes it, and may put the arm elsewhere before a reset.
     counts: limits, seams, refusals and stops since the start or the last reset. clock: when it
     ticked. references: what controllers of trajectories say that they want.
 
@@ -65,7 +65,7 @@ class SetpointLoop:
     ) -> None:
         self._arm = arm
         self._supervised = supervised
-        self._foresight = foresight
+        self._foresight, self._simulated_time = foresight, simulated_time
         self.clock = LoopClock(
             arm, foresight=foresight, simulated=simulated_time, factor=age_factor
         )
@@ -113,7 +113,8 @@ class SetpointLoop:
         if at_once or self._commander.at_rest:
             self._forget_time()
             self.clock.forget()
-            self._to.let_go(held=not at_once)
+            # A simulation may have put it elsewhere, where nothing holds it as it was told to be.
+            self._to.let_go(held=not (at_once or self._simulated_time))
         elif self._to.state is not LoopState.RESETTING:
             self._to.reset()
 
