@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image, JointState
 from robomamba_ros.errors import ObservationError
 from robomamba_ros.nodes.common import qos
 from robomamba_ros.nodes.common.conversions import pose_to_stamped, rgb_to_image, time_message
-from robomamba_ros.nodes.common.state_input import StateInput
+from robomamba_ros.nodes.common.state_input import _WAITING, StateInput
 from robomamba_ros.nodes.fake_arm.publishers import MARKER_MM, WALL_MM, CameraPublishers
 from robomamba_ros.nodes.policy.camera_input import CameraInput
 from robomamba_ros.nodes.policy.depth_input import DepthInput
@@ -82,6 +82,15 @@ def test_in_lockstep_a_state_needs_both_of_one_stamp(peer) -> None:
     robot.joints(110, 0.2)
     robot.wait_for_states(2)
     assert robot.states == [(100, 100, 0.1), (110, 110, 0.2)]
+
+
+def test_in_lockstep_streams_that_never_agree_take_no_more_and_more_memory(peer) -> None:
+    robot = Robot(peer, 'lockstep')
+    for stamp_ns in range(1, _WAITING + 21):
+        robot.joints(stamp_ns, 0.1)
+    assert len(robot._input._waiting) == _WAITING
+    robot.pose(_WAITING + 20)
+    robot.wait_for_states(1)
 
 
 def test_a_pose_in_another_frame_is_an_error_and_no_state(peer) -> None:

@@ -144,8 +144,10 @@ def _around(
     from each other, where others lie on one side.
     """
     chosen = {name: _nearest(images, reference) for name, images in cameras.items()}
-    if _skew_ns(chosen) <= max_skew_ns or len(cameras) < 3:
-        return chosen if _skew_ns(chosen) <= max_skew_ns else None
+    if _skew_ns(chosen) <= max_skew_ns:
+        return chosen
+    if len(cameras) < 3:
+        return None
     stamps = {image.stamp_ns for images in cameras.values() for image in images}
     earliest = reference.stamp_ns - max_skew_ns
     for first in sorted((s for s in stamps if earliest <= s <= reference.stamp_ns), reverse=True):

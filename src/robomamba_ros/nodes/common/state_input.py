@@ -18,6 +18,8 @@ from robomamba_ros.robots.arm import ArmContract, input_kind
 from robomamba_ros.types import RobotState
 
 _TYPES = {'joint_states': JointState, 'ee_pose': PoseStamped, 'odometry': Odometry}
+# Stamps of which messages are kept in lockstep: of streams that never agree there is no end.
+_WAITING = 100
 
 
 class StateInput:
@@ -64,6 +66,8 @@ class StateInput:
         stamp_ns = nanoseconds(message.header.stamp)
         together = self._waiting.setdefault(stamp_ns, {})
         together[stream] = message
+        while len(self._waiting) > _WAITING:
+            del self._waiting[min(self._waiting)]
         if len(together) == len(self._subscriptions):
             self._waiting = {ns: kept for ns, kept in self._waiting.items() if ns > stamp_ns}
             for name, each in together.items():

@@ -10,13 +10,12 @@ import math
 
 import numpy as np
 
-from robomamba_ros.simulation.robots.expert import DT_NS, HORIZON, TURN_SPEED, Expert
-from robomamba_ros.simulation.robots.furniture import CABINET, PUMP
+from robomamba_ros.simulation.robots.expert import DT_NS, DT_S, HORIZON, TURN_SPEED, Expert
+from robomamba_ros.simulation.robots.hsr import BASE_JOINTS
 from robomamba_ros.simulation.robots.plans import Waypoint, plan
 from robomamba_ros.simulation.robots.table_sim import TableSim
 from robomamba_ros.spatial.transforms import interpolate, turn_between
 from robomamba_ros.types import (
-    NANOSECONDS,
     ActionChunk,
     ActionSpace,
     Float64Array,
@@ -24,7 +23,6 @@ from robomamba_ros.types import (
     Pose,
 )
 
-_DT_S = DT_NS / NANOSECONDS
 # How fast the hand goes at most [m/s], below what the base can do in every direction, and how fast
 # it gets faster [m/s^2].
 _SPEED, _ACCELERATION = 0.15, 0.1
@@ -69,7 +67,7 @@ class WholeBodyExpert(Expert):
         for number in range(HORIZON):
             wanted, speed = _step(pose, there, speed, goal)
             after = joints.copy()
-            after[chain] = kinematics.toward(joints[chain], wanted, _DT_S)
+            after[chain] = kinematics.toward(joints[chain], wanted, DT_S)
             self._turn_head(after)
             actions.append([*(after - joints), goal.opening])
             joints, pose = after, kinematics.forward(after[chain])
@@ -97,11 +95,11 @@ class WholeBodyExpert(Expert):
         if distance < self._nearest_m - _NEARER_M:
             self._nearest_m, self._stuck_s = distance, 0.0
         else:
-            self._stuck_s += _DT_S
+            self._stuck_s += DT_S
         near_m, near_rad = _EXACT if goal.exact else _NEAR
         stuck = not goal.exact and self._stuck_s >= _STUCK_S
         if (distance < near_m and turn < near_rad) or self._waited_s > 0.0 or stuck:
-            self._waited_s += _DT_S
+            self._waited_s += DT_S
             if self._waited_s > goal.wait_s + 1e-9:
                 self._go_on()
 
@@ -109,9 +107,10 @@ class WholeBodyExpert(Expert):
         """Turn the head of joints (n,) nearer to what the task is about."""
         sim = self._sim
         fixture = sim.scene.fixture
-        body = sim.scene.target or (PUMP if fixture and fixture.kind == PUMP else CABINET)
+        # A fixture's body has the name of its kind.
+        body = sim.scene.target if fixture is None else fixture.kind
         names = sim.robot.joint_names
-        x, y, heading, lift = (joints[names.index(n)] for n in (*_BASE, 'arm_lift_joint'))
+        x, y, heading, lift = (joints[names.index(n)] for n in (*BASE_JOINTS, 'arm_lift_joint'))
         upright = np.array([0.0, 0.0, 0.0, 1.0])
         place = sim.as_seen(Pose(sim.look.position(body), upright)).position
         ahead = math.hypot(place[0] - x, place[1] - y)
@@ -119,11 +118,8 @@ class WholeBodyExpert(Expert):
         tilt = -math.atan2(_TORSO_M + 0.5 * lift + _CAMERA_M - place[2], ahead)
         for name, wanted in (('head_pan_joint', pan), ('head_tilt_joint', tilt)):
             column = names.index(name)
-            most = _HEAD_SPEED * _DT_S
+            most = _HEAD_SPEED * DT_S
             joints[column] += float(np.clip(wanted - joints[column], -most, most))
-
-
-_BASE = ('odom_x', 'odom_y', 'odom_t')
 
 
 def expert_for(sim: TableSim) -> Expert:
@@ -136,8 +132,8 @@ def _step(here: Pose, there: Pose, speed: float, goal: Waypoint) -> tuple[Pose, 
     distance = float(np.linalg.norm(there.position - here.position))
     turn = float(np.linalg.norm(turn_between(here, there)))
     braking = min(math.sqrt(2.0 * _ACCELERATION * distance), _GAIN * distance)
-    speed = min(goal.speed, _SPEED, speed + _ACCELERATION * _DT_S, braking)
-    share = speed * _DT_S / distance if distance > 1e-6 else 1.0
+    speed = min(goal.speed, _SPEED, speed + _ACCELERATION * DT_S, braking)
+    share = speed * DT_S / distance if distance > 1e-6 else 1.0
     if turn > 1e-6:
-        share = min(share, min(TURN_SPEED, _GAIN * turn) * _DT_S / turn)
+        share = min(share, min(TURN_SPEED, _GAIN * turn) * DT_S / turn)
     return interpolate(here, there, min(share, 1.0)), speed

@@ -119,7 +119,7 @@ def _make(
     if kind == 'joint_trajectory' and part == 'gripper':
         return GripperTrajectory(node, arm, output, lockstep_ns)
     if kind == 'joint_trajectory':
-        return TrajectoryOutput(node, arm, output, now_ns, on_other, mode=mode)
+        return TrajectoryOutput(node, arm, output, now_ns, on_other, lockstep_ns)
     if kind == 'joint_state':
         return GripperState(node, arm, output, lockstep_ns)
     if kind == 'twist':

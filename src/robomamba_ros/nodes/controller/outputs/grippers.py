@@ -11,7 +11,8 @@ from trajectory_msgs.msg import JointTrajectory
 from robomamba_ros.control.setpoints.openings import OnChange
 from robomamba_ros.control.setpoints.senders import Command, lead_ns
 from robomamba_ros.nodes.common import qos
-from robomamba_ros.nodes.common.conversions import gripper_position, joint_trajectory, time_message
+from robomamba_ros.nodes.common.conversions import gripper_position, joint_trajectory
+from robomamba_ros.nodes.controller.outputs.per_period import PerPeriod
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
 
@@ -31,47 +32,29 @@ class GripperTrajectory(OnChange):
         lockstep_ns: Callable[[], int] | None = None,
     ) -> None:
         super().__init__(arm.control_rate_hz)
-        self._node, self._lockstep_ns = node, lockstep_ns
-        self._stepped_ns, self._last = -1, JointTrajectory()
+        self._node = node
         self._arm = arm
         self._lead_ns = lead_ns(arm, output)
         self._publisher = node.create_publisher(JointTrajectory, output.name, qos.COMMAND)
+        self._period = PerPeriod(self._publisher.publish, JointTrajectory, lockstep_ns)
 
     def go_to(self, opening: float) -> bool:
         """Publish the trajectory."""
         point = np.array([[[gripper_position(opening, self._arm)], [0.0], [0.0]]])
-        self._publish(joint_trajectory(self._arm.names_of('gripper'), [self._lead_ns], point))
+        self._period.say(joint_trajectory(self._arm.names_of('gripper'), [self._lead_ns], point))
         return True
 
     def send(self, command: Command) -> None:
         """Publish the opening where it has changed."""
-        if not self._repeat():
+        if not self._period.repeat():
             super().send(command)
-            self._go_on()
+            self._period.go_on()
 
     def stop(self) -> None:
         """Leave the gripper as it is."""
-        if not self._repeat():
+        if not self._period.repeat():
             super().stop()
-            self._go_on()
-
-    def _repeat(self) -> bool:
-        """Say again what was said of this period of lockstep; tell whether it was said before."""
-        if self._lockstep_ns is None or self._stepped_ns != self._lockstep_ns():
-            return False
-        self._publisher.publish(self._last)
-        return True
-
-    def _go_on(self) -> None:
-        """Say in lockstep that there is nothing new, where nothing was said of this period."""
-        if self._lockstep_ns is not None and self._stepped_ns != self._lockstep_ns():
-            self._publish(JointTrajectory())
-
-    def _publish(self, message: JointTrajectory) -> None:
-        if self._lockstep_ns is not None:
-            self._stepped_ns, self._last = self._lockstep_ns(), message
-            message.header.stamp = time_message(self._stepped_ns)
-        self._publisher.publish(message)
+            self._period.go_on()
 
     def destroy(self) -> None:
         """Stop publishing."""

@@ -22,8 +22,9 @@ from trajectory_msgs.msg import JointTrajectory
 
 from robomamba_ros.control.setpoints.senders import Command, TrajectorySender
 from robomamba_ros.nodes.common import qos
-from robomamba_ros.nodes.common.conversions import joint_trajectory, time_message
+from robomamba_ros.nodes.common.conversions import joint_trajectory
 from robomamba_ros.nodes.common.diagnostics import SOMEBODY_ELSE
+from robomamba_ros.nodes.controller.outputs.per_period import PerPeriod
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
 
@@ -35,7 +36,7 @@ class TrajectoryOutput:
     """The trajectories of a part's joints.
 
     now_ns: the time of control. on_other: told, in words, of a trajectory that somebody else sends.
-    mode: realtime, or lockstep.
+    lockstep_ns: in lockstep the time of the period.
     """
 
     def __init__(
@@ -45,11 +46,9 @@ class TrajectoryOutput:
         output: Output,
         now_ns: Callable[[], int],
         on_other: Callable[[str], None],
-        *,
-        mode: str = 'realtime',
+        lockstep_ns: Callable[[], int] | None = None,
     ) -> None:
         self._node, self._arm, self._output = node, arm, output
-        self._lockstep = mode == 'lockstep'
         self._now_ns = now_ns
         self._sender = TrajectorySender(arm, output)
         self._names = [joint.name for joint in self._sender.joints]
@@ -60,37 +59,25 @@ class TrajectoryOutput:
         self._subscription = node.create_subscription(
             JointTrajectory, output.name, self._read_along, qos.READ_ALONG, raw=True
         )
-        self._stepped_ns: int | None = None
+        self._period = PerPeriod(self._publish, JointTrajectory, lockstep_ns)
         self.count = 0
         self.at_rest = True
 
     def send(self, command: Command) -> None:
         """Publish the trajectory where it is another one than before."""
-        now_ns = self._now_ns()
-        if self._lockstep and now_ns == self._stepped_ns:
-            self._go_on(now_ns)
+        if self._period.repeat():
             return
-        sent = self._sender.send(command, now_ns)
+        sent = self._sender.send(command, self._now_ns())
         if sent is not None:
-            self._publish(joint_trajectory(self._names, *sent), now_ns)
+            self._period.say(joint_trajectory(self._names, *sent))
             self.count += 1
-        elif self._lockstep:
-            self._go_on(now_ns)
+        self._period.go_on()
 
-    def _publish(self, message: JointTrajectory, now_ns: int) -> None:
-        if self._lockstep:
-            message.header.stamp = time_message(now_ns)
-            self._stepped_ns = now_ns
+    def _publish(self, message: JointTrajectory) -> None:
         data = serialize_message(message)
-        self._sent.append((data, message))
+        if not self._sent or self._sent[-1][0] != data:
+            self._sent.append((data, message))
         self._publisher.publish(data)
-
-    def _go_on(self, now_ns: int) -> None:
-        """Say in lockstep that there is nothing new, or again what was said of this period."""
-        if now_ns == self._stepped_ns:
-            self._publisher.publish(self._sent[-1][0])
-        else:
-            self._publish(JointTrajectory(), now_ns)
 
     def _read_along(self, data: bytes) -> None:
         if any(data == own for own, _ in self._sent):
@@ -108,8 +95,8 @@ class TrajectoryOutput:
 
     def stop(self) -> None:
         """Leave the controller at the end of the way, at rest."""
-        if self._lockstep:
-            self._go_on(self._now_ns())
+        if not self._period.repeat():
+            self._period.go_on()
 
     def forget(self) -> None:
         """Begin anew with a controller that was sent nothing."""

@@ -9,7 +9,8 @@ from geometry_msgs.msg import Twist, TwistStamped
 
 from robomamba_ros.control.setpoints.senders import Command, TwistSender
 from robomamba_ros.nodes.common import qos
-from robomamba_ros.nodes.common.conversions import time_message, twist_message
+from robomamba_ros.nodes.common.conversions import twist_message
+from robomamba_ros.nodes.controller.outputs.per_period import PerPeriod
 from robomamba_ros.robots.arm import ArmContract
 from robomamba_ros.robots.parts import Output
 from robomamba_ros.types import Float64Array
@@ -32,15 +33,15 @@ class TwistOutput:
         output: Output,
         lockstep_ns: Callable[[], int] | None = None,
     ) -> None:
-        self._node, self._lockstep_ns = node, lockstep_ns
+        self._node = node
         self._sender = TwistSender(arm, output)
         self._frame = '' if output.part == 'base' else arm.base_frame
-        self._stamped = output.stamped or lockstep_ns is not None
+        self._lockstep = lockstep_ns is not None
+        self._stamped = output.stamped or self._lockstep
         kind = TwistStamped if self._stamped else Twist
         self._publisher = node.create_publisher(kind, output.name, qos.COMMAND)
+        self._period = PerPeriod(self._publish, lambda: self._message(Twist()), lockstep_ns)
         self._stopped = True
-        # In lockstep the period of the last twist, which may have to be said again.
-        self._stepped: tuple[int, Twist] | None = None
         self.count = 0
 
     @property
@@ -50,7 +51,7 @@ class TwistOutput:
 
     def send(self, command: Command) -> None:
         """Publish the velocity of this period, corrected while a chunk is followed."""
-        if not self._repeat():
+        if not self._period.repeat():
             self._send(self._sender.send(command))
 
     def stand_still(self) -> None:
@@ -59,13 +60,12 @@ class TwistOutput:
 
     def stop(self) -> None:
         """Publish what is left to come to rest, and once zero; in lockstep zero goes on."""
-        if self._repeat():
+        if self._period.repeat():
             return
         twist = self._sender.stop()
         if twist is not None:
             self._send(twist)
-        elif self._lockstep_ns is not None:
-            self._publish(Twist())
+        self._period.go_on()
         self._stopped = self._sender.at_rest
 
     def forget(self) -> None:
@@ -75,38 +75,28 @@ class TwistOutput:
     def destroy(self) -> None:
         """Publish a last zero twist and stop publishing."""
         if not self._stopped:
-            self._publish(Twist())
+            self._period.say(self._message(Twist()))
         self._node.destroy_publisher(self._publisher)
-
-    def _repeat(self) -> bool:
-        """Say again what was said of this period of lockstep; tell whether it was said before."""
-        if self._lockstep_ns is None or self._stepped is None:
-            return False
-        stamp_ns, twist = self._stepped
-        if stamp_ns == self._lockstep_ns():
-            self._publish(twist)
-            return True
-        return False
 
     def _send(self, twist: Float64Array) -> None:
         numbers = twist.tolist()
+        linear, angular = numbers[:3], numbers[3:]
         if len(numbers) == 3:
             ahead, left, turn = numbers
-            self._publish(twist_message((ahead, left, 0.0), (0.0, 0.0, turn)))
-        else:
-            self._publish(twist_message(numbers[:3], numbers[3:]))
+            linear, angular = (ahead, left, 0.0), (0.0, 0.0, turn)
+        self._period.say(self._message(twist_message(linear, angular)))
         self._stopped = False
 
-    def _publish(self, twist: Twist) -> None:
-        message = twist
-        if self._stamped:
-            message = TwistStamped(twist=twist)
-            message.header.frame_id = self._frame
-            if self._lockstep_ns is None:
-                # Servos refuse what is not of now.
-                message.header.stamp = self._node.get_clock().now().to_msg()
-            else:
-                self._stepped = self._lockstep_ns(), twist
-                message.header.stamp = time_message(self._stepped[0])
+    def _message(self, twist: Twist) -> Twist | TwistStamped:
+        if not self._stamped:
+            return twist
+        message = TwistStamped(twist=twist)
+        message.header.frame_id = self._frame
+        if not self._lockstep:
+            # Servos refuse what is not of now.
+            message.header.stamp = self._node.get_clock().now().to_msg()
+        return message
+
+    def _publish(self, message: Twist | TwistStamped) -> None:
         self._publisher.publish(message)
         self.count += 1
